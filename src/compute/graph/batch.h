@@ -1,0 +1,29 @@
+// Everything about one step that is not a weight: which tokens, where they stand, where their cache lives, which rows
+// give logits. One flat batch carries prefill chunks and decode tokens of many sequences together.
+//
+// Borrowed: the spans must live until run() returns. Sizes: T tokens, S sequences, O output rows.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace strata {
+
+struct Batch {
+  std::span<const int32_t> ids;          // [T] token ids
+  std::span<const int32_t> positions;    // [T]
+  std::span<const int64_t> slots;        // [T] cache slot: block * block_tokens + offset
+  std::span<const int32_t> query_begin;  // [S + 1] sequence s owns tokens [query_begin[s], query_begin[s+1])
+  std::span<const int32_t> context_len;  // [S] tokens of the sequence in the cache after this step
+  std::span<const int32_t> block_table;  // [S, block_table_stride]
+  int64_t block_table_stride = 0;
+  std::span<const int32_t> output_rows;  // [O] rows of T whose logits are wanted
+  std::span<const int32_t> adapters;     // [T] adapter slot per token, -1 none; empty: no adapters at all
+  std::span<const int32_t> targets;      // [T] next-token ids for training, -1 ignored; empty in inference
+
+  int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  int64_t sequences() const { return static_cast<int64_t>(context_len.size()); }
+  int64_t outputs() const { return static_cast<int64_t>(output_rows.size()); }
+};
+
+}  // namespace strata

@@ -1,0 +1,177 @@
+// The table of CPU kernels. One table per instruction set, each filled in its own translation units under
+// kernels/reference, kernels/cpu/generic, kernels/cpu/avx2, kernels/cpu/avx512; chosen once at run time, forced by the
+// option `cpu_isa`. `kReference` is the slow, obvious specification that every other table is tested against.
+//
+// Rules for every kernel here: raw pointers, no allocation, no checks, no exceptions, no locks. A kernel computes the
+// pieces of work it is given (rows, tiles, items) and nothing else, so any number of threads may share a call by
+// splitting the pieces. Pieces never split the sum over K: results do not depend on the split (the law of company).
+// Files built with special flags keep everything in a namespace of their own and use no inline std templates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "compute/tensor/dtype.h"
+
+namespace strata {
+
+// y[i, :] = sum_k x[i, k] * w[:, k]       for rows i of x; w is [n, k], packed.
+// With x_rows / y_rows the i-th row read / written is x_rows[i] / y_rows[i] (experts gather and scatter).
+struct MatmulArgs {
+  const void* x = nullptr;        // [*, k] rows in the family's activation type; row stride row_bytes(activation, k)
+  float* y = nullptr;             // [*, n] rows of y_stride floats
+  int64_t y_stride = 0;
+  const void* packed = nullptr;   // from pack(), 64-byte aligned
+  int64_t rows = 0;               // rows of x to compute
+  int64_t n = 0;
+  int64_t k = 0;
+  const int32_t* x_rows = nullptr;
+  const int32_t* y_rows = nullptr;
+};
+
+// Weights of one type on one instruction set: ONE arithmetic id for every number of rows.
+struct MatmulFamily {
+  DType weight;                  // as stored in the file
+  DType activation;              // kF32, kActBF16, kActQ8 or kActQ8x32
+  std::string_view layout;       // name of the packed layout, part of the key of cached packed weights
+  std::string_view arithmetic;   // e.g. "q4_k.avx512vnni.1"; equal ids promise equal bits
+  size_t (*packed_bytes)(int64_t n, int64_t k);
+  // rows[i] points at row i of the source (k elements of type `weight`). Packs [row_begin, row_end); row_begin is a
+  // multiple of kPackRows and row_end too, unless it is n. Rows beyond n in the last group are packed as zeros.
+  void (*pack)(void* packed, const void* const* rows, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+  // out[j, :] = the dequantized row row_begin + j, [row_end - row_begin, k] fp32. Embedding look-ups and dx use it.
+  void (*unpack)(float* out, const void* packed, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+  // Work is split in tiles over n and rows; run() computes tiles [begin, end), in any order, on any thread.
+  int64_t (*tiles)(const MatmulArgs& args);
+  void (*run)(const MatmulArgs& args, int64_t tile_begin, int64_t tile_end);
+};
+inline constexpr int64_t kPackRows = 64;
+
+// Attention over a paged cache (docs/ARCHITECTURE.md, "cache layout"). One call serves prefill and decode, MHA, GQA, MQA
+// and MLA. For MLA the cached row is [latent | rope part] with n_kv_heads = 1, and the value is its first v_dim numbers.
+//
+// Cache: block b of this layer begins at cache + b * block_bytes; it holds kBlockTokens tokens of K, then of V:
+//   K: [n_kv_heads][k_dim][kBlockTokens]   (tokens are the lanes of the scores)
+//   V: [n_kv_heads][kBlockTokens][v_dim]   (absent when value_is_key_prefix)
+// Slots not written yet are zero. A sequence's token at position p sits in block block_table[p / kBlockTokens], slot p % kBlockTokens.
+inline constexpr int kBlockTokens = 16;
+// Softmax partials are closed every kPartialTokens positions, counted from absolute position 0, and merged ascending.
+inline constexpr int kPartialTokens = 512;
+
+struct CacheShape {
+  DType type = DType::kF16;       // kF32 or kF16
+  int n_kv_heads = 0;
+  int k_dim = 0;
+  int v_dim = 0;
+  bool value_is_key_prefix = false;  // MLA: no V is stored
+  size_t block_bytes() const {
+    const size_t numbers = static_cast<size_t>(n_kv_heads) * kBlockTokens * (k_dim + (value_is_key_prefix ? 0 : v_dim));
+    return numbers * row_bytes(type, 1);
+  }
+};
+
+struct CacheWriteArgs {
+  CacheShape shape;
+  void* cache = nullptr;
+  const float* k = nullptr;         // [tokens, n_kv_heads, k_dim]
+  const float* v = nullptr;         // [tokens, n_kv_heads, v_dim], null when value_is_key_prefix
+  const int64_t* slots = nullptr;   // [tokens]: block * kBlockTokens + slot; negative: not written
+};
+
+struct AttentionArgs {
+  CacheShape shape;
+  const void* cache = nullptr;
+  const float* q = nullptr;         // [tokens, n_heads, k_dim]
+  float* out = nullptr;             // [tokens, n_heads, v_dim]
+  float* log_sum_exp = nullptr;     // [tokens, n_heads] or null
+  int n_heads = 0;
+  float scale = 1;
+  float softcap = 0;                // 0: none; else scores = softcap * tanh(scores / softcap)
+  int window = 0;                   // 0: none; else only the last `window` positions, the own included
+  const float* sinks = nullptr;     // [n_heads] or null: an extra logit per head that takes weight and gives nothing
+  // The batch: sequence s owns queries [query_begin[s], query_begin[s + 1]); its context after this step is
+  // context_len[s] tokens; query i of it stands at position context_len[s] - n_queries + i.
+  int n_sequences = 0;
+  const int32_t* query_begin = nullptr;   // [n_sequences + 1]
+  const int32_t* context_len = nullptr;   // [n_sequences]
+  const int32_t* block_table = nullptr;   // [n_sequences, block_table_stride]
+  int64_t block_table_stride = 0;
+};
+
+struct RopeArgs {
+  float* x = nullptr;                  // [rows, n_heads, head_dim], rotated in place
+  int64_t row_stride = 0;              // floats between rows
+  const int32_t* positions = nullptr;  // [rows]
+  int n_heads = 0;
+  int head_dim = 0;
+  int rotary_dim = 0;                  // the first rotary_dim numbers of a head rotate (rotary_offset further)
+  int rotary_offset = 0;
+  bool interleaved = false;            // pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
+  bool inverse = false;                // rotate backwards: the gradient
+  const float* inv_freq = nullptr;     // [rotary_dim / 2]
+  float magnitude = 1;                 // factor on cos and sin (yarn, longrope)
+};
+
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kRelu2, kSigmoid, kTanh };
+
+struct RouteArgs {
+  const float* logits = nullptr;   // [rows, n_experts]
+  const float* bias = nullptr;     // [n_experts] or null: added for the choice only
+  int32_t* ids = nullptr;          // [rows, n_used], in router rank, ties to the lower id
+  float* weights = nullptr;        // [rows, n_used]
+  int n_experts = 0;
+  int n_used = 0;
+  enum class Score : uint8_t { kSoftmax, kSigmoid, kSoftmaxOfChosen } score = Score::kSoftmax;
+  bool normalize = false;          // divide the chosen weights by their sum (+1e-20)
+  float scale = 1;
+  int n_groups = 1;                // DeepSeek-V3: choose the n_groups_used best groups (sum of their two best), then experts
+  int n_groups_used = 1;
+};
+
+struct CpuKernels {
+  std::string_view name;           // "reference", "generic", "avx2", "avx512"
+  const MatmulFamily* matmul[kDTypeCount];  // by weight type; null: not supported
+
+  // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.
+  void (*to_activation)(DType type, void* dst, const float* x, int64_t rows, int64_t k);
+  // dw[n, k] += sum_i dy[i, n] * x[i, k], i ascending; computes rows [n_begin, n_end) of dw.
+  void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin, int64_t n_end);
+  // dx[rows, k] = sum_n dy[rows, n] * w[n, :], n ascending, w the dequantized packed weight; rows [row_begin, row_end).
+  void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+
+  void (*rms_norm)(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);  // w may be null (ones)
+  void (*layer_norm)(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps);
+  void (*add)(float* y, const float* a, const float* b, int64_t n);
+  void (*mul)(float* y, const float* a, const float* b, int64_t n);
+  void (*scale)(float* y, const float* x, float factor, int64_t n);
+  void (*add_bias)(float* y, const float* x, const float* b, int64_t rows, int64_t dim);
+  void (*activate)(Activation, float* y, const float* x, int64_t n);
+  void (*gated)(Activation, float* y, const float* gate, const float* up, int64_t n);  // act(gate) * up
+  void (*softmax)(float* y, const float* x, int64_t rows, int64_t dim);
+  void (*rope)(const RopeArgs&, int64_t row_begin, int64_t row_end);
+  void (*route)(const RouteArgs&, int64_t row_begin, int64_t row_end);
+  // out[t, :] = sum_r weights[t, r] * y[t * n_used + r, :], r ascending.
+  void (*combine)(float* out, const float* y, const float* weights, int64_t dim, int n_used, int64_t row_begin, int64_t row_end);
+  // y[i, h, :] = sum_k x[i, h, k] * w[h, :, k]: one small matmul per head, fp32; w [n_heads, n, k] fp32.
+  void (*head_matmul)(float* y, const float* x, const float* w, int n_heads, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+
+  void (*cache_write)(const CacheWriteArgs&, int64_t token_begin, int64_t token_end);
+  int64_t (*attention_items)(const AttentionArgs&);
+  size_t (*attention_workspace)(const AttentionArgs&);  // bytes per thread; depends on the shape only, not on the batch
+  void (*attention)(const AttentionArgs&, int64_t item_begin, int64_t item_end, void* workspace);
+};
+
+extern const CpuKernels kReferenceKernels;  // kernels/reference/
+extern const CpuKernels kGenericKernels;    // kernels/cpu/generic/
+extern const CpuKernels kAvx512Kernels;     // kernels/cpu/avx512/ (F, BW, VL, DQ, VNNI, BF16)
+
+// True when this processor can run the table.
+bool is_supported(const CpuKernels& kernels);
+// The best supported table, or the one named ("reference", "generic", "avx512"); nullptr: unknown or unsupported.
+const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa = std::nullopt);
+// Names of the tables built into this binary that this processor can run, best first.
+const char* supported_isa_names();
+
+}  // namespace strata

@@ -1,0 +1,34 @@
+// What the engine needs of a model: run one flat batch, and handle cache blocks. The real one executes a plan
+// (engine/model_runner.h); tests use fakes. Called from the engine thread only.
+#pragma once
+
+#include <span>
+
+#include "base/status.h"
+#include "compute/graph/batch.h"
+
+namespace strata {
+
+struct RunnerLimits {
+  int vocab = 0;
+  int max_context = 0;        // tokens of one sequence
+  int max_batch_tokens = 0;   // T of one step
+  int max_sequences = 0;      // S of one step
+  int max_outputs = 0;        // O of one step
+  int n_blocks = 0;           // physical cache blocks
+  int block_tokens = 16;
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  virtual const RunnerLimits& limits() const = 0;
+  // Computes the batch; logits [O, vocab] fp32 stay valid until the next call.
+  virtual Result<std::span<const float>> run(const Batch& batch) = 0;
+  // Copies the contents of one cache block to another (copy on write), in every layer.
+  virtual void copy_block(int from, int to) = 0;
+  // Sets a block to zero before it is used again: unwritten slots are zero, never NaN.
+  virtual void clear_block(int block) = 0;
+};
+
+}  // namespace strata
