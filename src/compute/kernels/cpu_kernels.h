@@ -49,13 +49,15 @@ struct MatmulFamily {
 };
 inline constexpr int64_t kPackRows = 64;
 
-// Attention over a paged cache (docs/ARCHITECTURE.md, "cache layout"). One call serves prefill and decode, MHA, GQA, MQA
-// and MLA. For MLA the cached row is [latent | rope part] with n_kv_heads = 1, and the value is its first v_dim numbers.
+// Attention over a paged cache (docs/ARCHITECTURE.md, "cache layout"). One call serves prefill and decode, MHA, GQA,
+// MQA and MLA. For MLA the cached row is [latent | rope part] with n_kv_heads = 1, and the value is its first v_dim
+// numbers.
 //
 // Cache: block b of this layer begins at cache + b * block_bytes; it holds kBlockTokens tokens of K, then of V:
 //   K: [n_kv_heads][k_dim][kBlockTokens]   (tokens are the lanes of the scores)
 //   V: [n_kv_heads][kBlockTokens][v_dim]   (absent when value_is_key_prefix)
-// Slots not written yet are zero. A sequence's token at position p sits in block block_table[p / kBlockTokens], slot p % kBlockTokens.
+// Slots not written yet are zero. A sequence's token at position p sits in block block_table[p / kBlockTokens], slot
+// p % kBlockTokens.
 inline constexpr int kBlockTokens = 16;
 // Softmax partials are closed every kPartialTokens positions, counted from absolute position 0, and merged ascending.
 inline constexpr int kPartialTokens = 512;
@@ -126,8 +128,45 @@ struct RouteArgs {
   enum class Score : uint8_t { kSoftmax, kSigmoid, kSoftmaxOfChosen } score = Score::kSoftmax;
   bool normalize = false;          // divide the chosen weights by their sum (+1e-20)
   float scale = 1;
-  int n_groups = 1;                // DeepSeek-V3: choose the n_groups_used best groups (sum of their two best), then experts
+  int n_groups = 1;                // DeepSeek-V3: first the n_groups_used best groups (sum of their two best experts)
   int n_groups_used = 1;
+};
+
+// Attention of training: the same flat [tokens], but k and v in plain rows and no cache. Segment s is the tokens
+// [segment_begin[s], segment_begin[s + 1]); a token sees its own segment up to itself. Work item = (segment, kv head).
+struct SegmentAttentionArgs {
+  const float* q = nullptr;         // [tokens, n_heads, k_dim]
+  const float* k = nullptr;         // [tokens, n_kv_heads, k_dim]
+  const float* v = nullptr;         // [tokens, n_kv_heads, v_dim]
+  float* out = nullptr;             // [tokens, n_heads, v_dim]; written forward, read by the gradient
+  float* log_sum_exp = nullptr;     // [tokens, n_heads]; the same
+  int n_heads = 0;
+  int n_kv_heads = 0;
+  int k_dim = 0;
+  int v_dim = 0;
+  float scale = 1;
+  float softcap = 0;                // as in AttentionArgs
+  int window = 0;                   // as in AttentionArgs
+  int n_segments = 0;
+  const int32_t* segment_begin = nullptr;  // [n_segments + 1], as Batch::query_begin
+};
+
+// Gradient of segment_attention. Probabilities are computed again from log_sum_exp: nothing of size tokens^2 is kept.
+struct SegmentAttentionGradArgs {
+  SegmentAttentionArgs forward;     // with out and log_sum_exp as the forward call left them
+  const float* dout = nullptr;      // [tokens, n_heads, v_dim]
+  float* dq = nullptr;              // [tokens, n_heads, k_dim]     all three are overwritten; sums run over queries
+  float* dk = nullptr;              // [tokens, n_kv_heads, k_dim]  ascending, within one over heads of the group
+  float* dv = nullptr;              // [tokens, n_kv_heads, v_dim]
+};
+
+struct CrossEntropyArgs {
+  const float* logits = nullptr;    // [rows, vocab]
+  const int32_t* targets = nullptr; // [rows]; negative: the row is ignored, its loss and gradient are 0
+  float* loss = nullptr;            // [rows] -log softmax(logits)[target], in nats
+  float* dlogits = nullptr;         // [rows, vocab] = (softmax - onehot) * scale, or null; may be `logits` itself
+  int64_t vocab = 0;
+  float scale = 1;                  // e.g. 1 / counted targets for the gradient of the mean
 };
 
 struct CpuKernels {
@@ -137,11 +176,16 @@ struct CpuKernels {
   // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.
   void (*to_activation)(DType type, void* dst, const float* x, int64_t rows, int64_t k);
   // dw[n, k] += sum_i dy[i, n] * x[i, k], i ascending; computes rows [n_begin, n_end) of dw.
-  void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin, int64_t n_end);
+  void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k,
+                    int64_t n_begin, int64_t n_end);
   // dx[rows, k] = sum_n dy[rows, n] * w[n, :], n ascending, w the dequantized packed weight; rows [row_begin, row_end).
-  void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+  void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n,
+                    int64_t k, int64_t row_begin, int64_t row_end);
 
-  void (*rms_norm)(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);  // w may be null (ones)
+  // Elementwise outputs may alias their inputs, y of a norm or softmax its x. Slices of an elementwise call, and rows
+  // of a call by rows, may be computed by calls of their own (pointers offset) and give the same bits.
+  // rms_norm: y = x / sqrt(mean(x^2) + eps) * (w + w_offset); w may be null (ones, and then w_offset counts for nothing).
+  void (*rms_norm)(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);
   void (*layer_norm)(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps);
   void (*add)(float* y, const float* a, const float* b, int64_t n);
   void (*mul)(float* y, const float* a, const float* b, int64_t n);
@@ -153,14 +197,38 @@ struct CpuKernels {
   void (*rope)(const RopeArgs&, int64_t row_begin, int64_t row_end);
   void (*route)(const RouteArgs&, int64_t row_begin, int64_t row_end);
   // out[t, :] = sum_r weights[t, r] * y[t * n_used + r, :], r ascending.
-  void (*combine)(float* out, const float* y, const float* weights, int64_t dim, int n_used, int64_t row_begin, int64_t row_end);
+  void (*combine)(float* out, const float* y, const float* weights, int64_t dim, int n_used, int64_t row_begin,
+                  int64_t row_end);
   // y[i, h, :] = sum_k x[i, h, k] * w[h, :, k]: one small matmul per head, fp32; w [n_heads, n, k] fp32.
-  void (*head_matmul)(float* y, const float* x, const float* w, int n_heads, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+  void (*head_matmul)(float* y, const float* x, const float* w, int n_heads, int64_t n, int64_t k,
+                      int64_t row_begin, int64_t row_end);
 
   void (*cache_write)(const CacheWriteArgs&, int64_t token_begin, int64_t token_end);
   int64_t (*attention_items)(const AttentionArgs&);
   size_t (*attention_workspace)(const AttentionArgs&);  // bytes per thread; depends on the shape only, not on the batch
   void (*attention)(const AttentionArgs&, int64_t item_begin, int64_t item_end, void* workspace);
+
+  // Training. Sums over rows run ascending; what threads split is named by the pair of bounds (rms_norm_dx: rows).
+  // r = 1 / sqrt(mean(x^2) + eps) of each row.
+  void (*rms_norm_dx)(float* dx, const float* dy, const float* x, const float* w, int64_t rows, int64_t dim,
+                      float eps, float w_offset);
+  // dw[j] += sum_i dy[i, j] * x[i, j] * r[i] for j in [dim_begin, dim_end).
+  void (*rms_norm_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t dim, float eps,
+                      int64_t dim_begin, int64_t dim_end);
+  // dx = dy * act'(x). dx may alias dy.
+  void (*activate_grad)(Activation, float* dx, const float* dy, const float* x, int64_t n);
+  // dgate = dy * up * act'(gate), dup = dy * act(gate). dgate and dup may alias gate and up, or dy.
+  void (*gated_grad)(Activation, float* dgate, float* dup, const float* dy, const float* gate, const float* up,
+                     int64_t n);
+  // db[j] += sum_i dy[i, j] for j in [dim_begin, dim_end): the gradient of add_bias.
+  void (*add_bias_grad)(float* db, const float* dy, int64_t rows, int64_t dim, int64_t dim_begin, int64_t dim_end);
+  int64_t (*segment_attention_items)(const SegmentAttentionArgs&);
+  void (*segment_attention)(const SegmentAttentionArgs&, int64_t item_begin, int64_t item_end);
+  void (*segment_attention_grad)(const SegmentAttentionGradArgs&, int64_t item_begin, int64_t item_end);
+  void (*cross_entropy)(const CrossEntropyArgs&, int64_t row_begin, int64_t row_end);
+  // dw[ids[t], :] += dy[t, :] for tokens t ascending with ids[t] in [id_begin, id_end). dw: [vocab, dim].
+  void (*embed_grad)(float* dw, const float* dy, const int32_t* ids, int64_t tokens, int64_t dim, int32_t id_begin,
+                     int32_t id_end);
 };
 
 extern const CpuKernels kReferenceKernels;  // kernels/reference/
