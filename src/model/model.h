@@ -9,18 +9,10 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/format/generation_defaults.h"
 #include "model/text/chat_template.h"
 #include "model/text/tokenizer.h"
 
 namespace strata {
-
-// Defaults a model ships for sampling (generation_config.json); absent fields are the server's defaults.
-struct GenerationDefaults {
-  std::optional<float> temperature;
-  std::optional<float> top_p;
-  std::optional<int> top_k;
-  std::optional<float> repetition_penalty;
-  std::vector<TokenId> eos_ids;
-};
 
 }  // namespace strata

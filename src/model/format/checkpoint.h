@@ -1,0 +1,78 @@
+// A model on disk, in one shape for both kinds of files: a GGUF file (also one split in parts) or a Hugging Face folder
+// (config.json and one or several safetensors files). Configuration and tensors have the names Hugging Face published,
+// so an architecture file reads one spelling; for GGUF they are translated (tensor_names.h, gguf_config.h).
+//
+// Two things GGUF stores differently are NOT undone, because the bytes stay mapped:
+// - Experts of a layer are one tensor [experts, out, in] named "...mlp.experts.gate_proj.weight"; Hugging Face folders
+//   have one tensor [out, in] per expert, "...mlp.experts.7.gate_proj.weight".
+// - config().get_bool("rope_interleaved"): rotary pairs are neighbouring rows (2i, 2i + 1) of each head of q_proj and
+//   k_proj instead of (i, i + head_dim / 2). Set for GGUF architectures that llama.cpp permutes or rotates that way.
+//
+// Thread rule: immutable after open(), any thread may read. Ownership: TensorInfo and its bytes live as long as the
+// Checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "compute/tensor/dtype.h"
+#include "model/format/config_view.h"
+#include "model/format/generation_defaults.h"
+
+namespace strata {
+
+class GgufFile;
+
+struct TensorInfo {
+  std::string name;                 // canonical: "model.layers.0.self_attn.q_proj.weight"
+  std::string stored_name;          // as in the file: "blk.0.attn_q.weight"
+  DType type = DType::kF32;
+  std::vector<int64_t> shape;       // outermost first: [out, in] or [experts, out, in]
+  std::span<const std::byte> data;  // rows contiguous, row_bytes(type, shape.back()) each; aligned for plain numbers
+};
+
+class Checkpoint {
+ public:
+  // `path`: a .gguf file or a folder. kNotFound names what is missing and says what to do; kInvalidArgument and
+  // kDataLoss name the file, tensor or field at fault.
+  static Result<Checkpoint> open(const std::filesystem::path& path);
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
+
+  // As config.json spells it. GGUF adds `gguf_architecture` (general.architecture) and has no `architectures`.
+  const ConfigView& config() const;
+  const GenerationDefaults& generation() const;
+
+  // nullptr when there is no such tensor, or one of a type Strata does not compute with.
+  const TensorInfo* find(std::string_view name) const;
+  // The same with the reason as a Status: absent (kNotFound), or its type (kInvalidArgument).
+  Result<const TensorInfo*> require(std::string_view name) const;
+  const std::vector<TensorInfo>& tensors() const;                  // usable ones, in file order
+  const std::vector<std::string>& unusable_tensors() const;        // "NAME (TYPE)" of the others
+  uint64_t weight_bytes() const;                                   // of tensors()
+
+  // Lets the system drop the mapped pages of a tensor, or of a part of it, once it was packed.
+  void release(std::span<const std::byte> data) const;
+
+  const std::filesystem::path& path() const;
+  const std::filesystem::path& folder() const;                     // of a Hugging Face folder; empty for GGUF
+  const GgufFile* gguf() const;                                    // nullptr for folders; the first part of a split one
+
+ private:
+  struct Contents;
+  explicit Checkpoint(std::unique_ptr<Contents> contents);
+  std::unique_ptr<Contents> contents_;
+};
+
+// Content hash of a tensor: its bytes, type and shape. Reads all of it.
+Hash128 content_hash(const TensorInfo& tensor);
+
+}  // namespace strata
