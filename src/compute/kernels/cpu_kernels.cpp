@@ -4,11 +4,21 @@ namespace strata {
 namespace {
 
 // Best first.
-constexpr const CpuKernels* kTables[] = {&kReferenceKernels};
+constexpr const CpuKernels* kTables[] = {&kAvx512Kernels, &kGenericKernels, &kReferenceKernels};
+
+bool has_avx512() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
 
 }  // namespace
 
-bool is_supported(const CpuKernels& kernels) { return &kernels == &kReferenceKernels; }
+bool is_supported(const CpuKernels& kernels) { return &kernels != &kAvx512Kernels || has_avx512(); }
 
 const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa) {
   for (const CpuKernels* table : kTables) {
@@ -17,6 +27,8 @@ const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa) {
   return nullptr;
 }
 
-const char* supported_isa_names() { return "reference"; }
+const char* supported_isa_names() {
+  return has_avx512() ? "avx512, generic, reference" : "generic, reference";
+}
 
 }  // namespace strata

@@ -118,6 +118,8 @@ struct RopeArgs {
 
 enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kRelu2, kSigmoid, kTanh };
 
+inline constexpr int kMaxExperts = 1024;  // the most n_experts of route
+
 struct RouteArgs {
   const float* logits = nullptr;   // [rows, n_experts]
   const float* bias = nullptr;     // [n_experts] or null: added for the choice only
@@ -184,7 +186,7 @@ struct CpuKernels {
 
   // Elementwise outputs may alias their inputs, y of a norm or softmax its x. Slices of an elementwise call, and rows
   // of a call by rows, may be computed by calls of their own (pointers offset) and give the same bits.
-  // rms_norm: y = x / sqrt(mean(x^2) + eps) * (w + w_offset); w may be null (ones, and then w_offset counts for nothing).
+  // rms_norm: y = x / sqrt(mean(x^2) + eps) * (w + w_offset); w may be null (w + w_offset is then 1).
   void (*rms_norm)(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);
   void (*layer_norm)(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps);
   void (*add)(float* y, const float* a, const float* b, int64_t n);

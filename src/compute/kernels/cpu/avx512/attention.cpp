@@ -1,0 +1,10 @@
+#include "compute/kernels/cpu/avx512/lanes.h"
+#include "compute/kernels/cpu/avx512/ops.h"
+#include "compute/kernels/cpu/unroll.h"
+
+namespace strata::avx512 {
+#include "compute/kernels/cpu/lanes/elementary.inl"
+#include "compute/kernels/cpu/lanes/row.inl"
+#include "compute/kernels/cpu/lanes/attention.inl"
+#include "compute/kernels/cpu/lanes/segment_attention.inl"
+}  // namespace strata::avx512

@@ -1,0 +1,139 @@
+// Sixteen floats in one AVX-512 register: the vocabulary in which kernels/cpu/lanes/*.inl are written. Every function
+// is `static inline` in this namespace: nothing compiled with AVX-512 flags may be shared with other units.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#define STRATA_INLINE static inline __attribute__((always_inline))
+
+namespace strata::avx512 {
+
+inline constexpr int kLanes = 16;
+// Register tile of attention: rows of q that share a load of K and V. 8 rows x 2 vectors fill 16 of 32 registers.
+inline constexpr int kMaxTileRows = 8;
+constexpr int tile_vectors(int rows) { return rows >= 8 ? 2 : 4; }
+
+struct Lanes {
+  __m512 v;
+};
+using LaneMask = __mmask16;
+
+STRATA_INLINE LaneMask first_lanes(int64_t n) {
+  return n >= kLanes ? static_cast<LaneMask>(0xffff) : static_cast<LaneMask>((1u << n) - 1u);
+}
+
+STRATA_INLINE Lanes broadcast(float x) { return {_mm512_set1_ps(x)}; }
+STRATA_INLINE Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
+STRATA_INLINE void store(float* p, Lanes a) { _mm512_storeu_ps(p, a.v); }
+// The first n lanes, n in [0, 16]; the others are read as 0 and not written. Memory beyond them is not touched.
+STRATA_INLINE Lanes load_first(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(first_lanes(n), p)}; }
+STRATA_INLINE void store_first(float* p, Lanes a, int64_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
+
+// The same for numbers of the cache: fp32, or binary16 in integers.
+STRATA_INLINE Lanes load(const uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+STRATA_INLINE Lanes load_first(const uint16_t* p, int64_t n) {
+  return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), p))};
+}
+STRATA_INLINE void store_first(uint16_t* p, Lanes a, int64_t n) {
+  const __m256i half = _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  _mm256_mask_storeu_epi16(p, first_lanes(n), half);
+}
+
+STRATA_INLINE Lanes operator+(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
+STRATA_INLINE Lanes operator-(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
+STRATA_INLINE Lanes operator*(Lanes a, Lanes b) { return {_mm512_mul_ps(a.v, b.v)}; }
+STRATA_INLINE Lanes operator/(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v)}; }
+// a * b + c, rounded once here (twice in the generic table).
+STRATA_INLINE Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// The larger / smaller; b where either is NaN.
+STRATA_INLINE Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
+STRATA_INLINE Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
+STRATA_INLINE Lanes abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
+STRATA_INLINE Lanes with_sign_of(Lanes magnitude, Lanes sign) {
+  const __m512 sign_bit = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0x80000000u)));
+  return {_mm512_or_ps(magnitude.v, _mm512_and_ps(sign.v, sign_bit))};
+}
+STRATA_INLINE LaneMask less(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
+STRATA_INLINE LaneMask less_equal(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ); }
+STRATA_INLINE LaneMask both(LaneMask a, LaneMask b) { return static_cast<LaneMask>(a & b); }
+// yes where the mask is set, else no.
+STRATA_INLINE Lanes select(LaneMask mask, Lanes yes, Lanes no) { return {_mm512_mask_blend_ps(mask, no.v, yes.v)}; }
+
+STRATA_INLINE Lanes round_to_nearest(Lanes a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+// a * 2^n for whole n in [-126, 128].
+STRATA_INLINE Lanes times_power_of_two(Lanes a, Lanes n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+
+// Fixed trees: lane i meets i + 8, then i + 4, i + 2, i + 1.
+STRATA_INLINE float sum_of(Lanes a) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+STRATA_INLINE float max_of(Lanes a) {
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+// 0, 1, 2 ... 15.
+STRATA_INLINE Lanes lane_numbers() {
+  return {_mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)};
+}
+
+// (p[0], p[2], ... p[30]) and (p[1], p[3], ... p[31]) of memory that holds 2n numbers, n <= 16; and back.
+STRATA_INLINE void load_pairs(const float* p, int64_t n, Lanes& even, Lanes& odd) {
+  const __m512 low = _mm512_maskz_loadu_ps(first_lanes(2 * n), p);
+  const __m512 high = _mm512_maskz_loadu_ps(2 * n > kLanes ? first_lanes(2 * n - kLanes) : LaneMask{0}, p + kLanes);
+  const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  even.v = _mm512_permutex2var_ps(low, evens, high);
+  odd.v = _mm512_permutex2var_ps(low, _mm512_add_epi32(evens, _mm512_set1_epi32(1)), high);
+}
+STRATA_INLINE void store_pairs(float* p, Lanes even, Lanes odd, int64_t n) {
+  const __m512i lows = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i highs = _mm512_add_epi32(lows, _mm512_set1_epi32(8));
+  _mm512_mask_storeu_ps(p, first_lanes(2 * n), _mm512_permutex2var_ps(even.v, lows, odd.v));
+  if (2 * n > kLanes) {
+    _mm512_mask_storeu_ps(p + kLanes, first_lanes(2 * n - kLanes), _mm512_permutex2var_ps(even.v, highs, odd.v));
+  }
+}
+
+// rows[i][j] becomes rows[j][i].
+STRATA_INLINE void transpose(Lanes rows[kLanes]) {
+  __m512 a[kLanes], b[kLanes];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    a[2 * i] = _mm512_unpacklo_ps(rows[2 * i].v, rows[2 * i + 1].v);
+    a[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i].v, rows[2 * i + 1].v);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // groups of four rows; b[4 * i + j] holds column j of every 128-bit part
+    b[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[4 * i]), _mm512_castps_pd(a[4 * i + 2])));
+    b[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[4 * i]), _mm512_castps_pd(a[4 * i + 2])));
+    b[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[4 * i + 1]), _mm512_castps_pd(a[4 * i + 3])));
+    b[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[4 * i + 1]), _mm512_castps_pd(a[4 * i + 3])));
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512 even_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x88);         // parts 0, 2 of row groups 0, 1
+    const __m512 odd_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xdd);          // parts 1, 3
+    const __m512 even_high = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0x88);   // of row groups 2, 3
+    const __m512 odd_high = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0xdd);
+    rows[j].v = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+    rows[4 + j].v = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+    rows[8 + j].v = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+    rows[12 + j].v = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
+  }
+}
+
+}  // namespace strata::avx512

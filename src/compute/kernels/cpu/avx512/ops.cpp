@@ -1,0 +1,13 @@
+#include "compute/kernels/cpu/avx512/ops.h"
+
+#include "compute/kernels/cpu/avx512/lanes.h"
+#include "compute/kernels/cpu/unroll.h"
+
+namespace strata::avx512 {
+#include "compute/kernels/cpu/lanes/elementary.inl"
+#include "compute/kernels/cpu/lanes/row.inl"
+#include "compute/kernels/cpu/lanes/norm.inl"
+#include "compute/kernels/cpu/lanes/elementwise.inl"
+#include "compute/kernels/cpu/lanes/rope.inl"
+#include "compute/kernels/cpu/lanes/experts.inl"
+}  // namespace strata::avx512

@@ -1,0 +1,10 @@
+#include "compute/kernels/cpu/generic/lanes.h"
+#include "compute/kernels/cpu/generic/ops.h"
+#include "compute/kernels/cpu/unroll.h"
+
+namespace strata::generic {
+#include "compute/kernels/cpu/lanes/elementary.inl"
+#include "compute/kernels/cpu/lanes/row.inl"
+#include "compute/kernels/cpu/lanes/attention.inl"
+#include "compute/kernels/cpu/lanes/segment_attention.inl"
+}  // namespace strata::generic

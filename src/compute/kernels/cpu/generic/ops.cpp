@@ -1,0 +1,13 @@
+#include "compute/kernels/cpu/generic/ops.h"
+
+#include "compute/kernels/cpu/generic/lanes.h"
+#include "compute/kernels/cpu/unroll.h"
+
+namespace strata::generic {
+#include "compute/kernels/cpu/lanes/elementary.inl"
+#include "compute/kernels/cpu/lanes/row.inl"
+#include "compute/kernels/cpu/lanes/norm.inl"
+#include "compute/kernels/cpu/lanes/elementwise.inl"
+#include "compute/kernels/cpu/lanes/rope.inl"
+#include "compute/kernels/cpu/lanes/experts.inl"
+}  // namespace strata::generic
