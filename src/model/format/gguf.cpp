@@ -321,7 +321,9 @@ const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
 }
 
 void GgufFile::release(std::span<const std::byte> data) const {
-  if (!data.empty()) file_.release(static_cast<size_t>(data.data() - file_.bytes().data()), data.size());
+  const std::span<const std::byte> mapped = file_.bytes();
+  if (data.empty() || data.data() < mapped.data() || data.data() >= mapped.data() + mapped.size()) return;
+  file_.release(static_cast<size_t>(data.data() - mapped.data()), data.size());
 }
 
 }  // namespace strata
