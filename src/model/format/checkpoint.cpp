@@ -20,12 +20,12 @@ namespace fs = std::filesystem;
 struct Checkpoint::Contents {
   fs::path path;
   fs::path folder;
-  std::vector<GgufFile> parts;            // GGUF; the first one has the metadata
-  std::vector<SafetensorsFile> shards;    // folders
+  std::vector<GgufFile> parts;          // GGUF; the first one has the metadata
+  std::vector<SafetensorsFile> shards;  // folders
   ConfigView config;
   GenerationDefaults generation;
   std::vector<TensorInfo> tensors;
-  std::unordered_map<std::string_view, size_t> index;      // of `tensors`, by canonical name
+  std::unordered_map<std::string_view, size_t> index;              // of `tensors`, by canonical name
   std::map<std::string, std::string, std::less<>> unusable_types;  // canonical name -> type's name
   std::vector<std::string> unusable;
   uint64_t bytes = 0;
@@ -170,7 +170,8 @@ Status Checkpoint::Contents::open_shards(const fs::path& index_path) {
   for (const auto& [shard, names] : names_of) {
     auto file = SafetensorsFile::open(folder / shard);
     if (!file.ok() && file.status().code() == Code::kNotFound) {
-      return not_found((folder / shard).string() + ": the index names this file, but it is missing (download the model again)");
+      return not_found((folder / shard).string() +
+                       ": the index names this file, but it is missing (download the model again)");
     }
     if (!file.ok()) return file.status();
     for (const std::string& name : names) {
@@ -269,7 +270,8 @@ Result<const TensorInfo*> Checkpoint::require(std::string_view name) const {
   const std::string where = contents_->path.string() + ": tensor " + quoted_name(name);
   const auto unusable = contents_->unusable_types.find(name);
   if (unusable != contents_->unusable_types.end()) {
-    return invalid_argument(where + " has the type " + unusable->second + ", which is not computed with (convert the model to BF16, F16 or F32)");
+    return invalid_argument(where + " has the type " + unusable->second +
+                            ", which is not computed with (convert the model to BF16, F16 or F32)");
   }
   return not_found(where + " is missing");
 }

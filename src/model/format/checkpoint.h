@@ -31,8 +31,8 @@ namespace strata {
 class GgufFile;
 
 struct TensorInfo {
-  std::string name;                 // canonical: "model.layers.0.self_attn.q_proj.weight"
-  std::string stored_name;          // as in the file: "blk.0.attn_q.weight"
+  std::string name;         // canonical: "model.layers.0.self_attn.q_proj.weight"
+  std::string stored_name;  // as in the file: "blk.0.attn_q.weight"
   DType type = DType::kF32;
   std::vector<int64_t> shape;       // outermost first: [out, in] or [experts, out, in]
   std::span<const std::byte> data;  // rows contiguous, row_bytes(type, shape.back()) each; aligned for plain numbers
@@ -55,16 +55,16 @@ class Checkpoint {
   const TensorInfo* find(std::string_view name) const;
   // The same with the reason as a Status: absent (kNotFound), or its type (kInvalidArgument).
   Result<const TensorInfo*> require(std::string_view name) const;
-  const std::vector<TensorInfo>& tensors() const;                  // usable ones, in file order
-  const std::vector<std::string>& unusable_tensors() const;        // "NAME (TYPE)" of the others
-  uint64_t weight_bytes() const;                                   // of tensors()
+  const std::vector<TensorInfo>& tensors() const;            // usable ones, in file order
+  const std::vector<std::string>& unusable_tensors() const;  // "NAME (TYPE)" of the others
+  uint64_t weight_bytes() const;                             // of tensors()
 
   // Lets the system drop the mapped pages of a tensor, or of a part of it, once it was packed.
   void release(std::span<const std::byte> data) const;
 
   const std::filesystem::path& path() const;
-  const std::filesystem::path& folder() const;                     // of a Hugging Face folder; empty for GGUF
-  const GgufFile* gguf() const;                                    // nullptr for folders; the first part of a split one
+  const std::filesystem::path& folder() const;  // of a Hugging Face folder; empty for GGUF
+  const GgufFile* gguf() const;                 // nullptr for folders; the first part of a split one
 
  private:
   struct Contents;

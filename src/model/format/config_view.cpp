@@ -28,12 +28,18 @@ Json convert(simdjson::dom::element element) {
       for (const auto value : simdjson::dom::array(element)) out.push_back(convert(value));
       return out;
     }
-    case element_type::STRING: return std::string(std::string_view(element));
-    case element_type::INT64: return int64_t(element);
-    case element_type::UINT64: return uint64_t(element);
-    case element_type::DOUBLE: return double(element);
-    case element_type::BOOL: return bool(element);
-    default: return nullptr;
+    case element_type::STRING:
+      return std::string(std::string_view(element));
+    case element_type::INT64:
+      return int64_t(element);
+    case element_type::UINT64:
+      return uint64_t(element);
+    case element_type::DOUBLE:
+      return double(element);
+    case element_type::BOOL:
+      return bool(element);
+    default:
+      return nullptr;
   }
 }
 
@@ -133,11 +139,11 @@ void ConfigView::keep(Status failure) const {
 
 bool ConfigView::has(std::string_view key) const { return field(key) != nullptr; }
 
-#define STRATA_CONFIG_GET(expression, expected)            \
-  const Json* value = field(key);                          \
-  if (value == nullptr) return std::nullopt;               \
-  auto converted = (expression);                           \
-  if (!converted) keep(wrong_type(key, expected));         \
+#define STRATA_CONFIG_GET(expression, expected)    \
+  const Json* value = field(key);                  \
+  if (value == nullptr) return std::nullopt;       \
+  auto converted = (expression);                   \
+  if (!converted) keep(wrong_type(key, expected)); \
   return converted
 
 std::optional<int64_t> ConfigView::get_int(std::string_view key) const {

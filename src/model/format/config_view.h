@@ -11,12 +11,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "base/status.h"
 
@@ -24,12 +23,12 @@ namespace strata {
 
 class ConfigView {
  public:
-  ConfigView();                                                          // an empty object
-  ConfigView(nlohmann::json object, std::string source);                 // `source` names it in errors: "config.json"
+  ConfigView();                                           // an empty object
+  ConfigView(nlohmann::json object, std::string source);  // `source` names it in errors: "config.json"
   static Result<ConfigView> parse(std::string_view text, std::string source);
   static Result<ConfigView> read_file(const std::filesystem::path& path);
 
-  bool has(std::string_view key) const;                                  // present and not null
+  bool has(std::string_view key) const;  // present and not null
   std::optional<int64_t> get_int(std::string_view key) const;
   std::optional<double> get_double(std::string_view key) const;
   std::optional<bool> get_bool(std::string_view key) const;
@@ -52,14 +51,14 @@ class ConfigView {
   bool is_array(std::string_view key) const;
   bool is_object(std::string_view key) const;
 
-  Status status() const;                                                 // the first field that had a wrong type
+  Status status() const;  // the first field that had a wrong type
   std::vector<std::string> keys() const;
-  const nlohmann::json& json() const;                                    // the object itself
+  const nlohmann::json& json() const;  // the object itself
 
  private:
   struct Document;
   ConfigView(std::shared_ptr<Document> document, const nlohmann::json* node, std::string path);
-  const nlohmann::json* field(std::string_view key) const;               // nullptr when absent or null
+  const nlohmann::json* field(std::string_view key) const;  // nullptr when absent or null
   std::string field_path(std::string_view key) const;
   Status wrong_type(std::string_view key, std::string_view expected) const;
   void keep(Status failure) const;

@@ -14,10 +14,10 @@ struct TypeNumber {
   uint32_t number;
 };
 constexpr TypeNumber kTypeNumbers[] = {
-    {DType::kF32, 0},   {DType::kF16, 1},   {DType::kQ4_0, 2},  {DType::kQ4_1, 3},   {DType::kQ5_0, 6},
-    {DType::kQ5_1, 7},  {DType::kQ8_0, 8},  {DType::kQ2_K, 10}, {DType::kQ3_K, 11},  {DType::kQ4_K, 12},
+    {DType::kF32, 0},   {DType::kF16, 1},   {DType::kQ4_0, 2},    {DType::kQ4_1, 3},    {DType::kQ5_0, 6},
+    {DType::kQ5_1, 7},  {DType::kQ8_0, 8},  {DType::kQ2_K, 10},   {DType::kQ3_K, 11},   {DType::kQ4_K, 12},
     {DType::kQ5_K, 13}, {DType::kQ6_K, 14}, {DType::kIQ4_NL, 20}, {DType::kIQ4_XS, 23}, {DType::kI8, 24},
-    {DType::kI32, 26},  {DType::kI64, 27},  {DType::kBF16, 30}, {DType::kMXFP4, 39},
+    {DType::kI32, 26},  {DType::kI64, 27},  {DType::kBF16, 30},   {DType::kMXFP4, 39},
 };
 
 // Limits of the format's description.
@@ -118,8 +118,7 @@ class GgufParser {
     if (!file_.keys_.emplace(key, file_.metadata_.size()).second) {
       return data_loss("metadata key " + quoted_name(key) + " occurs twice");
     }
-    file_.metadata_.emplace_back(
-        key, GgufValue{static_cast<GgufType>(type), bytes_.subspan(begin, position_ - begin)});
+    file_.metadata_.emplace_back(key, GgufValue{static_cast<GgufType>(type), bytes_.subspan(begin, position_ - begin)});
     return ok_status();
   }
 
@@ -149,7 +148,8 @@ class GgufParser {
     uint32_t type = 0;
     uint64_t count = 0;
     if (!take(type) || !take(count)) return truncated(where);
-    if (type == static_cast<uint32_t>(GgufType::kArray)) return data_loss(where + " is an array of arrays, which is not read");
+    if (type == static_cast<uint32_t>(GgufType::kArray))
+      return data_loss(where + " is an array of arrays, which is not read");
     const uint64_t left = bytes_.size() - position_;
     if (type == static_cast<uint32_t>(GgufType::kString)) {
       if (count > left / sizeof(uint64_t)) return truncated(where);
@@ -202,8 +202,8 @@ class GgufParser {
     tensor.type = dtype_from_gguf(tensor.file_type);
     RETURN_IF_ERROR(measure(tensor, where, placement.bytes));
     if (placement.offset % file_.alignment_ != 0) {
-      return data_loss(where + " begins at offset " + std::to_string(placement.offset) + ", no multiple of the alignment " +
-                       std::to_string(file_.alignment_));
+      return data_loss(where + " begins at offset " + std::to_string(placement.offset) +
+                       ", no multiple of the alignment " + std::to_string(file_.alignment_));
     }
     file_.tensors_.push_back(std::move(tensor));
     placements_.push_back(placement);
@@ -248,11 +248,13 @@ class GgufParser {
       GgufTensor& tensor = file_.tensors_[i];
       const Placement& place = placements_[i];
       if (place.offset > data_bytes || place.bytes > data_bytes - place.offset) {
-        return data_loss("tensor " + quoted_name(tensor.name) + " lies outside the file (it is truncated or corrupt; copy it again)");
+        return data_loss("tensor " + quoted_name(tensor.name) +
+                         " lies outside the file (it is truncated or corrupt; copy it again)");
       }
       if (place.bytes == 0) continue;
       if (place.offset < end) {
-        return data_loss("tensors " + quoted_name(file_.tensors_[last].name) + " and " + quoted_name(tensor.name) + " overlap");
+        return data_loss("tensors " + quoted_name(file_.tensors_[last].name) + " and " + quoted_name(tensor.name) +
+                         " overlap");
       }
       end = place.offset + place.bytes;
       last = i;

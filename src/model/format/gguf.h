@@ -22,7 +22,19 @@ namespace strata {
 
 // Value types, numbered as in the file.
 enum class GgufType : uint32_t {
-  kUint8, kInt8, kUint16, kInt16, kUint32, kInt32, kFloat32, kBool, kString, kArray, kUint64, kInt64, kFloat64,
+  kUint8,
+  kInt8,
+  kUint16,
+  kInt16,
+  kUint32,
+  kInt32,
+  kFloat32,
+  kBool,
+  kString,
+  kArray,
+  kUint64,
+  kInt64,
+  kFloat64,
 };
 
 // One metadata value, decoded when asked. Numbers convert where nothing is lost (any integer type to int64, any number
@@ -46,15 +58,16 @@ struct GgufValue {
 
 struct GgufTensor {
   std::string_view name;
-  uint32_t file_type = 0;             // the type's number in the file
-  std::optional<DType> type;          // absent: a type Strata does not compute with
-  std::vector<int64_t> shape;         // outermost first: [out, in], [experts, out, in]
-  std::span<const std::byte> data;    // empty where `type` is absent
+  uint32_t file_type = 0;           // the type's number in the file
+  std::optional<DType> type;        // absent: a type Strata does not compute with
+  std::vector<int64_t> shape;       // outermost first: [out, in], [experts, out, in]
+  std::span<const std::byte> data;  // empty where `type` is absent
 };
 
 class GgufFile {
  public:
-  // kNotFound: no such file; kInvalidArgument: not GGUF, or a version or byte order that is not read; kDataLoss: broken.
+  // kNotFound: no such file; kInvalidArgument: not GGUF, or a version or byte order that is not read; kDataLoss:
+  // broken.
   static Result<GgufFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

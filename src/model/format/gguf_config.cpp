@@ -14,17 +14,18 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kInterleavedArchitectures[] = {
-    "llama",   "llama4",      "deci",     "baichuan",  "starcoder",  "internlm2", "minicpm", "xverse",
-    "command-r", "cohere2",   "olmo",     "arctic",    "deepseek",   "deepseek2", "plm",     "chatglm",
-    "granite", "granitemoe",  "chameleon", "bailingmoe", "smollm3",  "arcee",     "ernie4_5", "ernie4_5-moe",
-    "mistral3",
+    "llama",     "llama4",     "deci",    "baichuan", "starcoder", "internlm2",    "minicpm",  "xverse",  "command-r",
+    "cohere2",   "olmo",       "arctic",  "deepseek", "deepseek2", "plm",          "chatglm",  "granite", "granitemoe",
+    "chameleon", "bailingmoe", "smollm3", "arcee",    "ernie4_5",  "ernie4_5-moe", "mistral3",
 };
 
 // Reads "ARCHITECTURE.key" of one file.
 class Metadata {
  public:
   explicit Metadata(std::span<const GgufFile> parts)
-      : parts_(parts), file_(parts.front()), architecture_(parts.front().get_string("general.architecture").value_or("")) {}
+      : parts_(parts),
+        file_(parts.front()),
+        architecture_(parts.front().get_string("general.architecture").value_or("")) {}
 
   const std::string& architecture() const { return architecture_; }
   const GgufValue* find(std::string_view key) const { return file_.find(architecture_ + "." + std::string(key)); }
@@ -161,7 +162,8 @@ void set_experts(const Metadata& metadata, Json& config) {
     config["moe_intermediate_size"] = config["intermediate_size"];
   }
   // llama.cpp decides this by architecture, not by metadata.
-  if (!config.contains("norm_topk_prob")) config["norm_topk_prob"] = architecture != "qwen2moe" && architecture != "olmoe";
+  if (!config.contains("norm_topk_prob"))
+    config["norm_topk_prob"] = architecture != "qwen2moe" && architecture != "olmoe";
 }
 
 std::vector<double> factors(const Metadata& metadata, std::string_view name) {
@@ -186,7 +188,8 @@ void set_rope_scaling(const Metadata& metadata, Json& config) {
     scaling["rope_type"] = "longrope";
     scaling["long_factor"] = factors(metadata, "rope_factors_long.weight");
     scaling["short_factor"] = factors(metadata, "rope_factors_short.weight");
-    if (const auto attention = metadata.get_double("rope.scaling.attn_factor")) scaling["attention_factor"] = *attention;
+    if (const auto attention = metadata.get_double("rope.scaling.attn_factor"))
+      scaling["attention_factor"] = *attention;
     if (original) config["original_max_position_embeddings"] = *original;
   } else if (type == "yarn") {
     if (const auto log = metadata.get_double("rope.scaling.yarn_log_multiplier")) {
@@ -244,7 +247,8 @@ GenerationDefaults gguf_generation_defaults(const GgufFile& file) {
   out.repetition_penalty = as_float("general.sampling.penalty_repeat");
   out.top_k = as_id("general.sampling.top_k");
   out.bos_id = as_id("tokenizer.ggml.bos_token_id");
-  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = as_id(key)) out.eos_ids.push_back(*id);
   }
   std::sort(out.eos_ids.begin(), out.eos_ids.end());

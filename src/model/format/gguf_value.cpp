@@ -17,28 +17,45 @@ constexpr size_t kArrayHeader = sizeof(uint32_t) + sizeof(uint64_t);
 
 size_t scalar_bytes(GgufType type) {
   switch (type) {
-    case GgufType::kUint8: case GgufType::kInt8: case GgufType::kBool: return 1;
-    case GgufType::kUint16: case GgufType::kInt16: return 2;
-    case GgufType::kUint32: case GgufType::kInt32: case GgufType::kFloat32: return 4;
-    default: return 8;
+    case GgufType::kUint8:
+    case GgufType::kInt8:
+    case GgufType::kBool:
+      return 1;
+    case GgufType::kUint16:
+    case GgufType::kInt16:
+      return 2;
+    case GgufType::kUint32:
+    case GgufType::kInt32:
+    case GgufType::kFloat32:
+      return 4;
+    default:
+      return 8;
   }
 }
 
 std::optional<int64_t> scalar_int(GgufType type, const std::byte* from) {
   switch (type) {
-    case GgufType::kUint8: return load<uint8_t>(from);
-    case GgufType::kInt8: return load<int8_t>(from);
-    case GgufType::kUint16: return load<uint16_t>(from);
-    case GgufType::kInt16: return load<int16_t>(from);
-    case GgufType::kUint32: return load<uint32_t>(from);
-    case GgufType::kInt32: return load<int32_t>(from);
-    case GgufType::kInt64: return load<int64_t>(from);
+    case GgufType::kUint8:
+      return load<uint8_t>(from);
+    case GgufType::kInt8:
+      return load<int8_t>(from);
+    case GgufType::kUint16:
+      return load<uint16_t>(from);
+    case GgufType::kInt16:
+      return load<int16_t>(from);
+    case GgufType::kUint32:
+      return load<uint32_t>(from);
+    case GgufType::kInt32:
+      return load<int32_t>(from);
+    case GgufType::kInt64:
+      return load<int64_t>(from);
     case GgufType::kUint64: {
       const auto value = load<uint64_t>(from);
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return std::nullopt;
       return static_cast<int64_t>(value);
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -95,9 +112,7 @@ uint64_t GgufValue::size() const { return is_array() ? load<uint64_t>(encoded.da
 
 std::optional<std::vector<int64_t>> GgufValue::as_ints() const { return number_array<int64_t>(*this, scalar_int); }
 
-std::optional<std::vector<double>> GgufValue::as_doubles() const {
-  return number_array<double>(*this, scalar_double);
-}
+std::optional<std::vector<double>> GgufValue::as_doubles() const { return number_array<double>(*this, scalar_double); }
 
 std::optional<std::vector<std::string_view>> GgufValue::as_strings() const {
   if (!is_array() || element_type() != GgufType::kString) return std::nullopt;

@@ -20,11 +20,28 @@ struct ElementType {
   std::optional<DType> type;
 };
 constexpr ElementType kElementTypes[] = {
-    {"F32", 32, DType::kF32}, {"F16", 16, DType::kF16}, {"BF16", 16, DType::kBF16}, {"I8", 8, DType::kI8},
-    {"I32", 32, DType::kI32}, {"I64", 64, DType::kI64}, {"F64", 64, {}},   {"I16", 16, {}}, {"U8", 8, {}},
-    {"U16", 16, {}},          {"U32", 32, {}},          {"U64", 64, {}},   {"BOOL", 8, {}}, {"F8_E5M2", 8, {}},
-    {"F8_E4M3", 8, {}},       {"F8_E8M0", 8, {}},       {"F8_E5M2FNUZ", 8, {}}, {"F8_E4M3FNUZ", 8, {}},
-    {"F4", 4, {}},            {"F6_E2M3", 6, {}},       {"F6_E3M2", 6, {}}, {"C64", 64, {}},
+    {"F32", 32, DType::kF32},
+    {"F16", 16, DType::kF16},
+    {"BF16", 16, DType::kBF16},
+    {"I8", 8, DType::kI8},
+    {"I32", 32, DType::kI32},
+    {"I64", 64, DType::kI64},
+    {"F64", 64, {}},
+    {"I16", 16, {}},
+    {"U8", 8, {}},
+    {"U16", 16, {}},
+    {"U32", 32, {}},
+    {"U64", 64, {}},
+    {"BOOL", 8, {}},
+    {"F8_E5M2", 8, {}},
+    {"F8_E4M3", 8, {}},
+    {"F8_E8M0", 8, {}},
+    {"F8_E5M2FNUZ", 8, {}},
+    {"F8_E4M3FNUZ", 8, {}},
+    {"F4", 4, {}},
+    {"F6_E2M3", 6, {}},
+    {"F6_E3M2", 6, {}},
+    {"C64", 64, {}},
 };
 
 const ElementType* find_element_type(std::string_view name) {
@@ -144,7 +161,8 @@ class SafetensorsParser {
     std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->data.data() < b->data.data(); });
     for (size_t i = 1; i < order.size(); ++i) {
       if (order[i - 1]->data.data() + order[i - 1]->data.size() > order[i]->data.data()) {
-        return data_loss("tensors " + quoted_name(order[i - 1]->name) + " and " + quoted_name(order[i]->name) + " overlap");
+        return data_loss("tensors " + quoted_name(order[i - 1]->name) + " and " + quoted_name(order[i]->name) +
+                         " overlap");
       }
     }
     return ok_status();
@@ -154,7 +172,8 @@ class SafetensorsParser {
   void align_tensors() {
     for (auto& tensor : file_.tensors_) {
       if (!tensor.type || tensor.data.empty()) continue;
-      if (reinterpret_cast<uintptr_t>(tensor.data.data()) % static_cast<size_t>(traits(*tensor.type).block_bytes) == 0) continue;
+      if (reinterpret_cast<uintptr_t>(tensor.data.data()) % static_cast<size_t>(traits(*tensor.type).block_bytes) == 0)
+        continue;
       file_.copies_.push_back(std::make_unique<std::byte[]>(tensor.data.size()));
       std::memcpy(file_.copies_.back().get(), tensor.data.data(), tensor.data.size());
       tensor.data = {file_.copies_.back().get(), tensor.data.size()};

@@ -21,10 +21,10 @@ namespace strata {
 
 struct SafetensorsTensor {
   std::string name;
-  std::string type_name;              // as the file spells it: "BF16", "F8_E4M3"
-  std::optional<DType> type;          // absent: a type Strata does not compute with
-  std::vector<int64_t> shape;         // outermost first
-  std::span<const std::byte> data;    // aligned for its element type
+  std::string type_name;            // as the file spells it: "BF16", "F8_E4M3"
+  std::optional<DType> type;        // absent: a type Strata does not compute with
+  std::vector<int64_t> shape;       // outermost first
+  std::span<const std::byte> data;  // aligned for its element type
 };
 
 class SafetensorsFile {

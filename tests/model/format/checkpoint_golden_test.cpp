@@ -1,8 +1,7 @@
 // Real files: everything in the shared data opens and means what its neighbours say.
-#include "model/format/checkpoint.h"
-
 #include <nlohmann/json.hpp>
 
+#include "model/format/checkpoint.h"
 #include "model/format/gguf.h"
 #include "test_data.h"
 
