@@ -17,6 +17,8 @@ struct Row {
 
 constexpr Row kLayerRows[] = {
     {"ffn_norm", "pre_feedforward_layernorm", "gemma"},
+    {"post_attention_norm", "post_attention_layernorm", "gemma"},
+    {"post_attention_norm", "post_attention_layernorm", "olmo2"},
     {"ffn_gate_shexp", "mlp.shared_expert.gate_proj", "qwen"},
     {"ffn_up_shexp", "mlp.shared_expert.up_proj", "qwen"},
     {"ffn_down_shexp", "mlp.shared_expert.down_proj", "qwen"},
@@ -37,9 +39,9 @@ constexpr Row kLayerRows[] = {
     {"attn_kv_b", "self_attn.kv_b_proj"},
     {"attn_k_b", "self_attn.k_b_proj"},
     {"attn_v_b", "self_attn.v_b_proj"},
+    {"ffn_norm", "post_attention_layernorm"},
     {"post_attention_norm", "post_attention_layernorm"},
     {"post_ffw_norm", "post_feedforward_layernorm"},
-    {"ffn_norm", "post_attention_layernorm"},
     {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
