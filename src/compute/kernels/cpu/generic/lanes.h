@@ -18,6 +18,8 @@ inline constexpr int kLanes = 16;
 // Register tile of attention: sixteen 128-bit registers hold one row's scores beside the keys.
 inline constexpr int kMaxTileRows = 2;
 constexpr int tile_vectors(int) { return 1; }
+// Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
+inline constexpr bool kHalfIsCheap = false;
 
 typedef float Quad __attribute__((vector_size(16)));
 typedef int32_t QuadMask __attribute__((vector_size(16)));

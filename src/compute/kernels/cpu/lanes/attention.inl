@@ -55,6 +55,8 @@ struct RowState {
   float* weights;        // [kMaxTileRows][kStep] scores, then p, of one tile
   float* correction;     // [kMaxTileRows]
   float* step_values;    // [kStep][v_pad], only where values are cached as columns of K
+  float* wide_keys;      // [kStepBlocks][k_dim][16], and wide_values [kStepBlocks][16][v_dim]: a step widened to fp32,
+  float* wide_values;    // only where reading binary16 is dear
   int64_t v_pad;
 };
 
@@ -81,6 +83,9 @@ STRATA_INLINE size_t carve(const AttentionArgs& args, char* base, RowState& stat
   state.weights = take(kMaxTileRows * kStep);
   state.correction = take(kMaxTileRows);
   state.step_values = take(args.shape.value_is_key_prefix ? kStep * state.v_pad : 0);
+  const bool widen = !kHalfIsCheap && args.shape.type == DType::kF16;
+  state.wide_keys = take(widen ? kStep * args.shape.k_dim : 0);
+  state.wide_values = take(widen && !args.shape.value_is_key_prefix ? kStep * args.shape.v_dim : 0);
   return used;
 }
 
@@ -227,6 +232,17 @@ STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, 
   return step;
 }
 
+// Asks for the K and V of a step before they are needed: blocks lie anywhere, so the processor cannot guess the next.
+template <class Number>
+STRATA_INLINE void prefetch(const AttentionArgs& args, const Step<Number>& step) {
+  constexpr int64_t kLine = 64 / sizeof(Number);
+  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
+    for (int64_t i = 0; i < args.shape.k_dim * kBlockTokens; i += kLine) __builtin_prefetch(step.keys[b] + i, 0, 2);
+    if (args.shape.value_is_key_prefix) continue;
+    for (int64_t i = 0; i < args.shape.v_dim * kBlockTokens; i += kLine) __builtin_prefetch(step.values[b] + i, 0, 2);
+  }
+}
+
 // Values that are the first columns of K: brought into rows once for all tiles of the item.
 template <class Number>
 STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& step, RowState& state) {
@@ -241,6 +257,21 @@ STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& 
       for (int t = 0; t < kLanes; ++t) store(state.step_values + (b * kBlockTokens + t) * state.v_pad + d, columns[t]);
     }
   }
+}
+
+STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<uint16_t>& step, const RowState& state) {
+  Step<float> wide{step.base, step.n_tokens, {}, {}};
+  const int64_t n_keys = args.shape.k_dim * kBlockTokens, n_values = args.shape.v_dim * kBlockTokens;
+  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
+    float* keys = state.wide_keys + b * n_keys;
+    for (int64_t i = 0; i < n_keys; i += kLanes) store(keys + i, load(step.keys[b] + i));
+    wide.keys[b] = keys;
+    if (args.shape.value_is_key_prefix) continue;
+    float* values = state.wide_values + b * n_values;
+    for (int64_t i = 0; i < n_values; i += kLanes) store(values + i, load(step.values[b] + i));
+    wide.values[b] = values;
+  }
+  return wide;
 }
 
 // scores[r][b * 16 ...] for `rows` rows and `blocks` blocks from block b on.
@@ -375,6 +406,7 @@ void tile_step(const AttentionArgs& args, const Step<Number>& step, RowState& st
 
 template <class Number>
 STRATA_INLINE void tiles_step(const AttentionArgs& args, const Step<Number>& step, RowState& state) {
+  if (args.shape.value_is_key_prefix) gather_values(args, step, state);
   for (int row = 0; row < state.n_rows;) {
     const int rows = tile_rows(state, row);
     if constexpr (kMaxTileRows >= 8) {
@@ -397,8 +429,12 @@ void attend(const AttentionArgs& args, const Item& item, RowState& state) {
     for (int base = partial; base < partial + kPartialTokens && base <= last_position; base += kStep) {
       if (base < lowest) continue;
       const Step<Number> step = step_at<Number>(args, item, base, last_position);
-      if (args.shape.value_is_key_prefix) gather_values(args, step, state);
-      tiles_step(args, step, state);
+      if (base + kStep <= last_position) prefetch(args, step_at<Number>(args, item, base + kStep, last_position));
+      if constexpr (!kHalfIsCheap && sizeof(Number) == sizeof(uint16_t)) {
+        tiles_step(args, widen(args, step, state), state);
+      } else {
+        tiles_step(args, step, state);
+      }
     }
     close_partial(state);
   }
