@@ -2,14 +2,14 @@
 // a queue and hear events through each request's sink; statistics are read without waiting for the loop.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <string>
 
 #include "engine/request.h"
 #include "engine/runner.h"
 
 namespace strata {
+
+class StepGate;  // engine/step_gate.h: lets several engines of one process take turns
 
 struct EngineOptions {
   int max_batch_tokens = 512;    // token budget of a step. More: faster prefill, longer gaps for running streams.
@@ -43,14 +43,16 @@ class EngineObserver {
 
 class Engine {
  public:
-  // Takes the runner; `tokenizer`, `clock` and `observer` (may be null) outlive the engine. Starts the loop thread.
+  // Takes the runner; `tokenizer`, `clock` (thread-safe), `observer` and `gate` (both may be null) outlive the engine.
+  // Starts the loop thread.
   Engine(std::unique_ptr<Runner> runner, const Tokenizer& tokenizer, const EngineOptions& options, const Clock& clock,
-         EngineObserver* observer = nullptr);
-  ~Engine();  // cancels what still runs
+         EngineObserver* observer = nullptr, StepGate* gate = nullptr);
+  ~Engine();  // cancels what still runs; every sink has had its last event when this returns
 
   using RequestHandle = uint64_t;
-  // From any thread. kInvalidArgument: the request cannot be served ever (prompt + max_tokens over the context, with both
-  // numbers; token id outside the vocabulary); kExhausted: the queue is full; kUnavailable: draining.
+  // From any thread. kInvalidArgument: the request cannot be served ever (prompt + max_tokens over
+  // max_request_tokens(), with both numbers; token id outside the vocabulary; a parameter out of range); kExhausted:
+  // the queue is full; kUnavailable: draining.
   Result<RequestHandle> submit(Request request, EventSink sink);
   // From any thread; the request ends within one step with kCancelled. Unknown handles are ignored.
   void cancel(RequestHandle handle);
@@ -59,6 +61,7 @@ class Engine {
   bool idle() const;                   // nothing waiting, nothing running
   EngineStats stats() const;           // from any thread, never waits
   const RunnerLimits& limits() const;
+  int max_request_tokens() const;      // most prompt + max_tokens: the context, or less when the cache is smaller
 
  private:
   struct Impl;

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "compute/graph/batch.h"
 
@@ -15,15 +16,18 @@ struct RunnerLimits {
   int max_batch_tokens = 0;   // T of one step
   int max_sequences = 0;      // S of one step
   int max_outputs = 0;        // O of one step
-  int n_blocks = 0;           // physical cache blocks
+  int n_blocks = 0;           // physical cache blocks, ids [0, n_blocks)
   int block_tokens = 16;
+  Hash128 cache_identity;     // all that decides what a cached block holds besides tokens and adapter: weights,
+                              // arithmetic id, tensor-parallel degree, depth, width, cache type. Root of prefix hashes.
 };
 
 class Runner {
  public:
   virtual ~Runner() = default;
   virtual const RunnerLimits& limits() const = 0;
-  // Computes the batch; logits [O, vocab] fp32 stay valid until the next call.
+  // Computes the batch; logits [O, vocab] fp32 stay valid until the next call. O may be 0 (a prefill chunk that does
+  // not reach the end of its prompt). An error fails the requests of this batch only.
   virtual Result<std::span<const float>> run(const Batch& batch) = 0;
   // Copies the contents of one cache block to another (copy on write), in every layer.
   virtual void copy_block(int from, int to) = 0;
