@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#define STRATA_INLINE static inline __attribute__((always_inline))
+#include "compute/kernels/cpu/inlining.h"
 
 namespace strata::avx512 {
 
@@ -113,19 +113,19 @@ STRATA_INLINE void store_pairs(float* p, Lanes even, Lanes odd, int64_t n) {
 // rows[i][j] becomes rows[j][i].
 STRATA_INLINE void transpose(Lanes rows[kLanes]) {
   __m512 a[kLanes], b[kLanes];
-#pragma GCC unroll 8
+  STRATA_UNROLL
   for (int i = 0; i < 8; ++i) {
     a[2 * i] = _mm512_unpacklo_ps(rows[2 * i].v, rows[2 * i + 1].v);
     a[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i].v, rows[2 * i + 1].v);
   }
-#pragma GCC unroll 4
+  STRATA_UNROLL
   for (int i = 0; i < 4; ++i) {  // groups of four rows; b[4 * i + j] holds column j of every 128-bit part
     b[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[4 * i]), _mm512_castps_pd(a[4 * i + 2])));
     b[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[4 * i]), _mm512_castps_pd(a[4 * i + 2])));
     b[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a[4 * i + 1]), _mm512_castps_pd(a[4 * i + 3])));
     b[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a[4 * i + 1]), _mm512_castps_pd(a[4 * i + 3])));
   }
-#pragma GCC unroll 4
+  STRATA_UNROLL
   for (int j = 0; j < 4; ++j) {
     const __m512 even_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x88);         // parts 0, 2 of row groups 0, 1
     const __m512 odd_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xdd);          // parts 1, 3

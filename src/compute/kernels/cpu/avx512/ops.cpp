@@ -1,7 +1,6 @@
 #include "compute/kernels/cpu/avx512/ops.h"
 
 #include "compute/kernels/cpu/avx512/lanes.h"
-#include "compute/kernels/cpu/unroll.h"
 
 namespace strata::avx512 {
 #include "compute/kernels/cpu/lanes/elementary.inl"

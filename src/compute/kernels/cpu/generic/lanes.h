@@ -8,9 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "compute/kernels/cpu/inlining.h"
 #include "compute/kernels/half.h"
-
-#define STRATA_INLINE static inline __attribute__((always_inline))
 
 namespace strata::generic {
 
@@ -31,7 +30,7 @@ struct LaneMask {
   QuadMask v[4];
 };
 
-#define STRATA_QUADS _Pragma("GCC unroll 4") for (int i = 0; i < 4; ++i)
+#define STRATA_QUADS STRATA_UNROLL for (int i = 0; i < 4; ++i)
 
 STRATA_INLINE Lanes broadcast(float x) {
   const Quad q = {x, x, x, x};

@@ -1,7 +1,6 @@
 #include "compute/kernels/cpu/generic/ops.h"
 
 #include "compute/kernels/cpu/generic/lanes.h"
-#include "compute/kernels/cpu/unroll.h"
 
 namespace strata::generic {
 #include "compute/kernels/cpu/lanes/elementary.inl"
