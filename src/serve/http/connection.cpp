@@ -117,8 +117,12 @@ void Connection::dispatch(std::function<void()> task) {
   const auto executor = socket_.get_executor();
   const auto* strand = executor.target<asio::strand<asio::io_context::executor_type>>();
   if (strand != nullptr && strand->running_in_this_thread()) return task();
+  post(std::move(task));
+}
+
+void Connection::post(std::function<void()> task) {
   const std::shared_lock lock(core_->gate);
-  if (core_->open) asio::post(executor, std::move(task));
+  if (core_->open) asio::post(socket_.get_executor(), std::move(task));
 }
 
 void Connection::next_request() {

@@ -55,6 +55,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Runs `task` on the strand, at once when already there; dropped when the server has stopped.
   void dispatch(std::function<void()> task);
+  // The same, always after everything that is queued already.
+  void post(std::function<void()> task);
 
   // For the responder of request number `generation`; on the strand. Ignored when that request is over.
   void send(uint64_t generation, Response response);

@@ -12,8 +12,9 @@ class ConnectionResponder final : public Responder {
   ConnectionResponder(std::shared_ptr<Connection> connection, uint64_t generation)
       : connection_(std::move(connection)), generation_(generation) {}
 
+  // The last owner may let go on the network thread while what another one wrote is still queued.
   ~ConnectionResponder() override {
-    connection_->dispatch([to = connection_, n = generation_] { to->abandon(n); });
+    connection_->post([to = connection_, n = generation_] { to->abandon(n); });
   }
 
   void send(Response response) override {

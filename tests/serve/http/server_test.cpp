@@ -127,16 +127,18 @@ TEST_F(ServerTest, EchoesTheRequestIdOrMakesOne) {
 }
 
 TEST_F(ServerTest, StreamsChunksFromAnotherThread) {
-  std::thread writer;
-  add("GET", "/stream", [&writer](Request&&, std::shared_ptr<Responder> responder) {
+  std::jthread writer;
+  Signal assigned;
+  add("GET", "/stream", [&writer, &assigned](Request&&, std::shared_ptr<Responder> responder) {
     Response head;
     head.content_type = "text/event-stream";
     responder->start(std::move(head));
-    writer = std::thread([responder] {
+    writer = std::jthread([responder] {
       for (int i = 0; i < 100; ++i) responder->write(sse_frame(std::to_string(i)));
       responder->write(sse_frame("two\nlines", "named"));
       responder->finish();
     });
+    assigned.set();
   });
   start();
   std::vector<SseEvent> events;
@@ -146,7 +148,7 @@ TEST_F(ServerTest, StreamsChunksFromAnotherThread) {
     return true;
   });
   ASSERT_TRUE(answer.ok()) << answer.status().message();
-  writer.join();
+  ASSERT_TRUE(assigned.wait());
   ASSERT_EQ(events.size(), 101u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(events[static_cast<size_t>(i)].data, std::to_string(i));
   EXPECT_EQ(events[100].event, "named");
