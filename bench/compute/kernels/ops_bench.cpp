@@ -1,0 +1,72 @@
+// The ops around the matmuls on one thread, in GB/s of what they read and write; head_matmul in GFLOP/s.
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "compute/kernels/cpu_kernels.h"
+#include "compute/kernels/float_mode.h"
+
+namespace strata {
+namespace {
+
+void measure(const std::string& name, const char* unit, double per_run, const std::function<void()>& op) {
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    set_compute_float_mode();
+    for (auto _ : state) {
+      op();
+      benchmark::ClobberMemory();
+    }
+    const double runs = static_cast<double>(state.iterations());
+    state.counters[unit] = benchmark::Counter(per_run * runs * 1e-9, benchmark::Counter::kIsRate);
+  })->Unit(benchmark::kMicrosecond);
+}
+
+std::vector<float> ramp(size_t n) {
+  std::vector<float> numbers(n);
+  for (size_t i = 0; i < n; ++i) numbers[i] = static_cast<float>(i % 97) * 0.05f - 2.4f;
+  return numbers;
+}
+
+void register_table(const CpuKernels& k) {
+  constexpr int64_t kRows = 64, kDim = 2048, kFeedForward = 5632, kVocab = 32000;
+  static std::vector<float> x = ramp(kRows * kFeedForward), y = ramp(kRows * 16 * 512), w = ramp(kFeedForward);
+  static std::vector<float> logits = ramp(4 * kVocab), heads = ramp(16 * 512 * 128), inv_freq = ramp(32);
+  static std::vector<int32_t> positions(kRows, 1234);
+  const std::string isa(k.name);
+  measure(isa + "/rms_norm/64x2048", "GB/s", 8.0 * kRows * kDim,
+          [&k] { k.rms_norm(y.data(), x.data(), w.data(), kRows, kDim, 1e-5f, 0); });
+  measure(isa + "/gated_silu/64x5632", "GB/s", 12.0 * kRows * kFeedForward,
+          [&k] { k.gated(Activation::kSilu, y.data(), x.data(), x.data(), kRows * kFeedForward); });
+  measure(isa + "/gated_gelu/64x5632", "GB/s", 12.0 * kRows * kFeedForward,
+          [&k] { k.gated(Activation::kGelu, y.data(), x.data(), x.data(), kRows * kFeedForward); });
+  measure(isa + "/softmax/4x32000", "GB/s", 8.0 * 4 * kVocab,
+          [&k] { k.softmax(y.data(), logits.data(), 4, kVocab); });
+  measure(isa + "/rope/64x36x64", "GB/s", 8.0 * kRows * 36 * 64, [&k] {
+    RopeArgs args;
+    args.x = y.data();
+    args.row_stride = 36 * 64;
+    args.positions = positions.data();
+    args.n_heads = 36;
+    args.head_dim = args.rotary_dim = 64;
+    args.inv_freq = inv_freq.data();
+    k.rope(args, 0, kRows);
+  });
+  for (int64_t rows : {1, 64}) {
+    measure(isa + "/head_matmul/" + std::to_string(rows) + "x16x512x128", "GFLOP/s", 2.0 * rows * 16 * 512 * 128,
+            [&k, rows] { k.head_matmul(y.data(), x.data(), heads.data(), 16, 512, 128, 0, rows); });
+  }
+}
+
+}  // namespace
+}  // namespace strata
+
+int main(int argc, char** argv) {
+  for (const char* isa : {"avx512", "generic"}) {
+    if (const strata::CpuKernels* table = strata::find_cpu_kernels(isa)) strata::register_table(*table);
+  }
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}

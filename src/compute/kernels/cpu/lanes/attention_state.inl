@@ -1,0 +1,196 @@
+// What attention keeps for the rows of one work item: which queries and heads they are, their open partial and their
+// total; how partials open, close and end. The arithmetic is told in attention.inl. Included inside the namespace of an
+// instruction set.
+namespace {
+
+constexpr int kStepBlocks = 4;
+constexpr int kStep = kStepBlocks * kBlockTokens;
+constexpr int kMaxItemHeads = 16;
+static_assert(kPartialTokens % kStep == 0 && kBlockTokens == kLanes);
+
+struct ItemSplit {
+  int heads;    // of one kv head, per item
+  int chunks;   // items per kv head and query run
+  int queries;  // per item
+  int rows;     // heads * queries rounded up to whole tiles
+};
+
+// Enough rows to serve each block of K and V many times from the nearest cache, few enough that their state stays
+// there as well.
+STRATA_INLINE ItemSplit item_split(const AttentionArgs& args) {
+  const int group = args.n_heads / args.shape.n_kv_heads;
+  const int target_rows = args.shape.k_dim + args.shape.v_dim > 512 ? 32 : 128;
+  ItemSplit split;
+  split.heads = group < kMaxItemHeads ? group : kMaxItemHeads;
+  split.chunks = (group + split.heads - 1) / split.heads;
+  split.queries = target_rows / split.heads;
+  split.rows = (split.heads * split.queries + kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows;
+  return split;
+}
+
+STRATA_INLINE int64_t padded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+// The state of the rows of an item, carved out of the workspace.
+struct RowState {
+  int n_rows = 0;
+  int32_t* position;     // [rows] the last visible position
+  int32_t* lowest;       // [rows] the first
+  float* q;              // per tile of R rows: [k_dim][R], scaled
+  float* largest;        // [rows]          of the open partial
+  float* sum;            // [rows][kLanes]
+  float* value;          // [rows][v_pad]
+  float* total_largest;  // [rows]          of the closed ones
+  float* total_sum;      // [rows]
+  float* total_value;    // [rows][v_pad]
+  float* weights;        // [kMaxTileRows][kStep] scores, then p, of one tile
+  float* correction;     // [kMaxTileRows]
+  float* step_values;    // [kStep][v_pad], only where values are cached as columns of K
+  float* wide_keys;      // [kStepBlocks][k_dim][16], and wide_values [kStepBlocks][16][v_dim]: a step widened to fp32,
+  float* wide_values;    // only where reading binary16 is dear
+  int64_t v_pad;
+};
+
+// With a null base: counts the bytes.
+STRATA_INLINE size_t carve(const AttentionArgs& args, char* base, RowState& state) {
+  const int64_t rows = item_split(args).rows;
+  size_t used = 0;
+  const auto take = [&](int64_t numbers) {
+    char* here = base == nullptr ? nullptr : base + used;
+    used += static_cast<size_t>(numbers) * sizeof(float) + 63;
+    used -= used % 64;
+    return reinterpret_cast<float*>(here);
+  };
+  state.v_pad = padded(args.shape.v_dim);
+  state.position = reinterpret_cast<int32_t*>(take(rows));
+  state.lowest = reinterpret_cast<int32_t*>(take(rows));
+  state.q = take(rows * args.shape.k_dim);
+  state.largest = take(rows);
+  state.sum = take(rows * kLanes);
+  state.value = take(rows * state.v_pad);
+  state.total_largest = take(rows);
+  state.total_sum = take(rows);
+  state.total_value = take(rows * state.v_pad);
+  state.weights = take(kMaxTileRows * kStep);
+  state.correction = take(kMaxTileRows);
+  state.step_values = take(args.shape.value_is_key_prefix ? kStep * state.v_pad : 0);
+  const bool widen = !kHalfIsCheap && args.shape.type == DType::kF16;
+  state.wide_keys = take(widen ? kStep * args.shape.k_dim : 0);
+  state.wide_values = take(widen && !args.shape.value_is_key_prefix ? kStep * args.shape.v_dim : 0);
+  return used;
+}
+
+struct Item {
+  int sequence;
+  int kv_head;
+  int head_begin, n_heads;
+  int64_t row_begin;  // first query, in q and out
+  int n_queries;
+  int first_position;
+  const int32_t* blocks;
+};
+
+STRATA_INLINE int64_t query_runs(const AttentionArgs& args, int sequence, int per_item) {
+  return (args.query_begin[sequence + 1] - args.query_begin[sequence] + per_item - 1) / per_item;
+}
+
+STRATA_INLINE Item item_at(const AttentionArgs& args, const ItemSplit& split, int64_t index) {
+  const int64_t per_run = static_cast<int64_t>(args.shape.n_kv_heads) * split.chunks;
+  int sequence = 0;
+  while (index >= query_runs(args, sequence, split.queries) * per_run) {
+    index -= query_runs(args, sequence, split.queries) * per_run;
+    ++sequence;
+  }
+  const int group = args.n_heads / args.shape.n_kv_heads;
+  const int run = static_cast<int>(index / per_run), chunk = static_cast<int>(index % split.chunks);
+  const int n_queries = args.query_begin[sequence + 1] - args.query_begin[sequence], skipped = run * split.queries;
+  Item item;
+  item.sequence = sequence;
+  item.kv_head = static_cast<int>(index % per_run) / split.chunks;
+  item.head_begin = item.kv_head * group + chunk * split.heads;
+  item.n_heads = group - chunk * split.heads < split.heads ? group - chunk * split.heads : split.heads;
+  item.row_begin = args.query_begin[sequence] + skipped;
+  item.n_queries = n_queries - skipped < split.queries ? n_queries - skipped : split.queries;
+  item.first_position = args.context_len[sequence] - n_queries + skipped;
+  item.blocks = args.block_table + sequence * args.block_table_stride;
+  return item;
+}
+
+// Width of the tile that begins at `row`: the rows left, rounded up to a power of two.
+STRATA_INLINE int tile_rows(const RowState& state, int row) {
+  const int left = state.n_rows - row;
+  int rows = 1;
+  while (rows < left && rows < kMaxTileRows) rows *= 2;
+  return rows;
+}
+
+// Rows that only fill up a tile are copies of the last row with q = 0; nobody reads their results.
+STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowState& state) {
+  state.n_rows = item.n_heads * item.n_queries;
+  for (int row = 0; row < state.n_rows;) {
+    const int width = tile_rows(state, row);
+    float* tile_q = state.q + static_cast<int64_t>(row) * args.shape.k_dim;
+    for (int r = 0; r < width; ++r) {
+      const bool real = row + r < state.n_rows;
+      const int source = real ? row + r : state.n_rows - 1;
+      const int query = source / item.n_heads, head = item.head_begin + source % item.n_heads;
+      const float* q = args.q + ((item.row_begin + query) * args.n_heads + head) * args.shape.k_dim;
+      const float factor = real ? args.scale : 0.0f;
+      for (int d = 0; d < args.shape.k_dim; ++d) tile_q[d * width + r] = q[d] * factor;
+      const int position = item.first_position + query;
+      const int lowest = args.window > 0 ? position - args.window + 1 : 0;
+      state.position[row + r] = position;
+      state.lowest[row + r] = lowest > 0 ? lowest : 0;
+      state.total_largest[row + r] = -__FLT_MAX__;
+      state.total_sum[row + r] = 0;
+      clear(state.total_value + (row + r) * state.v_pad, state.v_pad);
+    }
+    row += width;
+  }
+}
+
+STRATA_INLINE void open_partial(RowState& state) {
+  const int rows = (state.n_rows + kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows;
+  for (int row = 0; row < rows; ++row) state.largest[row] = -__FLT_MAX__;
+  clear(state.sum, static_cast<int64_t>(rows) * kLanes);
+  clear(state.value, rows * state.v_pad);
+}
+
+STRATA_INLINE void close_partial(RowState& state) {
+  for (int row = 0; row < state.n_rows; ++row) {
+    const float old = state.total_largest[row], fresh = state.largest[row], now = fresh > old ? fresh : old;
+    const Lanes keep = exp(broadcast(old - now)), take = exp(broadcast(fresh - now));
+    state.total_largest[row] = now;
+    const Lanes sum = broadcast(state.total_sum[row]) * keep + broadcast(sum_of(load(state.sum + row * kLanes))) * take;
+    store_first(state.total_sum + row, sum, 1);
+    float* total = state.total_value + row * state.v_pad;
+    const float* value = state.value + row * state.v_pad;
+    row_map(total, state.v_pad, [&](int64_t j, int64_t) { return load(total + j) * keep + load(value + j) * take; });
+  }
+}
+
+// The extra logit of the head joins the sum and brings no value; then the division. Adding +0 turns a -0, which a
+// skipped step might or might not have left, into +0.
+STRATA_INLINE void finish_item(const AttentionArgs& args, const Item& item, RowState& state) {
+  for (int row = 0; row < state.n_rows; ++row) {
+    const int head = item.head_begin + row % item.n_heads;
+    const int64_t at = (item.row_begin + row / item.n_heads) * args.n_heads + head;
+    float largest = state.total_largest[row];
+    Lanes sum = broadcast(state.total_sum[row]), factor = broadcast(1);
+    if (args.sinks != nullptr) {
+      const float sink = args.sinks[head], now = sink > largest ? sink : largest;
+      factor = exp(broadcast(largest - now));
+      sum = sum * factor + exp(broadcast(sink - now));
+      largest = now;
+    }
+    factor = factor / sum;
+    const float* value = state.total_value + row * state.v_pad;
+    row_map(args.out + at * args.shape.v_dim, args.shape.v_dim, [&](int64_t j, int64_t n) {
+      return load_first(value + j, n) * factor + broadcast(0);
+    });
+    float total[kLanes];
+    store(total, sum);
+    if (args.log_sum_exp != nullptr) args.log_sum_exp[at] = largest + log(total[0]);
+  }
+}
+
+}  // namespace
