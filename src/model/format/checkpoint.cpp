@@ -141,9 +141,16 @@ Status Checkpoint::Contents::open_gguf() {
   }
   const std::string architecture(parts[0].get_string("general.architecture").value_or(""));
   if (architecture.empty()) return data_loss(path.string() + ": general.architecture is missing");
+  std::set<std::string_view> stored_names;
+  std::set<std::string> used;
   for (const GgufFile& part : parts) {
     for (const GgufTensor& tensor : part.tensors()) {
+      if (!stored_names.insert(tensor.name).second) {
+        return data_loss(part.path().string() + ": tensor " + quoted_name(tensor.name) + " occurs twice");
+      }
+      // The table is general: where two names of an architecture it does not know meet, the second stays as stored.
       std::string name = canonical_name(tensor.name, architecture);
+      if (!used.insert(name).second) name = tensor.name;
       if (tensor.type) {
         add({std::move(name), std::string(tensor.name), *tensor.type, tensor.shape, tensor.data});
       } else {

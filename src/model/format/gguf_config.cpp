@@ -29,9 +29,12 @@ class Metadata {
 
   const std::string& architecture() const { return architecture_; }
   const GgufValue* find(std::string_view key) const { return file_.find(architecture_ + "." + std::string(key)); }
+  // Sizes beyond any model count as absent, so that sums of them stay in range.
   std::optional<int64_t> get_int(std::string_view key) const {
+    constexpr int64_t kMax = int64_t{1} << 53;
     const GgufValue* value = find(key);
-    return value != nullptr ? value->as_int() : std::nullopt;
+    const auto number = value != nullptr ? value->as_int() : std::nullopt;
+    return number && *number >= -kMax && *number <= kMax ? number : std::nullopt;
   }
   std::optional<double> get_double(std::string_view key) const {
     const GgufValue* value = find(key);

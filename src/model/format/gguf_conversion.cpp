@@ -12,6 +12,8 @@
 namespace strata {
 namespace {
 
+constexpr int64_t kMaxSize = 1 << 16;  // experts, heads, elements of a head
+
 // Row `row` of a matrix whose rotary pairs are neighbours, in the one whose pairs are half a head apart.
 int64_t unpaired_row(int64_t row, int64_t head_dim) {
   const int64_t in_head = row % head_dim;
@@ -71,11 +73,14 @@ class FolderPlan {
     plan_.architecture = architecture.gguf;
     ASSIGN_OR_RETURN(plan_.n_layers, config.require_int("num_hidden_layers"));
     plan_.n_experts = gguf_folder_experts(config);
+    RETURN_IF_ERROR(check_size("the number of experts", plan_.n_experts));
+    RETURN_IF_ERROR(check_size("the rotary dimension", gguf_folder_rotary_dim(config)));
     tied_ = config.get_bool("tie_word_embeddings").value_or(false);
     if (architecture.permutes_rotary_rows) {
       ASSIGN_OR_RETURN(n_heads_, config.require_int("num_attention_heads"));
       n_kv_heads_ = config.get_int("num_key_value_heads").value_or(n_heads_);
-      if (n_heads_ <= 0 || n_kv_heads_ <= 0) return invalid_argument("config.json: head counts must be positive");
+      RETURN_IF_ERROR(check_size("num_attention_heads", n_heads_ - 1));
+      RETURN_IF_ERROR(check_size("num_key_value_heads", n_kv_heads_ - 1));
     }
     if (!checkpoint_.unusable_tensors().empty()) {
       return invalid_argument("tensor " + checkpoint_.unusable_tensors().front() + " has a type that is not read");
@@ -87,6 +92,12 @@ class FolderPlan {
   }
 
  private:
+  // Sizes that are allocated or multiplied before the weights confirm them.
+  static Status check_size(const char* what, int64_t size) {
+    if (size >= 0 && size <= kMaxSize) return ok_status();
+    return invalid_argument(std::string("config.json: ") + what + " is out of range");
+  }
+
   Status add(const TensorInfo& tensor) {
     if (is_derived(tensor.name) || layer_of(tensor.name) >= plan_.n_layers) return ok_status();
     if (tied_ && tensor.name == "lm_head.weight") return ok_status();
@@ -196,7 +207,7 @@ std::span<const std::byte> GgufOutputTensor::source_row(int64_t row) const {
   const int64_t rows_per_source = n_rows() / static_cast<int64_t>(sources.size());
   const TensorInfo& source = *sources[static_cast<size_t>(row / rows_per_source)];
   int64_t in_source = row % rows_per_source;
-  if (rotary_heads > 0 && shape.size() > 1) in_source = unpaired_row(in_source, rows_per_source / rotary_heads);
+  if (rotary_heads > 0) in_source = unpaired_row(in_source, rows_per_source / rotary_heads);
   const size_t bytes = row_bytes(source.type, row_length());
   return source.data.subspan(static_cast<size_t>(in_source) * bytes, bytes);
 }

@@ -24,7 +24,8 @@ struct GgufOutputTensor {
   int64_t rotary_heads = 0;                // > 0: rows are reordered within this many heads
   std::vector<float> values;
 
-  int64_t row_length() const { return shape.empty() ? 1 : shape.back(); }
+  // Elements that are converted together. A vector whose elements are reordered is read one by one.
+  int64_t row_length() const { return shape.empty() || (rotary_heads > 0 && shape.size() == 1) ? 1 : shape.back(); }
   int64_t n_rows() const;
   // The stored row that output row `row` is made of.
   std::span<const std::byte> source_row(int64_t row) const;

@@ -1,5 +1,7 @@
 #include "model/format/gguf_folder_metadata.h"
 
+#include <algorithm>
+
 #include "model/format/gguf_conversion.h"
 #include "model/format/gguf_keys.h"
 #include "model/format/gguf_tokenizer.h"
@@ -62,7 +64,9 @@ std::optional<int64_t> head_dim(const ConfigView& config) {
 void add_heads(const ConfigView& config, KeyWriter& keys) {
   if (config.has("kv_lora_rank")) {  // unsplit kv_b: heads as they are computed, not as they are cached
     const int64_t rope = config.get_int("qk_rope_head_dim").value_or(0);
-    keys.add("attention.key_length", config.get_int("qk_nope_head_dim").value_or(0) + rope);
+    const int64_t nope = config.get_int("qk_nope_head_dim").value_or(0);
+    keys.add("attention.key_length",
+             std::clamp<int64_t>(nope, 0, UINT32_MAX) + std::clamp<int64_t>(rope, 0, UINT32_MAX));
     keys.add("attention.value_length", config.get_int("v_head_dim"));
     keys.add("rope.dimension_count", rope);
     return;
@@ -131,7 +135,8 @@ double gguf_folder_rope_theta(const ConfigView& config) {
 
 int64_t gguf_folder_rotary_dim(const ConfigView& config) {
   const double part = config.get_double("partial_rotary_factor").value_or(1.0);
-  return static_cast<int64_t>(static_cast<double>(head_dim(config).value_or(0)) * part);
+  const double rotated = static_cast<double>(head_dim(config).value_or(0)) * part;
+  return rotated >= 0 && rotated < 1e9 ? static_cast<int64_t>(rotated) : -1;
 }
 
 Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer) {

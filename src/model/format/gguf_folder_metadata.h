@@ -23,7 +23,7 @@ Result<GgufFolderArchitecture> gguf_folder_architecture(const ConfigView& config
 // Fields that families or versions of transformers spell differently.
 int64_t gguf_folder_experts(const ConfigView& config);  // 0: none
 double gguf_folder_rope_theta(const ConfigView& config);
-int64_t gguf_folder_rotary_dim(const ConfigView& config);
+int64_t gguf_folder_rotary_dim(const ConfigView& config);  // negative: out of range
 std::optional<ConfigView> gguf_folder_rope_scaling(const ConfigView& config);
 
 Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer);

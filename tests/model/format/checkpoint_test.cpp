@@ -168,6 +168,31 @@ TEST(CheckpointGguf, SplitModels) {
   expect_refused(part("renamed.gguf", 0, "t"), "rename the parts");
 }
 
+TEST(CheckpointGguf, NamesThatMeetStayAsStored) {
+  const TemporaryFolder folder;
+  const fs::path path = write_gguf(folder.path() / "n.gguf",
+                                   [](GgufWriter& writer) { writer.add_string("general.architecture", "glm4"); },
+                                   {{"blk.0.ffn_norm.weight", {4}}, {"blk.0.post_attention_norm.weight", {4}}});
+  const auto checkpoint = Checkpoint::open(path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_EQ(checkpoint->find("model.layers.0.post_attention_layernorm.weight")->stored_name, "blk.0.ffn_norm.weight");
+  EXPECT_NE(checkpoint->find("blk.0.post_attention_norm.weight"), nullptr);
+}
+
+TEST(CheckpointGguf, AbsurdSizesDoNoHarm) {
+  const TemporaryFolder folder;
+  test::Bytes bytes;
+  bytes.gguf(0, 6).string("general.architecture").u32(8).string("deepseek2");
+  for (const char* key : {"block_count", "nextn_predict_layers", "rope.dimension_count", "attention.key_length"}) {
+    bytes.string(std::string("deepseek2.") + key).u32(11).put(key[0] == 'b' ? INT64_MIN : INT64_MAX);
+  }
+  bytes.string("deepseek2.attention.kv_lora_rank").u32(11).put<int64_t>(-1);
+  const auto checkpoint = Checkpoint::open(folder.write("absurd.gguf", bytes.text()));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_FALSE(checkpoint->config().has("num_hidden_layers"));
+  EXPECT_FALSE(checkpoint->config().has("qk_nope_head_dim"));
+}
+
 TEST(CheckpointGguf, DeepSeekConfiguration) {
   const TemporaryFolder folder;
   const fs::path path = write_gguf(

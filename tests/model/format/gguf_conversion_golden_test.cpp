@@ -177,6 +177,27 @@ TEST(GgufConversion, Llama3FactorsDivideTheFrequencies) {
   }
 }
 
+TEST(GgufConversion, BiasesOfRotaryRowsAreReorderedToo) {
+  const test::TemporaryFolder folder;
+  folder.write("config.json",
+               R"({"model_type": "llama", "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 4})");
+  test::Bytes data;
+  for (int i = 0; i < 8; ++i) data.put(static_cast<float>(i));
+  const std::string header =
+      R"({"model.layers.0.self_attn.q_proj.bias":{"dtype":"F32","shape":[8],"data_offsets":[0,32]}})";
+  folder.write("model.safetensors", test::Bytes().u64(header.size()).raw(header).raw(data.text()).text());
+  const auto checkpoint = Checkpoint::open(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const auto plan = plan_gguf_conversion(*checkpoint);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  const GgufOutputTensor& bias = plan->tensors.front();
+  ASSERT_EQ(bias.name, "blk.0.attn_q.bias");
+  ASSERT_EQ(bias.n_rows(), 8);
+  std::vector<float> values(8);
+  for (int64_t i = 0; i < 8; ++i) std::memcpy(&values[static_cast<size_t>(i)], bias.source_row(i).data(), 4);
+  EXPECT_EQ(values, (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
+}
+
 TEST(GgufConversion, SaysWhatHasNoForm) {
   const test::TemporaryFolder folder;
   folder.write("config.json", R"({"model_type": "strange", "num_hidden_layers": 1})");
@@ -192,6 +213,12 @@ TEST(GgufConversion, SaysWhatHasNoForm) {
   refuse("model_type 'strange' has no GGUF form here (known: llama");
   folder.write("config.json", R"({"model_type": "qwen3"})");
   refuse("num_hidden_layers: expected an integer, it is missing");
+  folder.write("config.json", R"({"model_type": "qwen3_moe", "num_hidden_layers": 1, "num_experts": 1000000000000})");
+  refuse("number of experts is out of range");
+  folder.write("config.json", R"({"model_type": "llama", "num_hidden_layers": 1, "head_dim": 1e15})");
+  refuse("rotary dimension is out of range");
+  folder.write("config.json", R"({"model_type": "llama", "num_hidden_layers": 1, "num_attention_heads": 0})");
+  refuse("num_attention_heads is out of range");
   folder.write("config.json", R"({"model_type": "qwen3_moe", "num_hidden_layers": 1, "num_experts": 2})");
   folder.write("model.safetensors",
                test::safetensors(R"({"odd.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4));
