@@ -20,6 +20,10 @@ struct Step {
   int n_tokens;  // up to the item's last position
   const Number* keys[kStepBlocks];
   const Number* values[kStepBlocks];  // null where values are columns of K: then they are in RowState::step_values
+  // The same of the step after this one, asked for while this one is read: blocks lie anywhere, so the processor cannot
+  // guess the next. Where there is none, this step's own.
+  const Number* next_keys[kStepBlocks];
+  const Number* next_values[kStepBlocks];
 };
 
 template <class Number>
@@ -30,27 +34,22 @@ STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, 
   Step<Number> step;
   step.base = base;
   step.n_tokens = last_position + 1 - base < kStep ? last_position + 1 - base : kStep;
-  for (int b = 0; b < kStepBlocks; ++b) {
-    step.keys[b] = step.values[b] = nullptr;
-    if (b * kBlockTokens >= step.n_tokens) continue;
-    const int64_t index = item.blocks[base / kBlockTokens + b];
+  const auto locate = [&](int position, const Number*& key, const Number*& value) {
+    const int64_t index = item.blocks[position / kBlockTokens];
     const Number* block = static_cast<const Number*>(args.cache) + index * (keys + values);
-    step.keys[b] = block + static_cast<int64_t>(item.kv_head) * shape.k_dim * kBlockTokens;
-    if (shape.value_is_key_prefix) continue;
-    step.values[b] = block + keys + static_cast<int64_t>(item.kv_head) * kBlockTokens * shape.v_dim;
+    const int64_t before = static_cast<int64_t>(item.kv_head) * kBlockTokens;
+    key = block + before * shape.k_dim;
+    value = shape.value_is_key_prefix ? nullptr : block + keys + before * shape.v_dim;
+  };
+  for (int b = 0; b < kStepBlocks; ++b) {
+    const int position = base + b * kBlockTokens;
+    step.keys[b] = step.values[b] = nullptr;
+    if (position <= last_position) locate(position, step.keys[b], step.values[b]);
+    step.next_keys[b] = step.keys[b];
+    step.next_values[b] = step.values[b];
+    if (position + kStep <= last_position) locate(position + kStep, step.next_keys[b], step.next_values[b]);
   }
   return step;
-}
-
-// Asks for the K and V of a step before they are needed: blocks lie anywhere, so the processor cannot guess the next.
-template <class Number>
-STRATA_INLINE void prefetch(const AttentionArgs& args, const Step<Number>& step) {
-  constexpr int64_t kLine = 64 / sizeof(Number);
-  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
-    for (int64_t i = 0; i < args.shape.k_dim * kBlockTokens; i += kLine) __builtin_prefetch(step.keys[b] + i, 0, 2);
-    if (args.shape.value_is_key_prefix) continue;
-    for (int64_t i = 0; i < args.shape.v_dim * kBlockTokens; i += kLine) __builtin_prefetch(step.values[b] + i, 0, 2);
-  }
 }
 
 // Values that are the first columns of K: brought into rows once for all tiles of the item.
@@ -70,16 +69,16 @@ STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& 
 }
 
 STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<uint16_t>& step, const RowState& state) {
-  Step<float> wide{step.base, step.n_tokens, {}, {}};
+  Step<float> wide{step.base, step.n_tokens, {}, {}, {}, {}};
   const int64_t n_keys = args.shape.k_dim * kBlockTokens, n_values = args.shape.v_dim * kBlockTokens;
   for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
     float* keys = state.wide_keys + b * n_keys;
     for (int64_t i = 0; i < n_keys; i += kLanes) store(keys + i, load(step.keys[b] + i));
-    wide.keys[b] = keys;
+    wide.keys[b] = wide.next_keys[b] = keys;
     if (args.shape.value_is_key_prefix) continue;
     float* values = state.wide_values + b * n_values;
     for (int64_t i = 0; i < n_values; i += kLanes) store(values + i, load(step.values[b] + i));
-    wide.values[b] = values;
+    wide.values[b] = wide.next_values[b] = values;
   }
   return wide;
 }
@@ -93,13 +92,19 @@ STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& ste
     STRATA_UNROLL
     for (int c = 0; c < blocks; ++c) sums[r][c] = broadcast(0);
   }
-  const Number* keys[blocks];
+  const Number *keys[blocks], *next[blocks];
   STRATA_UNROLL
-  for (int c = 0; c < blocks; ++c) keys[c] = step.keys[b + c];
+  for (int c = 0; c < blocks; ++c) {
+    keys[c] = step.keys[b + c];
+    next[c] = step.next_keys[b + c];
+  }
   for (int64_t d = 0; d < k_dim; ++d) {
     Lanes key[blocks];
     STRATA_UNROLL
-    for (int c = 0; c < blocks; ++c) key[c] = load(keys[c] + d * kBlockTokens);
+    for (int c = 0; c < blocks; ++c) {
+      key[c] = load(keys[c] + d * kBlockTokens);
+      __builtin_prefetch(next[c] + d * kBlockTokens);
+    }
     STRATA_UNROLL
     for (int r = 0; r < rows; ++r) {
       const Lanes factor = broadcast(q[d * rows + r]);
@@ -150,7 +155,7 @@ STRATA_INLINE void soften_row(const AttentionArgs& args, int base, int n_blocks,
 // V from number j on. Only the first `lanes` lanes of each vector exist in V.
 template <int rows, int vectors, bool whole, class Number>
 STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes, int n_tokens,
-                              const Number* const* values, int64_t stride) {
+                              const Number* const* values, const Number* const* next, int64_t stride) {
   Lanes sums[rows][vectors];
   float* out = state.value + row * state.v_pad + j;
   STRATA_UNROLL
@@ -161,6 +166,7 @@ STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes
   }
   for (int t = 0; t < n_tokens; ++t) {
     const Number* from = values[t / kBlockTokens] + (t % kBlockTokens) * stride + j;
+    __builtin_prefetch(next[t / kBlockTokens] + (t % kBlockTokens) * stride + j);
     Lanes value[vectors];
     STRATA_UNROLL
     for (int c = 0; c < vectors; ++c) value[c] = whole ? load(from + c * kLanes) : load_first(from + c * kLanes, lanes);
@@ -180,16 +186,16 @@ STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes
 
 template <int rows, class Number>
 STRATA_INLINE void add_values(RowState& state, int row, int64_t v_dim, int n_tokens, const Number* const* values,
-                              int64_t stride) {
+                              const Number* const* next, int64_t stride) {
   constexpr int kVectors = tile_vectors(rows);
   int64_t j = 0;
   for (; j + kVectors * kLanes <= v_dim; j += kVectors * kLanes) {
-    value_tile<rows, kVectors, true>(state, row, j, kLanes, n_tokens, values, stride);
+    value_tile<rows, kVectors, true>(state, row, j, kLanes, n_tokens, values, next, stride);
   }
   for (; j + kLanes <= v_dim; j += kLanes) {
-    value_tile<rows, 1, true>(state, row, j, kLanes, n_tokens, values, stride);
+    value_tile<rows, 1, true>(state, row, j, kLanes, n_tokens, values, next, stride);
   }
-  if (j < v_dim) value_tile<rows, 1, false>(state, row, j, v_dim - j, n_tokens, values, stride);
+  if (j < v_dim) value_tile<rows, 1, false>(state, row, j, v_dim - j, n_tokens, values, next, stride);
 }
 
 // One tile of rows meets one step of the context. Rows of a tile ascend in position, so its bounds are at its ends.
@@ -206,12 +212,12 @@ void tile_step(const AttentionArgs& args, const Step<Number>& step, RowState& st
   for (; b < n_blocks; ++b) score_tile<rows, 1>(q, args.shape.k_dim, step, b, state.weights);
   for (int r = 0; r < rows; ++r) soften_row(args, step.base, n_blocks, state, row + r, r);
   if (!args.shape.value_is_key_prefix) {
-    add_values<rows>(state, row, args.shape.v_dim, n_tokens, step.values, args.shape.v_dim);
+    add_values<rows>(state, row, args.shape.v_dim, n_tokens, step.values, step.next_values, args.shape.v_dim);
     return;
   }
   const float* values[kStepBlocks];
   for (int i = 0; i < kStepBlocks; ++i) values[i] = state.step_values + i * kBlockTokens * state.v_pad;
-  add_values<rows>(state, row, args.shape.v_dim, n_tokens, values, state.v_pad);
+  add_values<rows>(state, row, args.shape.v_dim, n_tokens, values, values, state.v_pad);
 }
 
 template <class Number>
@@ -239,7 +245,6 @@ void attend(const AttentionArgs& args, const Item& item, RowState& state) {
     for (int base = partial; base < partial + kPartialTokens && base <= last_position; base += kStep) {
       if (base < lowest) continue;
       const Step<Number> step = step_at<Number>(args, item, base, last_position);
-      if (base + kStep <= last_position) prefetch(args, step_at<Number>(args, item, base + kStep, last_position));
       if constexpr (!kHalfIsCheap && sizeof(Number) == sizeof(uint16_t)) {
         tiles_step(args, widen(args, step, state), state);
       } else {
