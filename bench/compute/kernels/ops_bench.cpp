@@ -58,6 +58,19 @@ void register_table(const CpuKernels& k) {
     measure(isa + "/head_matmul/" + std::to_string(rows) + "x16x512x128", "GFLOP/s", 2.0 * rows * 16 * 512 * 128,
             [&k, rows] { k.head_matmul(y.data(), x.data(), heads.data(), 16, 512, 128, 0, rows); });
   }
+  // Training: 2 segments of 256 tokens, 8 heads on 2 kv heads, head_dim 64.
+  constexpr int64_t kTokens = 512;
+  static const int32_t segments[] = {0, 256, 512};
+  static std::vector<float> q = ramp(kTokens * 512), kv = ramp(kTokens * 128), out = q, dq = q, dk = kv, dv = kv;
+  static std::vector<float> log_sum_exp(kTokens * 8);
+  static const SegmentAttentionGradArgs grad = {
+      {q.data(), kv.data(), kv.data(), out.data(), log_sum_exp.data(), 8, 2, 64, 64, 0.125f, 0, 0, 2, segments},
+      q.data(), dq.data(), dk.data(), dv.data()};
+  const double pairs = 2 * 256 * 257 / 2 * 8.0;
+  measure(isa + "/segment_attention/2x256", "GFLOP/s", 4 * 64 * pairs,
+          [&k] { k.segment_attention(grad.forward, 0, k.segment_attention_items(grad.forward)); });
+  measure(isa + "/segment_attention_grad/2x256", "GFLOP/s", 10 * 64 * pairs,
+          [&k] { k.segment_attention_grad(grad, 0, k.segment_attention_items(grad.forward)); });
 }
 
 }  // namespace

@@ -207,7 +207,8 @@ struct CpuKernels {
 
   void (*cache_write)(const CacheWriteArgs&, int64_t token_begin, int64_t token_end);
   int64_t (*attention_items)(const AttentionArgs&);
-  size_t (*attention_workspace)(const AttentionArgs&);  // bytes per thread; depends on the shape only, not on the batch
+  // Bytes per thread, aligned to 64; contents do not matter. Depends on shape, cache type and n_heads, not on the batch.
+  size_t (*attention_workspace)(const AttentionArgs&);
   void (*attention)(const AttentionArgs&, int64_t item_begin, int64_t item_end, void* workspace);
 
   // Training. Sums over rows run ascending; what threads split is named by the pair of bounds (rms_norm_dx: rows).

@@ -193,7 +193,8 @@ TEST_P(AttentionTest, AnAnswerDoesNotDependOnItsCompany) {
 }
 
 TEST_P(AttentionTest, CacheHoldsTheReferencesBits) {
-  const CacheShape shapes[] = {{DType::kF32, 2, 20, 24, false}, {DType::kF16, 3, 17, 33, false}, {DType::kF16, 1, 40, 24, true}};
+  const CacheShape shapes[] = {
+      {DType::kF32, 2, 20, 24, false}, {DType::kF16, 3, 17, 33, false}, {DType::kF16, 1, 40, 24, true}};
   for (const CacheShape& shape : shapes) {
     const std::vector<int64_t> slots = {5, -1, 40, 16, 47};
     const std::vector<float> k = random_floats(40, slots.size() * shape.n_kv_heads * shape.k_dim, 100.0f);

@@ -8,8 +8,10 @@ using namespace test;
 class ElementwiseTest : public KernelTest {};
 STRATA_TEST_EVERY_TABLE(ElementwiseTest);
 
-constexpr Activation kActivations[] = {Activation::kSilu,  Activation::kGelu,    Activation::kGeluTanh, Activation::kRelu,
-                                       Activation::kRelu2, Activation::kSigmoid, Activation::kTanh};
+constexpr Activation kActivations[] = {
+    Activation::kSilu,  Activation::kGelu,    Activation::kGeluTanh, Activation::kRelu,
+    Activation::kRelu2, Activation::kSigmoid, Activation::kTanh,
+};
 
 // Every quarter of the usual range, the far ends, and zero of both signs.
 std::vector<float> arguments() {

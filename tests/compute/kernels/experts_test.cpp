@@ -94,7 +94,9 @@ TEST_P(ExpertsTest, CombineSumsInRouterRank) {
       const int64_t rows = 3;
       const std::vector<float> y = random_floats(62, rows * used * dim), weights = random_floats(63, rows * used);
       std::vector<float> out(rows * dim), expected(rows * dim);
-      for (int64_t row = rows; row-- > 0;) kernels().combine(out.data(), y.data(), weights.data(), dim, used, row, row + 1);
+      for (int64_t row = rows; row-- > 0;) {
+        kernels().combine(out.data(), y.data(), weights.data(), dim, used, row, row + 1);
+      }
       kReferenceKernels.combine(expected.data(), y.data(), weights.data(), dim, used, 0, rows);
       expect_close(out, expected, 5e-7f);
     }

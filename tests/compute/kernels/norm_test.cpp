@@ -10,8 +10,8 @@ using namespace test;
 class NormTest : public KernelTest {
  protected:
   // Runs `op` over rows for both tables, compares them, and compares each row alone with the row in company.
-  void check(int64_t rows, int64_t dim, const std::vector<float>& x,
-             const std::function<void(const CpuKernels&, float* y, const float* x, int64_t rows)>& op, float tolerance) {
+  using Op = std::function<void(const CpuKernels&, float* y, const float* x, int64_t rows)>;
+  void check(int64_t rows, int64_t dim, const std::vector<float>& x, const Op& op, float tolerance) {
     std::vector<float> y(rows * dim), expected(rows * dim), alone(rows * dim), in_place = x;
     op(kernels(), y.data(), x.data(), rows);
     op(kReferenceKernels, expected.data(), x.data(), rows);
@@ -67,8 +67,9 @@ TEST_P(NormTest, Softmax) {
 
 TEST_P(NormTest, RmsNormGradientIsNearTheReferenceAndTheDifferenceQuotient) {
   const int64_t rows = 5, dim = 77;
-  const std::vector<float> x = random_floats(17, rows * dim), dy = random_floats(18, rows * dim), w = random_floats(19, dim);
-  std::vector<float> dx(rows * dim), dx_expected(rows * dim), dw(dim, 0.1f), dw_expected(dim, 0.1f), dw_parts(dim, 0.1f);
+  const std::vector<float> x = random_floats(17, rows * dim), dy = random_floats(18, rows * dim);
+  const std::vector<float> w = random_floats(19, dim);
+  std::vector<float> dx(rows * dim), dx_expected(rows * dim), dw(dim, 0.1f), dw_expected = dw, dw_parts = dw;
   kernels().rms_norm_dx(dx.data(), dy.data(), x.data(), w.data(), rows, dim, 1e-5f, 1.0f);
   kReferenceKernels.rms_norm_dx(dx_expected.data(), dy.data(), x.data(), w.data(), rows, dim, 1e-5f, 1.0f);
   expect_close(dx, dx_expected, 2e-6f);

@@ -108,7 +108,8 @@ TEST_P(OpsGoldenTest, EveryRopeScaling) {
 TEST_P(OpsGoldenTest, RopeAtShortAndAtVeryLongPositions) {
   STRATA_REQUIRE_DATA(kGoldens);
   // PyTorch multiplies position and frequency in fp32; at 131,000 that is an angle off by up to 0.008.
-  for (auto [name, tolerance] : {std::pair<const char*, float>{"rope_f32_pos_short", 2e-5f}, {"rope_f32_pos_131k", 2e-2f}}) {
+  const std::pair<const char*, float> cases[] = {{"rope_f32_pos_short", 2e-5f}, {"rope_f32_pos_131k", 2e-2f}};
+  for (auto [name, tolerance] : cases) {
     SCOPED_TRACE(name);
     const auto folder = at(name);
     const auto positions = read_npy<int32_t>(folder / "positions.npy");
@@ -159,12 +160,15 @@ TEST_P(OpsGoldenTest, GroupedAttention) {
     const auto folder = at(c.name);
     auto q = read_npy<float>(folder / "q.npy"), k = read_npy<float>(folder / "k.npy");
     const auto v = read_npy<float>(folder / "v.npy");
-    const auto q_weight = read_npy<float>(folder / "q_norm_weight.npy"), k_weight = read_npy<float>(folder / "k_norm_weight.npy");
+    const auto q_weight = read_npy<float>(folder / "q_norm_weight.npy");
+    const auto k_weight = read_npy<float>(folder / "k_norm_weight.npy");
     const auto positions = read_npy<int32_t>(folder / "positions.npy");
     kernels().rms_norm(q.data(), q.data(), q_weight.data(), c.tokens * c.n_heads, c.dim, 1e-6f, 1.0f);
     kernels().rms_norm(k.data(), k.data(), k_weight.data(), c.tokens * c.n_kv_heads, c.dim, 1e-6f, 1.0f);
     std::vector<float> inv_freq(c.rotary_dim / 2);
-    for (int i = 0; i < c.rotary_dim / 2; ++i) inv_freq[i] = static_cast<float>(std::pow(c.base, -2.0 * i / c.rotary_dim));
+    for (int i = 0; i < c.rotary_dim / 2; ++i) {
+      inv_freq[i] = static_cast<float>(std::pow(c.base, -2.0 * i / c.rotary_dim));
+    }
     for (auto [x, heads] : {std::pair{q.data(), c.n_heads}, {k.data(), c.n_kv_heads}}) {
       RopeArgs rope;
       rope.x = x;

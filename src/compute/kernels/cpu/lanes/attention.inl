@@ -5,7 +5,8 @@
 //     maximum per step; p = exp(score - maximum), 0 exactly where masked; values summed by one chain of multiply_add
 //     over the positions ascending, after the old sum was scaled by exp(old maximum - new maximum);
 //   - every kPartialTokens positions the partial (maximum, sum of p in 16 lanes, sum of values) is closed: its lanes
-//     are added, and it is merged into the total, ascending. Partials do not know each other: they may be computed apart.
+//     are added, and it is merged into the total, ascending. Partials do not know each other, so they may be computed
+//     apart.
 // A step or partial that is masked for a query changes no bit of it: maxima stay, factors are exactly 1, addends 0.
 // That is what lets rows of different positions share a tile, and windows skip what lies before them.
 //
