@@ -1,0 +1,102 @@
+#include "model/text/added_token_finder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/text/char_class.h"
+#include "model/text/utf8.h"
+
+namespace strata {
+namespace {
+
+CharClass class_at(std::string_view text, size_t at, size_t& length) {
+  const CodePoint point = code_point_at(text, at);
+  length = point.length;
+  return point.valid ? CharClassTable::instance().of(point.value) : CharClass{0};
+}
+
+bool is_word(CharClass bits, char first_byte) {
+  return (bits & (kClassLetter | kClassNumber | kClassMark)) || first_byte == '_';
+}
+
+bool touches_word(std::string_view text, Span span) {
+  size_t length = 0;
+  if (span.end < text.size() && is_word(class_at(text, span.end, length), text[span.end])) return true;
+  if (span.begin == 0) return false;
+  const size_t before = previous_code_point(text, span.begin);
+  return is_word(class_at(text, before, length), text[before]);
+}
+
+size_t space_begin(std::string_view text, size_t end, size_t lowest) {
+  size_t length = 0;
+  while (end > lowest) {
+    const size_t at = previous_code_point(text, end);
+    if (!(class_at(text, at, length) & kClassSpace)) break;
+    end = at;
+  }
+  return std::max(end, lowest);
+}
+
+size_t space_end(std::string_view text, size_t at) {
+  size_t length = 0;
+  while (at < text.size() && (class_at(text, at, length) & kClassSpace)) at += length;
+  return at;
+}
+
+}  // namespace
+
+AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)), ends_(1, -1) {
+  std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    uint32_t node = 0;
+    for (const char c : tokens_[i].content) {
+      const uint64_t edge = (static_cast<uint64_t>(node) << 8) | static_cast<uint8_t>(c);
+      const auto [entry, is_new] = children_.emplace(edge, static_cast<uint32_t>(ends_.size()));
+      if (is_new) ends_.push_back(-1);
+      node = entry->second;
+    }
+    if (ends_[node] < 0) ends_[node] = static_cast<int32_t>(i);
+    first_bytes_.set(static_cast<uint8_t>(tokens_[i].content[0]));
+  }
+}
+
+int32_t AddedTokenFinder::match(std::string_view text, size_t at, bool parse_special) const {
+  int32_t longest = -1;
+  uint32_t node = 0;
+  for (; at < text.size(); ++at) {
+    const auto child = children_.find((static_cast<uint64_t>(node) << 8) | static_cast<uint8_t>(text[at]));
+    if (child == children_.end()) break;
+    node = child->second;
+    if (ends_[node] >= 0 && (parse_special || !tokens_[ends_[node]].special)) longest = ends_[node];
+  }
+  return longest;
+}
+
+std::vector<AddedTokenFinder::Found> AddedTokenFinder::find_all(std::string_view text, bool parse_special) const {
+  std::vector<Found> found;
+  if (tokens_.empty()) return found;
+  size_t free = 0;  // where the previous token, with its white space, ends
+  for (size_t at = 0; at < text.size();) {
+    if (!first_bytes_[static_cast<uint8_t>(text[at])]) {
+      ++at;
+      continue;
+    }
+    const int32_t index = match(text, at, parse_special);
+    if (index < 0) {
+      ++at;
+      continue;
+    }
+    const AddedToken& token = tokens_[index];
+    Span span{at, at + token.content.size()};
+    at = span.end;
+    if (token.single_word && touches_word(text, span)) continue;
+    if (token.left_strip) span.begin = space_begin(text, span.begin, free);
+    if (token.right_strip) span.end = space_end(text, span.end);
+    found.push_back({token.id, span});
+    free = span.end;
+    at = span.end;
+  }
+  return found;
+}
+
+}  // namespace strata

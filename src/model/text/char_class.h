@@ -1,0 +1,41 @@
+// What kind of character a code point is, as the patterns that cut text into words ask: Unicode general categories
+// (https://www.unicode.org/reports/tr44/#General_Category_Values) as bits. Pure functions, any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace strata {
+
+using CharClass = uint16_t;
+inline constexpr CharClass kClassUpper = 1;         // Lu Lt
+inline constexpr CharClass kClassLower = 2;         // Ll
+inline constexpr CharClass kClassUncased = 4;       // Lm Lo
+inline constexpr CharClass kClassMark = 8;          // Mn Mc Me
+inline constexpr CharClass kClassNumber = 16;       // Nd Nl No
+inline constexpr CharClass kClassPunctuation = 32;  // P*
+inline constexpr CharClass kClassSymbol = 64;       // S*
+inline constexpr CharClass kClassSpace = 128;       // White_Space, newlines among them
+inline constexpr CharClass kClassNewline = 256;     // \r \n
+inline constexpr CharClass kClassNonspacing = 512;  // Mn
+inline constexpr CharClass kClassControl = 1024;    // C*
+inline constexpr CharClass kClassLetter = kClassUpper | kClassLower | kClassUncased;
+
+class CharClassTable {
+ public:
+  // Made from the Unicode library at first use (milliseconds), shared from then on.
+  static const CharClassTable& instance();
+
+  CharClass of(char32_t code_point) const {
+    if (code_point > 0x10FFFF) return 0;
+    return blocks_[(static_cast<uint32_t>(block_of_[code_point >> 8]) << 8) | (code_point & 0xFF)];
+  }
+
+ private:
+  CharClassTable();
+  std::array<uint16_t, 0x1100> block_of_;  // which block of 256 classes; equal blocks are stored once
+  std::vector<CharClass> blocks_;
+};
+
+}  // namespace strata

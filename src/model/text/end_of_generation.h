@@ -1,0 +1,13 @@
+// Tokens that end an answer although no file says so: the names chat models give to "end of turn".
+#pragma once
+
+#include <vector>
+
+#include "model/text/tokenizer_spec.h"
+
+namespace strata {
+
+// Adds to spec.end_of_generation what eos and the well-known names say, and makes those tokens control tokens.
+void add_end_of_generation(TokenizerSpec& spec);
+
+}  // namespace strata

@@ -1,0 +1,21 @@
+// Makes a Tokenizer from what a model brings.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "model/format/checkpoint.h"
+#include "model/text/tokenizer.h"
+
+namespace strata {
+
+// From GGUF metadata, or from the tokenizer.json (and tokenizer_config.json) of a Hugging Face folder. The ids that end
+// an answer include those of checkpoint.generation(). kNotFound when the model has no tokenizer; kInvalidArgument names
+// the file and the field at fault.
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Checkpoint& checkpoint);
+
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_gguf(const GgufFile& file);
+
+}  // namespace strata

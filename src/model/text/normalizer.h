@@ -1,0 +1,51 @@
+// The normalizer of a tokenizer: what is done to the text between added tokens before it is cut into words.
+// https://huggingface.co/docs/tokenizers/api/normalizers lists the kinds. Immutable; any thread. Bytes that are not UTF-8
+// pass through unchanged.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "model/text/split_pattern.h"
+
+namespace strata {
+
+enum class UnicodeForm : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
+
+struct UnicodeFormStep {
+  UnicodeForm form = UnicodeForm::kNfc;
+};
+struct LowercaseStep {};
+struct StripAccentsStep {};   // drops nonspacing marks; meant to follow kNfd or kNfkd
+struct StripStep {            // white space at the ends
+  bool left = true;
+  bool right = true;
+};
+struct PrependStep {          // before every text that is not empty
+  std::string text;
+};
+struct ReplaceStep {
+  SplitPattern pattern;
+  std::string content;
+};
+
+using NormalizerStep =
+    std::variant<UnicodeFormStep, LowercaseStep, StripAccentsStep, StripStep, PrependStep, ReplaceStep>;
+
+class Normalizer {
+ public:
+  Normalizer() = default;
+  explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
+
+  bool empty() const { return steps_.empty(); }
+  std::string apply(std::string_view text) const;
+
+ private:
+  std::vector<NormalizerStep> steps_;
+};
+
+}  // namespace strata

@@ -1,0 +1,139 @@
+#include "model/text/pre_tokenizer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace strata {
+namespace {
+
+// The stretches of a word, matches and what lies between, in order.
+struct Piece {
+  Span span;
+  bool match;
+};
+
+void append_pieces(Span word, const std::vector<Span>& matches, bool invert, std::vector<Piece>& pieces) {
+  size_t at = word.begin;
+  for (const Span& match : matches) {
+    if (match.begin > at) pieces.push_back({{at, match.begin}, invert});
+    if (match.size() > 0) pieces.push_back({match, !invert});  // an empty match only separates
+    at = match.end;
+  }
+  if (at < word.end) pieces.push_back({{at, word.end}, invert});
+}
+
+void append_contiguous(const std::vector<Piece>& pieces, std::vector<Span>& words) {
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (i > 0 && pieces[i].match == pieces[i - 1].match) {
+      words.back().end = pieces[i].span.end;
+    } else {
+      words.push_back(pieces[i].span);
+    }
+  }
+}
+
+void append_merged_with_previous(const std::vector<Piece>& pieces, std::vector<Span>& words) {
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (i > 0 && pieces[i].match && !pieces[i - 1].match) {
+      words.back().end = pieces[i].span.end;
+    } else {
+      words.push_back(pieces[i].span);
+    }
+  }
+}
+
+void append_merged_with_next(const std::vector<Piece>& pieces, std::vector<Span>& words) {
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (i > 0 && pieces[i - 1].match && !pieces[i].match) {
+      words.back().end = pieces[i].span.end;
+    } else {
+      words.push_back(pieces[i].span);
+    }
+  }
+}
+
+void append_words(const std::vector<Piece>& pieces, SplitBehavior behavior, std::vector<Span>& words) {
+  switch (behavior) {
+    case SplitBehavior::kRemoved:
+      for (const Piece& piece : pieces) {
+        if (!piece.match) words.push_back(piece.span);
+      }
+      break;
+    case SplitBehavior::kIsolated:
+      for (const Piece& piece : pieces) words.push_back(piece.span);
+      break;
+    case SplitBehavior::kMergedWithPrevious: append_merged_with_previous(pieces, words); break;
+    case SplitBehavior::kMergedWithNext: append_merged_with_next(pieces, words); break;
+    case SplitBehavior::kContiguous: append_contiguous(pieces, words); break;
+  }
+}
+
+void apply(const SplitStep& step, bool /*at_start*/, WordList& list) {
+  std::vector<Span> words;
+  std::vector<Span> matches;
+  std::vector<Piece> pieces;
+  for (const Span& word : list.words) {
+    matches.clear();
+    step.pattern.find_all(list.text, word, matches);
+    if (matches.size() == 1 && matches[0].size() == word.size() && step.behavior == SplitBehavior::kIsolated) {
+      words.push_back(word);
+      continue;
+    }
+    pieces.clear();
+    append_pieces(word, matches, step.invert, pieces);
+    append_words(pieces, step.behavior, words);
+  }
+  list.words = std::move(words);
+}
+
+// Replaces the text by one made word by word; `write(word, out)` appends the new form of a word.
+template <class Write>
+void rewrite(WordList& list, Write write) {
+  std::string changed;
+  changed.reserve(list.text.size() + list.text.size() / 4 + 8);
+  for (Span& word : list.words) {
+    const size_t begin = changed.size();
+    write(list.text.substr(word.begin, word.size()), changed);
+    word = {begin, changed.size()};
+  }
+  list.changed = std::move(changed);
+  list.text = list.changed;
+}
+
+void apply(const PrefixSpaceStep&, bool /*at_start*/, WordList& list) {
+  rewrite(list, [](std::string_view word, std::string& out) {
+    if (!word.starts_with(' ')) out += ' ';
+    out += word;
+  });
+}
+
+void apply(const MetaspaceStep& step, bool at_start, WordList& list) {
+  using Prepend = MetaspaceStep::Prepend;
+  bool prepend = step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && at_start);
+  rewrite(list, [&](std::string_view word, std::string& out) {
+    if (prepend && !word.starts_with(' ') && !word.starts_with(step.replacement)) out += step.replacement;
+    if (step.prepend == Prepend::kFirst) prepend = false;
+    for (size_t at = 0; at < word.size();) {
+      const size_t space = std::min(word.find(' ', at), word.size());
+      out += word.substr(at, space - at);
+      if (space < word.size()) out += step.replacement;
+      at = space + 1;
+    }
+  });
+  if (step.split) {
+    apply(SplitStep{SplitPattern::literal(step.replacement), SplitBehavior::kMergedWithNext, false}, at_start, list);
+  }
+}
+
+}  // namespace
+
+void PreTokenizer::cut(std::string_view text, bool at_start, WordList& list) const {
+  list.text = text;
+  list.words.clear();
+  if (!text.empty()) list.words.push_back({0, text.size()});
+  for (const PreTokenizerStep& step : steps_) {
+    std::visit([&](const auto& s) { apply(s, at_start, list); }, step);
+  }
+}
+
+}  // namespace strata

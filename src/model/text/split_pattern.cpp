@@ -1,0 +1,114 @@
+#include "model/text/split_pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <optional>
+
+#include "model/text/word_scanner.h"
+
+namespace strata {
+namespace {
+
+// Backtracking steps of one match. The expressions in use need a few per byte.
+constexpr uint32_t kMatchLimit = 50'000'000;
+
+struct FreeCode {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
+struct FreeMatchData {
+  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+};
+struct FreeMatchContext {
+  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+};
+
+}  // namespace
+
+struct SplitPattern::Engine {
+  std::optional<WordScanner> scanner;
+  std::unique_ptr<pcre2_code, FreeCode> code;
+  std::string literal;
+
+  void find_literal(std::string_view text, Span within, std::vector<Span>& matches) const {
+    const std::string_view part = text.substr(0, within.end);
+    for (size_t at = within.begin; (at = part.find(literal, at)) != std::string_view::npos; at += literal.size()) {
+      matches.push_back({at, at + literal.size()});
+    }
+  }
+
+  void find_by_pcre(std::string_view text, Span within, std::vector<Span>& matches) const {
+    const std::string_view part = text.substr(within.begin, within.size());
+    const std::unique_ptr<pcre2_match_data, FreeMatchData> data(pcre2_match_data_create(1, nullptr));
+    const std::unique_ptr<pcre2_match_context, FreeMatchContext> context(pcre2_match_context_create(nullptr));
+    if (!data || !context) return;
+    pcre2_set_match_limit(context.get(), kMatchLimit);
+    const auto* subject = reinterpret_cast<PCRE2_SPTR>(part.data());
+    uint32_t options = PCRE2_NO_JIT;
+    if (has_jit) options = 0;
+    for (size_t at = 0; at <= part.size();) {
+      int found = pcre2_match(code.get(), subject, part.size(), at, options, data.get(), context.get());
+      if (found == PCRE2_ERROR_JIT_STACKLIMIT) {
+        found = pcre2_match(code.get(), subject, part.size(), at, PCRE2_NO_JIT, data.get(), context.get());
+      }
+      if (found < 0) return;
+      const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data.get());
+      matches.push_back({within.begin + bounds[0], within.begin + bounds[1]});
+      if (bounds[1] > bounds[0]) {
+        at = bounds[1];
+      } else {
+        at = bounds[1] + 1;
+        while (at < part.size() && (static_cast<uint8_t>(part[at]) & 0xC0) == 0x80) ++at;
+      }
+    }
+  }
+
+  bool has_jit = false;
+};
+
+Result<SplitPattern> SplitPattern::regex_without_scanner(std::string_view expression) {
+  if (expression.find("&&[") != std::string_view::npos) {
+    return invalid_argument("the expression intersects classes with &&, which is not supported");
+  }
+  int error = 0;
+  PCRE2_SIZE where = 0;
+  auto engine = std::make_shared<Engine>();
+  engine->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                                   PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &error,
+                                   &where, nullptr));
+  if (!engine->code) {
+    PCRE2_UCHAR reason[160];
+    pcre2_get_error_message(error, reason, sizeof(reason));
+    return invalid_argument("the expression cannot be compiled: " + std::string(reinterpret_cast<char*>(reason)) +
+                            " at byte " + std::to_string(where));
+  }
+  engine->has_jit = pcre2_jit_compile(engine->code.get(), PCRE2_JIT_COMPLETE) == 0;
+  return SplitPattern(std::move(engine));
+}
+
+Result<SplitPattern> SplitPattern::regex(std::string_view expression) {
+  if (const auto scanner = WordScanner::for_expression(expression)) {
+    auto engine = std::make_shared<Engine>();
+    engine->scanner = *scanner;
+    return SplitPattern(std::move(engine));
+  }
+  return regex_without_scanner(expression);
+}
+
+SplitPattern SplitPattern::literal(std::string text) {
+  auto engine = std::make_shared<Engine>();
+  engine->literal = std::move(text);
+  return SplitPattern(std::move(engine));
+}
+
+void SplitPattern::find_all(std::string_view text, Span within, std::vector<Span>& matches) const {
+  if (engine_->scanner) {
+    engine_->scanner->find_all(text, within, matches);
+  } else if (engine_->code) {
+    engine_->find_by_pcre(text, within, matches);
+  } else if (!engine_->literal.empty()) {
+    engine_->find_literal(text, within, matches);
+  }
+}
+
+}  // namespace strata
