@@ -18,6 +18,12 @@ bool has_avx512() {
 
 }  // namespace
 
+const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64_t k) {
+  const MatmulFamily* family = kernels.matmul[static_cast<int>(weight)];
+  if (family == nullptr || k <= 0 || k % traits(weight).block_elements != 0) return nullptr;
+  return k % traits(family->activation).block_elements == 0 ? family : family->other_k;
+}
+
 bool is_supported(const CpuKernels& kernels) { return &kernels != &kAvx512Kernels || has_avx512(); }
 
 const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa) {

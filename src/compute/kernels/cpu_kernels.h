@@ -31,21 +31,28 @@ struct MatmulArgs {
   const int32_t* y_rows = nullptr;
 };
 
-// Weights of one type on one instruction set: ONE arithmetic id for every number of rows.
+// Weights of one type on one instruction set: ONE arithmetic id for every number of rows (docs/ARCHITECTURE.md; what
+// each family computes, to the bit, is in kernels/reference/matmul.h). Ask matmul_family() for the one to use.
 struct MatmulFamily {
   DType weight;                  // as stored in the file
   DType activation;              // kF32, kActBF16, kActQ8 or kActQ8x32
   std::string_view layout;       // name of the packed layout, part of the key of cached packed weights
-  std::string_view arithmetic;   // e.g. "q4_k.avx512vnni.1"; equal ids promise equal bits
+  std::string_view arithmetic;   // e.g. "q4_k.fma.1"; equal ids promise equal bits
+  // Bytes of a packed [n, k] matrix, a multiple of 64; so a stack of matrices is one after the other.
   size_t (*packed_bytes)(int64_t n, int64_t k);
-  // rows[i] points at row i of the source (k elements of type `weight`). Packs [row_begin, row_end); row_begin is a
-  // multiple of kPackRows and row_end too, unless it is n. Rows beyond n in the last group are packed as zeros.
+  // rows[i] points at row i of the source (k elements of type `weight`, any alignment). Packs [row_begin, row_end);
+  // row_begin is a multiple of kPackRows and row_end too, unless it is n. Rows beyond n in the last group are zeros.
   void (*pack)(void* packed, const void* const* rows, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
-  // out[j, :] = the dequantized row row_begin + j, [row_end - row_begin, k] fp32. Embedding look-ups and dx use it.
-  void (*unpack)(float* out, const void* packed, int64_t n, int64_t k, int64_t row_begin, int64_t row_end);
+  // out[j, :] = numbers [k_begin, k_end) of the dequantized row row_begin + j, fp32, bit for bit as dequantize_row gives
+  // them; [row_end - row_begin, k_end - k_begin]. k_begin is a multiple of 256; k_end too, unless it is k. Embedding
+  // look-ups and dx use it.
+  void (*unpack)(float* out, const void* packed, int64_t n, int64_t k, int64_t row_begin, int64_t row_end,
+                 int64_t k_begin, int64_t k_end);
   // Work is split in tiles over n and rows; run() computes tiles [begin, end), in any order, on any thread.
   int64_t (*tiles)(const MatmulArgs& args);
   void (*run)(const MatmulArgs& args, int64_t tile_begin, int64_t tile_end);
+  // The family for k that is no multiple of the activation's block; null: no such k.
+  const MatmulFamily* other_k = nullptr;
 };
 inline constexpr int64_t kPackRows = 64;
 
@@ -173,7 +180,7 @@ struct CrossEntropyArgs {
 
 struct CpuKernels {
   std::string_view name;           // "reference", "generic", "avx2", "avx512"
-  const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: not supported
+  const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: not supported. See matmul_family().
 
   // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.
   void (*to_activation)(DType type, void* dst, const float* x, int64_t rows, int64_t k);
@@ -181,6 +188,7 @@ struct CpuKernels {
   void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k,
                     int64_t n_begin, int64_t n_end);
   // dx[rows, k] = sum_n dy[rows, n] * w[n, :], n ascending, w the dequantized packed weight; rows [row_begin, row_end).
+  // Each call unpacks all of w: ranges of 32 rows and more hide that.
   void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n,
                     int64_t k, int64_t row_begin, int64_t row_end);
 
@@ -237,6 +245,10 @@ struct CpuKernels {
 extern const CpuKernels kReferenceKernels;  // kernels/reference/
 extern const CpuKernels kGenericKernels;    // kernels/cpu/generic/
 extern const CpuKernels kAvx512Kernels;     // kernels/cpu/avx512/ (F, BW, VL, DQ, VNNI, BF16)
+
+// The family for weights of this type with rows of k numbers: quantized weights use one activation scale per 256 numbers,
+// or per 32 where k is no multiple of 256. Null: the table has none, or k is no multiple of the weight's block.
+const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64_t k);
 
 // True when this processor can run the table.
 bool is_supported(const CpuKernels& kernels);

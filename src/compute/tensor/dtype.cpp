@@ -10,7 +10,7 @@ constexpr DTypeTraits kTraits[kDTypeCount] = {
     {"I64", 1, 8},        {"Q8_0", 32, 34},     {"Q4_0", 32, 18},     {"Q4_1", 32, 20},  {"Q5_0", 32, 22},
     {"Q5_1", 32, 24},     {"Q2_K", 256, 84},    {"Q3_K", 256, 110},   {"Q4_K", 256, 144}, {"Q5_K", 256, 176},
     {"Q6_K", 256, 210},   {"IQ4_NL", 32, 18},   {"IQ4_XS", 256, 136}, {"MXFP4", 32, 17},
-    // int8 values, then one fp32 scale per 256 (32) values, then one int16 sum per 16 values.
+    // One byte per value, one fp32 scale per 256 (32) values, one int16 sum per 16 values.
     {"ActQ8", 256, 256 + 4 + 32}, {"ActQ8x32", 32, 32 + 4 + 4}, {"ActBF16", 1, 2},
 };
 

@@ -1,4 +1,4 @@
-#include "compute/kernels/half.h"
+#include "compute/tensor/half.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include <limits>
 #include <vector>
 
-#include "compute/kernels/half.h"
+#include "compute/tensor/half.h"
 #include "compute/kernels/reference/ops.h"
 
 namespace strata::reference {

@@ -1,3 +1,4 @@
+#include "compute/kernels/reference/matmul.h"
 #include "compute/kernels/reference/ops.h"
 
 namespace strata {
@@ -6,10 +7,10 @@ namespace ops = reference;
 
 const CpuKernels kReferenceKernels = {
     .name = "reference",
-    .matmul = nullptr,
-    .to_activation = nullptr,
-    .matmul_dw = nullptr,
-    .matmul_dx = nullptr,
+    .matmul = kReferenceMatmul,
+    .to_activation = reference::to_activation,
+    .matmul_dw = reference::matmul_dw,
+    .matmul_dx = reference::matmul_dx,
 #include "compute/kernels/op_table.inl"
 };
 

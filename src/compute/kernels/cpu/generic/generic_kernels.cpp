@@ -1,4 +1,5 @@
 #include "compute/kernels/cpu/generic/ops.h"
+#include "compute/kernels/reference/matmul.h"
 
 namespace strata {
 
@@ -6,10 +7,10 @@ namespace ops = generic;
 
 const CpuKernels kGenericKernels = {
     .name = "generic",
-    .matmul = nullptr,
-    .to_activation = nullptr,
-    .matmul_dw = nullptr,
-    .matmul_dx = nullptr,
+    .matmul = kReferenceMatmul,
+    .to_activation = reference::to_activation,
+    .matmul_dw = reference::matmul_dw,
+    .matmul_dx = reference::matmul_dx,
 #include "compute/kernels/op_table.inl"
 };
 

@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "compute/kernels/cpu/inlining.h"
-#include "compute/kernels/half.h"
+#include "compute/tensor/half.h"
 
 namespace strata::generic {
 

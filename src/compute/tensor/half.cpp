@@ -1,4 +1,4 @@
-#include "compute/kernels/half.h"
+#include "compute/tensor/half.h"
 
 #include <bit>
 
@@ -38,6 +38,14 @@ uint16_t float_to_half(float value) {
   if (rest > half_way || (rest == half_way && (mantissa & 1) != 0)) ++mantissa;
   // A carry runs into the exponent, which is what rounding up means.
   return static_cast<uint16_t>(sign | ((exponent >= 1 ? static_cast<uint32_t>(exponent - 1) << 10 : 0u) + mantissa));
+}
+
+float bfloat16_to_float(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
+
+uint16_t float_to_bfloat16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 }  // namespace strata

@@ -1,0 +1,178 @@
+#include "compute/kernels/reference/matmul.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "compute/kernels/activation.h"
+#include "compute/tensor/half.h"
+#include "compute/tensor/quant_blocks.h"
+
+namespace strata {
+namespace reference {
+namespace {
+
+constexpr int64_t kTileColumns = 16;  // outputs of a tile
+
+int64_t x_row(const MatmulArgs& a, int64_t i) { return a.x_rows != nullptr ? a.x_rows[i] : i; }
+float* y_row(const MatmulArgs& a, int64_t i) { return a.y + (a.y_rows != nullptr ? a.y_rows[i] : i) * a.y_stride; }
+
+template <DType kWeight>
+size_t packed_bytes(int64_t n, int64_t k) {
+  return (static_cast<size_t>(n) * row_bytes(kWeight, k) + 63) / 64 * 64;
+}
+
+template <DType kWeight>
+void pack(void* packed, const void* const* rows, int64_t, int64_t k, int64_t row_begin, int64_t row_end) {
+  const size_t bytes = row_bytes(kWeight, k);
+  for (int64_t i = row_begin; i < row_end; ++i) {
+    std::memcpy(static_cast<uint8_t*>(packed) + static_cast<size_t>(i) * bytes, rows[i], bytes);
+  }
+}
+
+template <DType kWeight>
+const uint8_t* weights(const void* packed, int64_t row, int64_t k, int64_t k_begin) {
+  return static_cast<const uint8_t*>(packed) + static_cast<size_t>(row) * row_bytes(kWeight, k) +
+         row_bytes(kWeight, k_begin);
+}
+
+template <DType kWeight>
+void unpack(float* out, const void* packed, int64_t, int64_t k, int64_t row_begin, int64_t row_end, int64_t k_begin,
+            int64_t k_end) {
+  for (int64_t i = row_begin; i < row_end; ++i, out += k_end - k_begin) {
+    dequantize_row(kWeight, weights<kWeight>(packed, i, k, k_begin), out, k_end - k_begin);
+  }
+}
+
+int64_t tiles(const MatmulArgs& a) { return (a.n + kTileColumns - 1) / kTileColumns; }
+
+// Calls column(j) for the outputs j of the tiles.
+template <class Column>
+void each_column(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end, const Column& column) {
+  for (int64_t j = tile_begin * kTileColumns; j < tile_end * kTileColumns && j < a.n; ++j) column(j);
+}
+
+template <DType kWeight, DType kActivation>
+void run_float(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
+  const size_t stride = row_bytes(kActivation, a.k);
+  std::vector<float> w(static_cast<size_t>(a.k)), x(static_cast<size_t>(a.k));
+  each_column(a, tile_begin, tile_end, [&](int64_t j) {
+    dequantize_row(kWeight, weights<kWeight>(a.packed, j, a.k, 0), w.data(), a.k);
+    for (int64_t i = 0; i < a.rows; ++i) {
+      const auto* row = static_cast<const uint8_t*>(a.x) + static_cast<size_t>(x_row(a, i)) * stride;
+      dequantize_row(kActivation == DType::kF32 ? DType::kF32 : DType::kBF16, row, x.data(), a.k);
+      float y = 0;
+      for (int64_t k = 0; k < a.k; ++k) y = std::fma(x[k], w[k], y);
+      y_row(a, i)[j] = y;
+    }
+  });
+}
+
+// What one block A of the activation adds to y.
+float add_block(float y, const QuantBlock& w, const uint8_t* x, const int16_t* sums, float scale, bool has_minima) {
+  float s = 0;
+  for (int g = 0; g < w.elements / w.group; ++g) {
+    int32_t dot = 0;
+    for (int i = g * w.group; i < (g + 1) * w.group; ++i) dot += w.q[i] * (x[i] - 128);
+    s = std::fma(static_cast<float>(dot), w.scale[g], s);
+  }
+  y = std::fma(s, w.d * scale, y);
+  if (!has_minima) return y;
+  int32_t minima = 0;
+  for (int b = 0; b < w.elements / 32; ++b) minima += w.min[b] * (sums[2 * b] + sums[2 * b + 1]);
+  return std::fma(static_cast<float>(minima), -(w.dmin * scale), y);
+}
+
+// The weight's blocks of one activation block joined: eight of 32 become one of 256.
+template <DType kWeight>
+void join_blocks(const uint8_t* w, int length, QuantBlock& out) {
+  QuantBlock part;
+  int joined = 0;
+  for (; joined < length; w += traits(kWeight).block_bytes) {
+    decode_block(kWeight, w, part);
+    const int groups = part.elements / part.group, first = joined / part.group;
+    out.group = part.group;
+    out.d = part.d;
+    out.dmin = part.dmin;
+    std::memcpy(out.q + joined, part.q, static_cast<size_t>(part.elements));
+    std::memcpy(out.scale + first, part.scale, static_cast<size_t>(groups) * sizeof(float));
+    std::memcpy(out.min, part.min, sizeof(out.min));
+    joined += part.elements;
+  }
+  out.elements = joined;
+}
+
+template <DType kWeight, DType kActivation>
+void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
+  const int length = kActivation == DType::kActQ8 ? 256 : 32;
+  const auto stride = static_cast<int64_t>(row_bytes(kActivation, a.k));
+  QuantBlock w;
+  each_column(a, tile_begin, tile_end, [&](int64_t j) {
+    for (int64_t i = 0; i < a.rows; ++i) y_row(a, i)[j] = 0;
+    for (int64_t b = 0; b < a.k / length; ++b) {
+      join_blocks<kWeight>(weights<kWeight>(a.packed, j, a.k, b * length), length, w);
+      for (int64_t i = 0; i < a.rows; ++i) {
+        const ActivationRow x = activation_row(a.x, x_row(a, i), stride, a.k, length);
+        float& y = y_row(a, i)[j];
+        y = add_block(y, w, x.value + b * length, x.sum + b * length / 16, x.scale[b], kWeight == DType::kQ4_K);
+      }
+    }
+  });
+}
+
+template <DType kWeight, DType kActivation, auto kRun>
+constexpr MatmulFamily family(std::string_view arithmetic, const MatmulFamily* other_k = nullptr) {
+  return {kWeight,         kActivation, "rows", arithmetic, packed_bytes<kWeight>, pack<kWeight>,
+          unpack<kWeight>, tiles,       kRun,   other_k};
+}
+template <DType kWeight, DType kActivation>
+constexpr MatmulFamily float_family(std::string_view arithmetic) {
+  return family<kWeight, kActivation, run_float<kWeight, kActivation>>(arithmetic);
+}
+template <DType kWeight, DType kActivation>
+constexpr MatmulFamily quantized_family(std::string_view arithmetic, const MatmulFamily* other_k = nullptr) {
+  return family<kWeight, kActivation, run_quantized<kWeight, kActivation>>(arithmetic, other_k);
+}
+
+constexpr MatmulFamily kF32 = float_family<DType::kF32, DType::kF32>("f32.fma.1");
+constexpr MatmulFamily kF16 = float_family<DType::kF16, DType::kF32>("f16.fma.1");
+constexpr MatmulFamily kBF16 = float_family<DType::kBF16, DType::kActBF16>("bf16.fma.1");
+constexpr MatmulFamily kQ8_0x32 = quantized_family<DType::kQ8_0, DType::kActQ8x32>("q8_0.x32.fma.1");
+constexpr MatmulFamily kQ4_0x32 = quantized_family<DType::kQ4_0, DType::kActQ8x32>("q4_0.x32.fma.1");
+constexpr MatmulFamily kQ8_0 = quantized_family<DType::kQ8_0, DType::kActQ8>("q8_0.fma.1", &kQ8_0x32);
+constexpr MatmulFamily kQ4_0 = quantized_family<DType::kQ4_0, DType::kActQ8>("q4_0.fma.1", &kQ4_0x32);
+constexpr MatmulFamily kQ4_K = quantized_family<DType::kQ4_K, DType::kActQ8>("q4_k.fma.1");
+constexpr MatmulFamily kQ6_K = quantized_family<DType::kQ6_K, DType::kActQ8>("q6_k.fma.1");
+
+}  // namespace
+
+void matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
+               int64_t n_end) {
+  for (int64_t j = n_begin; j < n_end; ++j) {
+    for (int64_t c = 0; c < k; ++c) {
+      for (int64_t i = 0; i < rows; ++i) dw[j * k + c] = std::fma(dy[i * n + j], x[i * k + c], dw[j * k + c]);
+    }
+  }
+}
+
+void matmul_dx(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n, int64_t k,
+               int64_t row_begin, int64_t row_end) {
+  std::vector<float> w(static_cast<size_t>(k));
+  for (int64_t c = row_begin * k; c < row_end * k; ++c) dx[c] = 0;
+  for (int64_t j = 0; j < n; ++j) {
+    family.unpack(w.data(), packed, n, k, j, j + 1, 0, k);
+    for (int64_t i = row_begin; i < row_end; ++i) {
+      for (int64_t c = 0; c < k; ++c) dx[i * k + c] = std::fma(dy[i * n + j], w[c], dx[i * k + c]);
+    }
+  }
+}
+
+}  // namespace reference
+
+// In the order of DType.
+constexpr const MatmulFamily* const kReferenceMatmul[kDTypeCount] = {
+    &reference::kF32, &reference::kF16, &reference::kBF16, nullptr, nullptr, nullptr,
+    &reference::kQ8_0, &reference::kQ4_0, nullptr, nullptr, nullptr, nullptr, nullptr,
+    &reference::kQ4_K, nullptr, &reference::kQ6_K};
+
+}  // namespace strata

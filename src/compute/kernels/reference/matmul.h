@@ -1,0 +1,30 @@
+// The meaning of every matmul, to the bit. Families whose arithmetic id is the one named here give these bits.
+//
+// f32.fma.1, f16.fma.1   y = 0; for k ascending: y = fma(x[k], w[k], y). All fp32.
+// bf16.fma.1             the same with x rounded to bfloat16.
+// q*.fma.1               x is kActQ8 (kActQ8x32: "q*.x32.fma.1"). With w = d * scale * q - dmin * min (QuantBlock):
+//                          y = 0; for blocks A of the activation, ascending, with its scale a:
+//                            s = 0; for groups g of 32 (Q6_K: 16) numbers in A, ascending:
+//                              s = fma(float(sum of q * x over g, exact int32), scale[g], s)
+//                            y = fma(s, d * a, y)
+//                            Q4_K: y = fma(float(sum of min * sum_of_x over A, exact int32), -(dmin * a), y)
+//
+// Packed weights are the rows as they are in the file, one after the other.
+#pragma once
+
+#include "compute/kernels/cpu_kernels.h"
+
+namespace strata {
+
+extern const MatmulFamily* const kReferenceMatmul[kDTypeCount];
+
+namespace reference {
+
+void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t k);
+void matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
+               int64_t n_end);
+void matmul_dx(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n, int64_t k,
+               int64_t row_begin, int64_t row_end);
+
+}  // namespace reference
+}  // namespace strata

@@ -1,0 +1,18 @@
+// IEEE binary16 and bfloat16 <-> binary32, in integers: the same bits with and without hardware support, whatever the
+// float mode (float_mode.h).
+#pragma once
+
+#include <cstdint>
+
+namespace strata {
+
+float half_to_float(uint16_t half);
+// Rounds to nearest, ties to even; too large becomes infinity; NaN stays NaN.
+uint16_t float_to_half(float value);
+
+// bfloat16 is the upper half of binary32: every one is a float.
+float bfloat16_to_float(uint16_t value);
+// Rounds to nearest, ties to even; NaN stays NaN.
+uint16_t float_to_bfloat16(float value);
+
+}  // namespace strata
