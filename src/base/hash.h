@@ -22,5 +22,5 @@ Hash128 hash_bytes(std::span<const std::byte> bytes, uint64_t seed = 0);
 
 template <>
 struct std::hash<strata::Hash128> {
-  size_t operator()(const strata::Hash128& hash) const noexcept { return hash.low; }
+  size_t operator()(const strata::Hash128& value) const noexcept { return value.low; }
 };

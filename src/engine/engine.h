@@ -12,9 +12,9 @@ namespace strata {
 class StepGate;  // engine/step_gate.h: lets several engines of one process take turns
 
 struct EngineOptions {
-  int max_batch_tokens = 512;    // token budget of a step. More: faster prefill, longer gaps for running streams.
-  int prefill_chunk = 0;         // most prompt tokens of one sequence in a step; 0: the whole budget
-  int max_waiting = 4096;        // requests in the queue before new ones are refused (kExhausted, HTTP 429)
+  int max_batch_tokens = 512;  // token budget of a step. More: faster prefill, longer gaps for running streams.
+  int prefill_chunk = 0;       // most prompt tokens of one sequence in a step; 0: the whole budget
+  int max_waiting = 4096;      // requests in the queue before new ones are refused (kExhausted, HTTP 429)
   bool prefix_cache = true;
 };
 
@@ -22,12 +22,12 @@ struct EngineOptions {
 struct EngineStats {
   int running = 0;
   int waiting = 0;
-  double cache_usage = 0;                 // share of blocks held by live sequences, 0..1
+  double cache_usage = 0;  // share of blocks held by live sequences, 0..1
   uint64_t prompt_tokens = 0;
   uint64_t generation_tokens = 0;
   uint64_t preemptions = 0;
-  uint64_t prefix_queries = 0;            // tokens looked up
-  uint64_t prefix_hits = 0;               // tokens found
+  uint64_t prefix_queries = 0;  // tokens looked up
+  uint64_t prefix_hits = 0;     // tokens found
   uint64_t steps = 0;
 };
 
@@ -57,11 +57,11 @@ class Engine {
   // From any thread; the request ends within one step with kCancelled. Unknown handles are ignored.
   void cancel(RequestHandle handle);
 
-  void drain();                        // refuse new requests; running ones finish
-  bool idle() const;                   // nothing waiting, nothing running
-  EngineStats stats() const;           // from any thread, never waits
+  void drain();               // refuse new requests; running ones finish
+  bool idle() const;          // nothing waiting, nothing running
+  EngineStats stats() const;  // from any thread, never waits
   const RunnerLimits& limits() const;
-  int max_request_tokens() const;      // most prompt + max_tokens: the context, or less when the cache is smaller
+  int max_request_tokens() const;  // most prompt + max_tokens: the context, or less when the cache is smaller
 
  private:
   struct Impl;

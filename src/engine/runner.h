@@ -12,14 +12,14 @@ namespace strata {
 
 struct RunnerLimits {
   int vocab = 0;
-  int max_context = 0;        // tokens of one sequence
-  int max_batch_tokens = 0;   // T of one step
-  int max_sequences = 0;      // S of one step
-  int max_outputs = 0;        // O of one step
-  int n_blocks = 0;           // physical cache blocks, ids [0, n_blocks)
+  int max_context = 0;       // tokens of one sequence
+  int max_batch_tokens = 0;  // T of one step
+  int max_sequences = 0;     // S of one step
+  int max_outputs = 0;       // O of one step
+  int n_blocks = 0;          // physical cache blocks, ids [0, n_blocks)
   int block_tokens = 16;
-  Hash128 cache_identity;     // all that decides what a cached block holds besides tokens and adapter: weights,
-                              // arithmetic id, tensor-parallel degree, depth, width, cache type. Root of prefix hashes.
+  Hash128 cache_identity;  // all that decides what a cached block holds besides tokens and adapter: weights,
+                           // arithmetic id, tensor-parallel degree, depth, width, cache type. Root of prefix hashes.
 };
 
 class Runner {

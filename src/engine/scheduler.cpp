@@ -1,0 +1,227 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace strata {
+
+Scheduler::Scheduler(const SchedulerOptions& options) : options_(options), pool_(options.n_blocks), index_(pool_) {}
+
+Scheduler::~Scheduler() = default;
+
+Sequence& Scheduler::add(SequenceSpec spec) {
+  CHECK(!spec.prompt.empty());
+  auto owned = std::make_unique<Sequence>();
+  Sequence& sequence = *owned;
+  sequence.rank = spec.rank;
+  sequence.n_prompt = static_cast<int>(spec.prompt.size());
+  sequence.tokens = std::move(spec.prompt);
+  sequence.samples = spec.samples;
+  sequence.end_prompt_rows = spec.prompt_logprobs ? sequence.n_prompt - 1 : 0;
+  sequence.adapter = spec.adapter;
+  sequence.deadline = spec.deadline;
+  if (sequence.deadline) ++deadlines_;
+  if (options_.prefix_cache) {
+    sequence.names.push_back(prefix_root(options_.cache_identity, spec.adapter, spec.cache_salt));
+  }
+  CHECK(sequences_.emplace(sequence.rank, std::move(owned)).second);
+  waiting_.insert(&sequence);
+  return sequence;
+}
+
+void Scheduler::schedule(TimePoint now, StepPlan& plan) {
+  plan.clear();
+  plan.time = now;
+  Room room{options_.max_batch_tokens, options_.max_sequences, options_.max_outputs};
+  snapshot_ = running_;
+  place_decodes(room, plan);
+  place_prefills(room, plan);
+  counters_.preemptions += static_cast<uint64_t>(plan.preempted);
+}
+
+void Scheduler::place_decodes(Room& room, StepPlan& plan) {
+  for (Sequence* sequence : snapshot_) {
+    if (room.full()) return;
+    // One that was preempted for a sequence before it is waiting again.
+    if (sequence->state == SequenceState::kRunning && sequence->remaining() == 1) place(*sequence, room, plan);
+  }
+}
+
+// Running prefills and newcomers in one order of rank, so that an urgent newcomer is not kept behind a long prompt.
+void Scheduler::place_prefills(Room& room, StepPlan& plan) {
+  size_t next = 0;
+  bool admitting = true;
+  while (!room.full()) {
+    while (next < snapshot_.size() &&
+           (snapshot_[next]->state != SequenceState::kRunning || snapshot_[next]->remaining() <= 1)) {
+      ++next;
+    }
+    Sequence* running = next < snapshot_.size() ? snapshot_[next] : nullptr;
+    // Blocks are short when somebody was just preempted; letting others in would only preempt again.
+    admitting = admitting && plan.preempted == 0 && !waiting_.empty();
+    if (admitting && (running == nullptr || (*waiting_.begin())->rank < running->rank)) {
+      Sequence& newcomer = **waiting_.begin();
+      admitting = admit(newcomer);
+      if (admitting) place(newcomer, room, plan);
+    } else if (running != nullptr) {
+      place(*running, room, plan);
+      ++next;
+    } else {
+      return;
+    }
+  }
+}
+
+void Scheduler::place(Sequence& sequence, Room& room, StepPlan& plan) {
+  if (room.full()) return;
+  if (sequence.in_flight == 0) take_known_blocks(sequence);
+  int count = std::min(sequence.remaining(), room.tokens);
+  if (options_.prefill_chunk > 0) count = std::min(count, options_.prefill_chunk);
+  count = stop_at_shared_block(sequence, count);
+  count = fit_outputs(sequence, count, room.outputs);
+  if (count > 0) count = reserve_blocks(sequence, count, plan);
+  if (count <= 0) return;
+  claim_blocks(sequence, count);
+
+  StepEntry entry;
+  entry.sequence = &sequence;
+  entry.begin = sequence.scheduled;
+  entry.count = count;
+  entry.samples = sequence.samples && count == sequence.remaining();
+  entry.first_prompt_row = std::max(sequence.scheduled, sequence.next_prompt_row);
+  entry.n_prompt_rows = prompt_rows(sequence, count);
+  sequence.next_prompt_row += entry.n_prompt_rows;
+  sequence.scheduled += count;
+  ++sequence.in_flight;
+  if (!sequence.first_scheduled) sequence.first_scheduled = plan.time;
+  room.tokens -= count;
+  room.sequences -= 1;
+  room.outputs -= entry.n_outputs();
+  plan.tokens += count;
+  plan.outputs += entry.n_outputs();
+  plan.entries.push_back(entry);
+}
+
+// Blocks that running sequences still need for the tokens they have.
+int Scheduler::unallocated_blocks() const {
+  int blocks = 0;
+  for (const Sequence* sequence : running_) {
+    blocks += std::max(0, blocks_for(sequence->length()) - static_cast<int>(sequence->table.size()));
+  }
+  return blocks;
+}
+
+bool Scheduler::admit(Sequence& sequence) {
+  if (running() >= options_.max_sequences) return false;
+  // A known block that is held costs nothing; one that is merely kept takes a free block like a new one does.
+  int needed = blocks_for(sequence.length());
+  if (options_.prefix_cache && sequence.next_prompt_row >= sequence.end_prompt_rows) {
+    for (int block = 0; (block + 1) * options_.block_tokens < sequence.length(); ++block) {
+      const auto found = index_.find(name(sequence, block));
+      if (!found) break;
+      if (pool_.is_held(*found)) --needed;
+    }
+  }
+  if (needed + unallocated_blocks() + running() > pool_.available()) return false;
+  waiting_.erase(&sequence);
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, ByRank()), &sequence);
+  sequence.state = SequenceState::kRunning;
+  if (options_.prefix_cache && sequence.preemptions == 0) {
+    counters_.prefix_queries += static_cast<uint64_t>(sequence.length());
+  }
+  return true;
+}
+
+// Rows for prompt logprobs that the next `count` tokens give; those given before a preemption are not asked for again.
+int Scheduler::prompt_rows(const Sequence& sequence, int count) const {
+  const int first = std::max(sequence.scheduled, sequence.next_prompt_row);
+  return std::max(0, std::min(sequence.scheduled + count, sequence.end_prompt_rows) - first);
+}
+
+int Scheduler::fit_outputs(const Sequence& sequence, int count, int max_outputs) const {
+  while (count > 0) {
+    const int sampled = sequence.samples && count == sequence.remaining() ? 1 : 0;
+    const int excess = prompt_rows(sequence, count) + sampled - max_outputs;
+    if (excess <= 0) break;
+    count -= excess;
+  }
+  return std::max(count, 0);
+}
+
+void Scheduler::commit(const StepPlan& plan) {
+  for (const StepEntry& entry : plan.entries) {
+    Sequence& sequence = *entry.sequence;
+    --sequence.in_flight;
+    if (sequence.state == SequenceState::kFinished) {
+      if (sequence.in_flight == 0) release(sequence);
+      continue;
+    }
+    sequence.computed = entry.begin + entry.count;
+    if (!options_.prefix_cache) continue;
+    for (; (sequence.published + 1) * options_.block_tokens <= sequence.computed; ++sequence.published) {
+      const Hash128& block_name = name(sequence, sequence.published);
+      index_.insert(block_name, sequence.table[static_cast<size_t>(sequence.published)].id());
+      index_.drop_claim(block_name, &sequence);
+      std::erase(sequence.claims, block_name);
+    }
+  }
+}
+
+void Scheduler::abandon(const StepPlan& plan) {
+  for (const StepEntry& entry : plan.entries) {
+    Sequence& sequence = *entry.sequence;
+    --sequence.in_flight;
+    if (sequence.state != SequenceState::kFinished) {
+      sequence.scheduled = sequence.computed;
+    } else if (sequence.in_flight == 0) {
+      release(sequence);
+    }
+  }
+}
+
+Sequence& Scheduler::fork(const Sequence& parent, int choice) {
+  CHECK_EQ(parent.computed, parent.length());
+  auto owned = std::make_unique<Sequence>(parent);
+  Sequence& sequence = *owned;
+  sequence.rank.choice = choice;
+  sequence.claims.clear();
+  sequence.end_prompt_rows = 0;
+  if (sequence.deadline) ++deadlines_;
+  CHECK(sequences_.emplace(sequence.rank, std::move(owned)).second);
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, ByRank()), &sequence);
+  return sequence;
+}
+
+void Scheduler::finish(Sequence& sequence) {
+  for (const Hash128& claim : sequence.claims) index_.drop_claim(claim, &sequence);
+  sequence.claims.clear();
+  if (sequence.state == SequenceState::kRunning) leave_running(sequence);
+  if (sequence.state == SequenceState::kWaiting) waiting_.erase(&sequence);
+  sequence.state = SequenceState::kFinished;
+  if (sequence.in_flight == 0) release(sequence);
+}
+
+std::vector<SequenceRank> Scheduler::expired(TimePoint now) const {
+  std::vector<SequenceRank> late;
+  if (deadlines_ == 0) return late;
+  for (const auto& [rank, sequence] : sequences_) {
+    if (sequence->state != SequenceState::kFinished && sequence->deadline && *sequence->deadline <= now) {
+      late.push_back(rank);
+    }
+  }
+  return late;
+}
+
+void Scheduler::leave_running(Sequence& sequence) {
+  running_.erase(std::lower_bound(running_.begin(), running_.end(), &sequence, ByRank()));
+}
+
+void Scheduler::release(Sequence& sequence) {
+  // The tail first, so that it is also evicted first: a block is of no use without the ones before it.
+  while (!sequence.table.empty()) sequence.table.pop_back();
+  if (sequence.deadline) --deadlines_;
+  sequences_.erase(SequenceRank(sequence.rank));
+}
+
+}  // namespace strata
