@@ -34,13 +34,13 @@ bool stays_float(std::string_view name, std::span<const int64_t> shape) {
 DType wanted_type(const QuantizationMix& mix, const QuantizationContext& context, std::string_view name) {
   const bool low = mix.type == DType::kQ4_0 || mix.type == DType::kQ4_K;
   if (low && (name == "output.weight" || (context.tied && name == "token_embd.weight"))) return DType::kQ6_K;
-  if (!mix.more_bits || !name.starts_with("blk.")) return mix.type;
+  if (!is_quantized(mix.type) || !name.starts_with("blk.")) return mix.type;
   const auto is = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
+  const bool eight = context.n_experts == 8;
+  if (eight && (is(".attn_v.") || is(".attn_k."))) return DType::kQ8_0;
+  if (!mix.more_bits) return mix.type;
+  if (eight && is(".attn_output.")) return DType::kQ6_K;
   const bool more = use_more_bits(layer_of(name), context.n_layers);
-  if (context.n_experts == 8) {
-    if (is(".attn_v.") || is(".attn_k.")) return DType::kQ8_0;
-    if (is(".attn_output.")) return DType::kQ6_K;
-  }
   if (more && (is(".attn_v.") || is(".attn_kv_b.") || is(".ffn_down"))) return DType::kQ6_K;
   return mix.type;
 }

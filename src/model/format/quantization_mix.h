@@ -4,7 +4,9 @@
 // - F32, F16, BF16, Q8_0: every matrix has that type.
 // - Q4_0, Q4_K: every matrix, but the output matrix (the embedding, where it is both) has Q6_K.
 // - Q4_K_M: as Q4_K; attn_v and ffn_down of the first and last eighth of the layers and of every third one between
-//   have Q6_K. With 8 experts attn_k and attn_v have Q8_0 and attn_output has Q6_K (llama.cpp: Q5_K).
+//   have Q6_K.
+// - With 8 experts attn_k and attn_v have Q8_0 in every quantized type, and attn_output has Q6_K in Q4_K_M (llama.cpp:
+//   Q5_K).
 // - Rows that are no multiple of 256 cannot be Q4_K or Q6_K: they are Q8_0 (llama.cpp: Q5_0 for Q4_K); rows that are
 //   no multiple of 32 are F16.
 #pragma once

@@ -60,7 +60,12 @@ TEST(QuantizationMix, MoreBitsForSomeLayers) {
   }
   EXPECT_EQ(with_more, (std::vector<int>{0, 1, 4, 7, 10, 13, 14, 15}));
   EXPECT_EQ(type_of("Q4_K_M", "output.weight"), DType::kQ6_K);
-  EXPECT_EQ(type_of("Q4_K_M", "blk.5.attn_k.weight", {512, 256}, {16, 8, false}), DType::kQ8_0);
+  for (const char* name : {"Q4_0", "Q4_K", "Q6_K", "Q4_K_M"}) {
+    EXPECT_EQ(type_of(name, "blk.5.attn_k.weight", {512, 256}, {16, 8, false}), DType::kQ8_0);
+    EXPECT_EQ(type_of(name, "blk.5.attn_v.weight", {512, 256}, {16, 8, false}), DType::kQ8_0);
+  }
+  EXPECT_EQ(type_of("Q4_K_M", "blk.5.attn_output.weight", {512, 256}, {16, 8, false}), DType::kQ6_K);
+  EXPECT_EQ(type_of("BF16", "blk.5.attn_k.weight", {512, 256}, {16, 8, false}), DType::kBF16);
 }
 
 TEST(QuantizationMix, RowsThatDoNotFit) {

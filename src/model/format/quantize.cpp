@@ -1,0 +1,106 @@
+#include "model/format/quantize.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/thread_pool.h"
+#include "compute/tensor/quant_blocks.h"
+#include "model/format/gguf_conversion.h"
+#include "model/format/quantization_mix.h"
+#include "model/format/quoted_name.h"
+
+namespace strata {
+namespace {
+
+constexpr size_t kChunkBytes = 16 << 20;  // of output rows held in memory
+
+struct TypedTensor {
+  const GgufOutputTensor* tensor;
+  DType type;
+};
+
+Status check_source(const GgufOutputTensor& tensor, DType type) {
+  const DType source = tensor.source_type();
+  if (source == type) return ok_status();
+  if (!can_convert(source)) {
+    return invalid_argument("tensor " + quoted_name(tensor.name) + " is " + std::string(name(source)) +
+                            ", which is not converted (give the model as F32, F16, BF16 or Q8_0)");
+  }
+  if (!is_quantized(source) || source == DType::kQ8_0 || !is_quantized(type)) return ok_status();
+  return invalid_argument("tensor " + quoted_name(tensor.name) + " is already " + std::string(name(source)) +
+                          ", quantizing it again would lose more (give the model as F32, F16, BF16 or Q8_0)");
+}
+
+// Writes rows [begin, end) of a tensor as `type` into `out`. `buffer`: one row of floats.
+void convert_rows(const TypedTensor& typed, int64_t begin, int64_t end, std::byte* out, std::vector<float>& buffer) {
+  const GgufOutputTensor& tensor = *typed.tensor;
+  const int64_t k = tensor.row_length();
+  const size_t bytes = row_bytes(typed.type, k);
+  buffer.resize(static_cast<size_t>(k));
+  for (int64_t row = begin; row < end; ++row, out += bytes) {
+    const std::byte* source = tensor.source_row(row).data();
+    if (typed.type == tensor.source_type()) {
+      std::memcpy(out, source, bytes);
+      continue;
+    }
+    dequantize_row(tensor.source_type(), source, buffer.data(), k);
+    quantize_row(typed.type, buffer.data(), out, k);
+  }
+}
+
+Status write_tensor(const TypedTensor& typed, ThreadPool& pool, GgufWriter& writer) {
+  const int64_t n_rows = typed.tensor->n_rows();
+  const size_t bytes = row_bytes(typed.type, typed.tensor->row_length());
+  const int64_t chunk = std::clamp<int64_t>(static_cast<int64_t>(kChunkBytes / std::max<size_t>(bytes, 1)), 1, n_rows);
+  const int64_t grain = std::max<int64_t>(1, chunk / (8 * pool.n_threads()));
+  std::vector<std::byte> out(static_cast<size_t>(chunk) * bytes);
+  std::vector<std::vector<float>> buffers(static_cast<size_t>(pool.n_threads()));
+  for (int64_t first = 0; first < n_rows; first += chunk) {
+    const int64_t count = std::min(chunk, n_rows - first);
+    pool.parallel_for(count, grain, [&](int64_t begin, int64_t end, int worker) {
+      convert_rows(typed, first + begin, first + end, out.data() + static_cast<size_t>(begin) * bytes,
+                   buffers[static_cast<size_t>(worker)]);
+    });
+    RETURN_IF_ERROR(writer.write(std::span(out).first(static_cast<size_t>(count) * bytes)));
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
+                                     std::string_view type, ThreadPool& pool,
+                                     const std::function<void(const QuantizeProgress&)>& progress) {
+  ASSIGN_OR_RETURN(const QuantizationMix mix, QuantizationMix::from_name(type));
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source));
+  ASSIGN_OR_RETURN(const GgufConversion conversion, plan_gguf_conversion(checkpoint));
+  QuantizationContext context{conversion.n_layers, conversion.n_experts, true};
+  for (const GgufOutputTensor& tensor : conversion.tensors)
+    context.tied = context.tied && tensor.name != "output.weight";
+
+  ASSIGN_OR_RETURN(GgufWriter writer, GgufWriter::create(target));
+  RETURN_IF_ERROR(write_gguf_metadata(checkpoint, conversion, writer));
+  writer.add_uint("general.file_type", mix.file_type);
+  writer.add_uint("general.quantization_version", 2);
+  QuantizeResult result;
+  std::vector<TypedTensor> tensors;
+  for (const GgufOutputTensor& tensor : conversion.tensors) {
+    const DType chosen = choose_type(mix, context, tensor.name, tensor.shape);
+    RETURN_IF_ERROR(check_source(tensor, chosen));
+    RETURN_IF_ERROR(writer.declare_tensor(tensor.name, chosen, tensor.shape));
+    tensors.push_back({&tensor, chosen});
+    result.fallbacks += is_fallback(mix, context, tensor.name, tensor.shape) ? 1 : 0;
+    result.bytes += static_cast<uint64_t>(tensor.n_rows()) * row_bytes(chosen, tensor.row_length());
+    for (const TensorInfo* stored : tensor.sources) result.source_bytes += stored->data.size();
+  }
+  RETURN_IF_ERROR(writer.begin_data());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (progress) progress({tensors[i].tensor->name, static_cast<int64_t>(i), static_cast<int64_t>(tensors.size())});
+    RETURN_IF_ERROR(write_tensor(tensors[i], pool, writer));
+    for (const TensorInfo* stored : tensors[i].tensor->sources) checkpoint.release(stored->data);
+  }
+  RETURN_IF_ERROR(writer.finish());
+  return result;
+}
+
+}  // namespace strata

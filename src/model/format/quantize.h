@@ -1,0 +1,36 @@
+// Writes a model as a GGUF file with another element type.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace strata {
+
+class ThreadPool;
+
+struct QuantizeProgress {
+  std::string tensor;  // being written
+  int64_t done = 0;    // tensors written
+  int64_t total = 0;
+};
+
+struct QuantizeResult {
+  uint64_t source_bytes = 0;  // of the tensors
+  uint64_t bytes = 0;
+  int64_t fallbacks = 0;  // tensors whose rows did not allow the wanted type (quantization_mix.h)
+};
+
+// `source`: a GGUF file or a Hugging Face folder; `target`: the GGUF file, which appears only when it is whole;
+// `type`: F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K Q4_K_M. The result does not depend on the number of threads. Tensors that
+// have the wanted type already are copied. kInvalidArgument: an unknown type; quantizing blocks of fewer than 8 bits
+// again.
+Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
+                                     std::string_view type, ThreadPool& pool,
+                                     const std::function<void(const QuantizeProgress&)>& progress = {});
+
+}  // namespace strata
