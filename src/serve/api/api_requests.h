@@ -1,0 +1,61 @@
+// The bodies of the API's requests, read and checked as far as that goes without the model. Internal to serve/api.
+// Every error is kInvalidArgument and names the field in Status::param.
+// Source: https://github.com/openai/openai-openapi; further fields as vLLM has them.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "serve/api/generation_params.h"
+
+namespace strata::api {
+
+struct ChatRequest {
+  std::string model;                   // empty: not given
+  GenerationParams params;
+  nlohmann::ordered_json messages;     // as sent, with every content a string (text parts joined by line breaks)
+  nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();  // chat_template_kwargs
+  bool logprobs = false;
+  int top_logprobs = 0;                // [0, 20]
+};
+Result<ChatRequest> parse_chat_request(std::string_view body);
+
+// Text, or token ids.
+using Prompt = std::variant<std::string, std::vector<TokenId>>;
+
+struct CompletionRequest {
+  std::string model;
+  GenerationParams params;
+  std::vector<Prompt> prompts;         // not empty, none of them empty
+  bool echo = false;
+  int logprobs = -1;                   // [0, 20], -1: none
+};
+Result<CompletionRequest> parse_completion_request(std::string_view body);
+
+// {"input": text, "parameters": {...}, "stream": bool}; the model is in the path.
+struct PredictRequest {
+  GenerationParams params;
+  std::string input;
+};
+Result<PredictRequest> parse_predict_request(std::string_view body);
+
+// Either text or a chat.
+struct TokenizeRequest {
+  std::string model;
+  std::string prompt;
+  nlohmann::ordered_json messages;     // null: there is a prompt
+  bool add_special_tokens = true;
+};
+Result<TokenizeRequest> parse_tokenize_request(std::string_view body);
+
+struct DetokenizeRequest {
+  std::string model;
+  std::vector<TokenId> tokens;
+};
+Result<DetokenizeRequest> parse_detokenize_request(std::string_view body);
+
+}  // namespace strata::api

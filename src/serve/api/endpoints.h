@@ -1,0 +1,77 @@
+// The handlers behind the routes. Internal to serve/api.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "serve/api/api_requests.h"
+#include "serve/api/model_host.h"
+#include "serve/api/task_threads.h"
+#include "serve/http/route.h"
+
+namespace strata::api {
+
+// A host with what is worked out once.
+struct ServedModel {
+  ModelHost host;
+  size_t longest_token_bytes = 1;
+  std::string bos_text;
+  std::string eos_text;
+};
+
+// The models of the server. Any thread; models are never removed, so pointers stay valid.
+class ServedModels {
+ public:
+  Status add(ModelHost host);
+  // An empty name means the only model there is. kNotFound names the models there are.
+  Result<const ServedModel*> find(const std::string& name) const;
+  std::vector<const ServedModel*> all() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<ServedModel> models_;  // guarded by mutex_; a deque does not move its elements
+};
+
+class Endpoints {
+ public:
+  Endpoints(Metrics& metrics, int intake_threads, int max_waiting);
+
+  std::vector<http::Route> routes();
+  ServedModels& models() { return models_; }
+  void drain() { draining_ = true; }
+  void stop() { intake_.stop(); }
+
+ private:
+  using ResponderPtr = std::shared_ptr<http::Responder>;
+
+  // Answered at once on the network thread.
+  void health(http::Request&& request, ResponderPtr responder);
+  void ready(http::Request&& request, ResponderPtr responder);
+  void metrics_text(http::Request&& request, ResponderPtr responder);
+  void list_models(http::Request&& request, ResponderPtr responder);
+  void get_model(http::Request&& request, ResponderPtr responder);
+
+  // Run on an intake thread; a Status that is returned becomes the answer.
+  Status chat_completions(const http::Request& request, const ResponderPtr& responder);
+  Status completions(const http::Request& request, const ResponderPtr& responder);
+  Status predict(const http::Request& request, const ResponderPtr& responder);
+  Status tokenize(const http::Request& request, const ResponderPtr& responder);
+  Status detokenize(const http::Request& request, const ResponderPtr& responder);
+
+  using Task = Status (Endpoints::*)(const http::Request& request, const ResponderPtr& responder);
+  http::Handler on_intake(Task task);
+  using Probe = void (Endpoints::*)(http::Request&& request, ResponderPtr responder);
+  http::Handler at_once(Probe probe);
+
+  Metrics& metrics_;
+  ServedModels models_;
+  std::atomic<bool> draining_{false};
+  TaskThreads intake_;
+};
+
+}  // namespace strata::api

@@ -1,0 +1,154 @@
+// The endpoints that use a model. Each one: read the body, find the model, make token ids, hand over to a Generation.
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "serve/api/chat_answer.h"
+#include "serve/api/completion_answer.h"
+#include "serve/api/endpoints.h"
+#include "serve/api/generation.h"
+#include "serve/api/json_text.h"
+#include "serve/api/predict_answer.h"
+
+namespace strata::api {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kDefaultCompletionTokens = 16;  // OpenAI's default for /v1/completions
+
+AnswerHead make_head(std::string_view prefix, const ServedModel& model, const std::string& asked_name,
+                     const GenerationParams& params) {
+  thread_local std::mt19937_64 random(std::random_device{}());
+  constexpr char kHex[] = "0123456789abcdef";
+  AnswerHead head;
+  head.id = prefix;
+  for (int half = 0; half < 2; ++half) {
+    const uint64_t bits = random();
+    for (int shift = 60; shift >= 0; shift -= 4) head.id.push_back(kHex[(bits >> shift) & 15]);
+  }
+  head.model = asked_name.empty() ? model.host.names.front() : asked_name;
+  head.created = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  head.include_usage = params.include_usage;
+  return head;
+}
+
+Result<std::vector<TokenId>> encode_text(const ServedModel& model, std::string_view text, const EncodeOptions& options,
+                                         const std::string& field) {
+  RETURN_IF_ERROR(check_text_size(text.size(), model.longest_token_bytes, model.host.engine->max_request_tokens(), field));
+  return model.host.tokenizer->encode(text, options);
+}
+
+// The ids of a chat. As with transformers, special tokens come from the template alone.
+Result<std::vector<TokenId>> encode_chat(const ServedModel& model, Json messages, const Json& extra_variables) {
+  if (model.host.chat_template == nullptr) {
+    return invalid_argument("this model has no chat template (use /v1/completions)", "messages");
+  }
+  Json variables = {{"add_generation_prompt", true}, {"bos_token", model.bos_text}, {"eos_token", model.eos_text}};
+  variables.update(extra_variables);
+  variables["messages"] = std::move(messages);
+  const Result<std::string> text = model.host.chat_template->render(variables);
+  if (!text.ok()) return Status(Code::kInvalidArgument, text.status().message(), "messages").with_context("chat template");
+  return encode_text(model, *text, {.add_special = false, .parse_special = true}, "messages");
+}
+
+Result<std::vector<TokenId>> encode_prompt(const ServedModel& model, Prompt& prompt) {
+  if (auto* ids = std::get_if<std::vector<TokenId>>(&prompt)) return std::move(*ids);
+  return encode_text(model, std::get<std::string>(prompt), {}, "prompt");
+}
+
+void run(const ServedModel& model, std::unique_ptr<Answer> answer, bool stream, std::vector<Request> requests,
+         const std::shared_ptr<http::Responder>& responder) {
+  std::make_shared<Generation>(*model.host.engine, std::move(answer), stream, responder)->start(std::move(requests));
+}
+
+void send_json(http::Responder& responder, const Json& value) {
+  http::Response response;
+  response.body = json_text(value);
+  responder.send(std::move(response));
+}
+
+}  // namespace
+
+Status Endpoints::chat_completions(const http::Request& http_request, const ResponderPtr& responder) {
+  ASSIGN_OR_RETURN(ChatRequest chat, parse_chat_request(http_request.body));
+  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(chat.model));
+  ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_chat(*model, std::move(chat.messages), chat.template_variables));
+  ASSIGN_OR_RETURN(Request request, make_engine_request(chat.params, model->host, std::move(ids), {}, "messages"));
+  request.id = http_request.id;
+  if (chat.logprobs) request.logprobs = chat.top_logprobs;
+  auto answer = std::make_unique<ChatAnswer>(make_head("chatcmpl-", *model, chat.model, chat.params),
+                                             *model->host.tokenizer, chat.params.n, chat.logprobs);
+  run(*model, std::move(answer), chat.params.stream, {std::move(request)}, responder);
+  return ok_status();
+}
+
+Status Endpoints::completions(const http::Request& http_request, const ResponderPtr& responder) {
+  ASSIGN_OR_RETURN(CompletionRequest completion, parse_completion_request(http_request.body));
+  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(completion.model));
+  const bool logprobs = completion.logprobs >= 0;
+  std::vector<Request> requests;
+  std::vector<EchoedPrompt> echo;
+  for (Prompt& prompt : completion.prompts) {
+    std::string text = std::holds_alternative<std::string>(prompt) ? std::get<std::string>(prompt) : std::string();
+    ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_prompt(*model, prompt));
+    if (completion.echo) {
+      if (text.empty()) text = model->host.tokenizer->decode(ids);
+      echo.push_back({std::move(text), ids});
+    }
+    ASSIGN_OR_RETURN(Request request, make_engine_request(completion.params, model->host, std::move(ids),
+                                                          kDefaultCompletionTokens, "prompt"));
+    request.id = http_request.id;
+    request.logprobs = completion.logprobs;
+    if (completion.echo) request.prompt_logprobs = completion.logprobs;
+    requests.push_back(std::move(request));
+  }
+  auto answer = std::make_unique<CompletionAnswer>(make_head("cmpl-", *model, completion.model, completion.params),
+                                                   *model->host.tokenizer, static_cast<int>(requests.size()),
+                                                   completion.params.n, logprobs, std::move(echo));
+  run(*model, std::move(answer), completion.params.stream, std::move(requests), responder);
+  return ok_status();
+}
+
+Status Endpoints::predict(const http::Request& http_request, const ResponderPtr& responder) {
+  const std::string name(http_request.param("id"));
+  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(name));
+  ASSIGN_OR_RETURN(PredictRequest predict, parse_predict_request(http_request.body));
+  ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_text(*model, predict.input, {}, "input"));
+  ASSIGN_OR_RETURN(Request request, make_engine_request(predict.params, model->host, std::move(ids), {}, "input"));
+  request.id = http_request.id;
+  if (predict.params.stream) request.logprobs = 0;
+  auto answer = std::make_unique<PredictAnswer>(make_head("pred-", *model, name, predict.params));
+  run(*model, std::move(answer), predict.params.stream, {std::move(request)}, responder);
+  return ok_status();
+}
+
+Status Endpoints::tokenize(const http::Request& http_request, const ResponderPtr& responder) {
+  ASSIGN_OR_RETURN(TokenizeRequest tokenize, parse_tokenize_request(http_request.body));
+  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(tokenize.model));
+  std::vector<TokenId> ids;
+  if (tokenize.messages.is_null()) {
+    ids = model->host.tokenizer->encode(tokenize.prompt, {.add_special = tokenize.add_special_tokens});
+  } else {
+    ASSIGN_OR_RETURN(ids, encode_chat(*model, std::move(tokenize.messages), Json::object()));
+  }
+  send_json(*responder, {{"tokens", ids},
+                         {"count", ids.size()},
+                         {"max_model_len", model->host.engine->max_request_tokens()}});
+  return ok_status();
+}
+
+Status Endpoints::detokenize(const http::Request& http_request, const ResponderPtr& responder) {
+  ASSIGN_OR_RETURN(DetokenizeRequest detokenize, parse_detokenize_request(http_request.body));
+  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(detokenize.model));
+  const int vocab = model->host.tokenizer->vocab_size();
+  for (const TokenId id : detokenize.tokens) {
+    if (id < vocab) continue;
+    return invalid_argument("tokens: token id " + std::to_string(id) + " is outside the vocabulary of " +
+                                std::to_string(vocab), "tokens");
+  }
+  send_json(*responder, {{"prompt", model->host.tokenizer->decode(detokenize.tokens, true)}});
+  return ok_status();
+}
+
+}  // namespace strata::api

@@ -1,0 +1,34 @@
+// A model that the API can answer with: what the process has loaded, under the names clients may use.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "model/text/chat_template.h"
+#include "model/text/tokenizer.h"
+
+namespace strata::api {
+
+// What a request gets where it says nothing; from the model's generation config.
+struct GenerationDefaults {
+  float temperature = 1;
+  float top_p = 1;
+  int top_k = 0;
+  float min_p = 0;
+  float repetition_penalty = 1;
+};
+
+// Borrowed pointers: everything outlives the server the host is given to.
+struct ModelHost {
+  std::vector<std::string> names;  // not empty; the first one labels metrics, all are listed and accepted
+  Engine* engine = nullptr;
+  const Tokenizer* tokenizer = nullptr;
+  const ChatTemplate* chat_template = nullptr;  // null: chat is refused with a clear error
+  GenerationDefaults defaults;
+  int64_t created = 0;             // seconds since 1970, for the list of models
+};
+
+}  // namespace strata::api
