@@ -68,9 +68,9 @@ bool StepGate::may_go(const Member& member, TimePoint now, TimePoint& look_again
     if (!ahead) continue;
     if (other->waiting_) {
       free = false;
-    } else if (other->expected_ && now < other->left_at_ + kReturnGrace) {
+    } else if (other->expected_ && now < other->left_at_ + return_grace_) {
       free = false;
-      look_again = std::min(look_again, other->left_at_ + kReturnGrace);
+      look_again = std::min(look_again, other->left_at_ + return_grace_);
     }
   }
   return free;

@@ -1,7 +1,7 @@
 // Lets the engines of one process take turns at its compute threads. Turns are given by start-time fair queueing
 // (Goyal, Vin, Cheng, SIGCOMM 1996): every member has a virtual time that grows by the measured cost of its steps, and
 // the least goes first, so a small model makes many steps for each step of a large one and both get the same share of
-// time. Between two steps a member is briefly away (sampling, planning); one that is ahead waits kReturnGrace for it.
+// time. Between two steps a member is briefly away (sampling, planning); one that is ahead waits a grace for it.
 //
 // Thread rule: any thread; a member is used by one thread at a time. The gate outlives its members.
 #pragma once
@@ -20,7 +20,8 @@ class StepGate {
   static constexpr Duration kReturnGrace = std::chrono::milliseconds(2);
 
   // `clock` measures the cost of turns.
-  explicit StepGate(const Clock& clock) : clock_(clock) {}
+  explicit StepGate(const Clock& clock, Duration return_grace = kReturnGrace)
+      : clock_(clock), return_grace_(return_grace) {}
   StepGate(const StepGate&) = delete;
   StepGate& operator=(const StepGate&) = delete;
 
@@ -66,6 +67,7 @@ class StepGate {
   void leave(Member& member);
 
   const Clock& clock_;
+  const Duration return_grace_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Member*> members_;

@@ -1,6 +1,7 @@
-// A deterministic model that notices every mistake in slots, block tables, sharing and copying: a cache slot holds a hash of
-// its token and of ALL slots before it, read through the block table it was given, and logits are a hash of all slots up to
-// their position. It also fails the test when a batch breaks the rules of batch.h or reads what it must not.
+// A deterministic model that notices every mistake in slots, block tables, sharing and copying: a cache slot holds a
+// hash of its token and of ALL slots before it, read through the block table it was given, and logits are a hash of all
+// slots up to their position. It also fails the test when a batch breaks the rules of batch.h or reads what it must
+// not.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -88,7 +89,8 @@ class FakeRunner final : public Runner {
     ASSERT_GT(count, 0);
     uint64_t context = 1;
     const auto read = [&](int position) {
-      const size_t at = slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
+      const size_t at =
+          slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
       ASSERT_NE(slots_[at], 0u) << "position " << position << " is read before it was written";
       ASSERT_FALSE(written_in_[at] == steps_ && written_by_[at] != s) << "read in the step in which another writes it";
       context = mix(context, slots_[at]);
@@ -99,7 +101,8 @@ class FakeRunner final : public Runner {
       const size_t token = static_cast<size_t>(batch.query_begin[s] + i);
       const int position = begin + i;
       ASSERT_EQ(batch.positions[token], position);
-      const size_t at = slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
+      const size_t at =
+          slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
       ASSERT_EQ(static_cast<size_t>(batch.slots[token]), at);
       ASSERT_EQ(slots_[at], 0u) << "a slot is written twice";
       const int adapter = batch.adapters.empty() ? -1 : batch.adapters[token];

@@ -1,5 +1,5 @@
-// A vocabulary of 96 tokens whose pieces make text borders hard: letters, words, single bytes of longer characters, pieces
-// that end one character and begin the next, and special tokens without text.
+// A vocabulary of 96 tokens whose pieces make text borders hard: letters, words, single bytes of longer characters,
+// pieces that end one character and begin the next, and special tokens without text.
 #pragma once
 
 #include <array>
@@ -19,17 +19,21 @@ class FakeTokenizer final : public Tokenizer {
   FakeTokenizer() {
     pieces_.resize(kVocab);
     pieces_[2] = " ";
-    pieces_[3] = "\xC3";          // first byte of é, è, ü
-    pieces_[4] = "\xA9";          // last byte of é
+    pieces_[3] = "\xC3";  // first byte of é, è, ü
+    pieces_[4] = "\xA9";  // last byte of é
     pieces_[5] = "\xA8";
-    pieces_[6] = "\xE2\x82";      // most of the euro sign
+    pieces_[6] = "\xE2\x82";  // most of the euro sign
     pieces_[7] = "\xAC";
-    pieces_[8] = "\xAC" "a\xC3";  // ends one, begins another
-    pieces_[9] = "\xFF";          // never part of a character
-    for (int id = 10; id < 36; ++id) pieces_[static_cast<size_t>(id)] = std::string(1, static_cast<char>('a' + id - 10));
+    pieces_[8] =
+        "\xAC"
+        "a\xC3";          // ends one, begins another
+    pieces_[9] = "\xFF";  // never part of a character
+    for (int id = 10; id < 36; ++id)
+      pieces_[static_cast<size_t>(id)] = std::string(1, static_cast<char>('a' + id - 10));
     for (int id = 36; id < kVocab; ++id) {
       std::string& piece = pieces_[static_cast<size_t>(id)];
-      for (int value = id, i = 0; i < 2 + id % 3; ++i, value = value * 7 + 3) piece.push_back(static_cast<char>('a' + value % 5));
+      for (int value = id, i = 0; i < 2 + id % 3; ++i, value = value * 7 + 3)
+        piece.push_back(static_cast<char>('a' + value % 5));
     }
   }
 

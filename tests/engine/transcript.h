@@ -55,7 +55,9 @@ struct Transcript {
   }
 };
 
-inline bool operator==(const TokenLogprob& a, const TokenLogprob& b) { return a.token == b.token && a.logprob == b.logprob; }
+inline bool operator==(const TokenLogprob& a, const TokenLogprob& b) {
+  return a.token == b.token && a.logprob == b.logprob;
+}
 inline bool operator==(const PositionLogprobs& a, const PositionLogprobs& b) {
   return a.chosen == b.chosen && a.rank == b.rank && a.top == b.top;
 }
