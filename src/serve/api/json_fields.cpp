@@ -23,8 +23,8 @@ std::string field_with_bad_number(std::string_view text) {
     if (std::move(entry).get(field) || field.unescaped_key().get(name)) return {};
     simdjson::ondemand::json_type type;
     if (field.value().type().get(type)) return {};
-    double number;
-    if (type == simdjson::ondemand::json_type::number && field.value().get_double().get(number)) {
+    simdjson::ondemand::number number;
+    if (type == simdjson::ondemand::json_type::number && field.value().get_number().get(number)) {
       return std::string(name);
     }
   }

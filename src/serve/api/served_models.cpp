@@ -25,9 +25,8 @@ Status ServedModels::add(ModelHost host) {
   for (TokenId id = 0; id < tokenizer.vocab_size(); ++id) {
     model.longest_token_bytes = std::max(model.longest_token_bytes, tokenizer.piece(id, true).size());
   }
-  const std::vector<TokenId> ends = tokenizer.end_of_generation();
   model.bos_text = text_of(tokenizer, tokenizer.bos());
-  model.eos_text = text_of(tokenizer, ends.empty() ? std::nullopt : std::optional(ends.front()));
+  model.eos_text = text_of(tokenizer, tokenizer.eos());
   model.host = std::move(host);
   const std::lock_guard lock(mutex_);
   for (const std::string& name : model.host.names) {
