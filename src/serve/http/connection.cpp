@@ -268,6 +268,7 @@ void Connection::reject(int status, const Status& reason, Headers headers) {
   // What follows in the buffer after a broken request cannot be trusted to be another one.
   if (!parser_->is_done()) {
     keep_alive_ = false;
+    unread_ = true;
     buffer_.consume(buffer_.size());
   }
   if (request_id_.empty()) request_id_ = make_request_id();
@@ -413,7 +414,7 @@ void Connection::end_request() {
   full_.reset();
   head_writer_.reset();
   head_only_.reset();
-  if (!keep_alive_ || core_->draining) return linger();
+  if (!keep_alive_ || core_->draining) return unread_ ? linger() : close();
   next_request();
 }
 
@@ -426,8 +427,8 @@ void Connection::client_left() {
   if (callback) callback();
 }
 
-// Closing at once could destroy the answer on its way while the client still sends; so say that nothing more comes
-// from here and read on until the client closes too.
+// Closing while the client still sends could destroy the answer on its way; so say that nothing more comes from here
+// and read on until the client closes too.
 void Connection::linger() {
   error_code error;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);

@@ -103,6 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool started_ = false;        // bytes of the current request have come
   bool header_seen_ = false;
   bool keep_alive_ = true;
+  bool unread_ = false;         // the request was refused before all of it had come
   bool head_ = false;           // the answer to HEAD has no body
   bool chunked_ = true;         // false for HTTP/1.0: the stream ends with the connection
   bool writing_ = false;        // a write is outstanding
