@@ -31,13 +31,11 @@ void decode(const BlockQ4_0& block, QuantBlock& out) {
 void decode(const BlockQ4_K& block, QuantBlock& out) {
   out.d = half_to_float(block.d);
   out.dmin = half_to_float(block.dmin);
-  const uint8_t* s = block.scales;
-  for (int j = 0; j < 4; ++j) {
-    out.scale[j] = static_cast<float>(s[j] & 63);
-    out.min[j] = s[j + 4] & 63;
-    // Of the second four the low bits are in bytes 8-11, the high bits on top of the first eight bytes.
-    out.scale[j + 4] = static_cast<float>((s[j + 8] & 15) | (s[j] >> 6) << 4);
-    out.min[j + 4] = static_cast<int16_t>(s[j + 8] >> 4 | (s[j + 4] >> 6) << 4);
+  uint8_t scale[8], min[8];
+  decode_scales(block, scale, min);
+  for (int j = 0; j < 8; ++j) {
+    out.scale[j] = scale[j];
+    out.min[j] = min[j];
   }
   for (int chunk = 0; chunk < 4; ++chunk) {
     for (int i = 0; i < 32; ++i) {
@@ -63,11 +61,7 @@ void dequantize_blocks(DType type, const void* src, float* dst, int64_t k) {
   QuantBlock block;
   for (const auto* p = static_cast<const uint8_t*>(src); k > 0; p += bytes, dst += block.elements, k -= block.elements) {
     decode_block(type, p, block);
-    for (int i = 0; i < block.elements; ++i) {
-      dst[i] = (block.d * block.scale[i / block.group]) * static_cast<float>(block.q[i]);
-    }
-    if (type != DType::kQ4_K) continue;  // the others have no minima
-    for (int i = 0; i < block.elements; ++i) dst[i] -= block.dmin * static_cast<float>(block.min[i / 32]);
+    dequantize_block(block, type == DType::kQ4_K, dst);
   }
 }
 
@@ -79,6 +73,24 @@ bool has_quant_block(DType type) {
 
 bool can_convert(DType type) {
   return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || has_quant_block(type);
+}
+
+void decode_scales(const BlockQ4_K& block, uint8_t scale[8], uint8_t min[8]) {
+  const uint8_t* s = block.scales;
+  for (int j = 0; j < 4; ++j) {
+    scale[j] = s[j] & 63;
+    min[j] = s[j + 4] & 63;
+    // Of the second four the low bits are in bytes 8-11, the high bits on top of the first eight bytes.
+    scale[j + 4] = static_cast<uint8_t>((s[j + 8] & 15) | (s[j] >> 6) << 4);
+    min[j + 4] = static_cast<uint8_t>(s[j + 8] >> 4 | (s[j + 4] >> 6) << 4);
+  }
+}
+
+void dequantize_block(const QuantBlock& block, bool has_minima, float* out) {
+  for (int i = 0; i < block.elements; ++i) {
+    out[i] = (block.d * block.scale[i / block.group]) * static_cast<float>(block.q[i]);
+    if (has_minima) out[i] -= block.dmin * static_cast<float>(block.min[i / 32]);
+  }
 }
 
 void decode_block(DType type, const void* block, QuantBlock& out) {

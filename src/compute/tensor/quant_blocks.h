@@ -52,9 +52,13 @@ struct QuantBlock {
 bool has_quant_block(DType type);
 // `block` need not be aligned.
 void decode_block(DType type, const void* block, QuantBlock& out);
+// The eight scales and minima, 6 bits each.
+void decode_scales(const BlockQ4_K& block, uint8_t scale[8], uint8_t min[8]);
+// out[elements]: each product and difference rounds once, in the order (d * scale) * q - (dmin * min).
+void dequantize_block(const QuantBlock& block, bool has_minima, float* out);
 
 // The rows of F32, F16, BF16 and the types above. k is a multiple of block_elements; src, dst of quantized rows need not
-// be aligned. Each product and difference rounds once, in the order (d * scale) * q - (dmin * min).
+// be aligned.
 bool can_convert(DType type);
 void dequantize_row(DType type, const void* src, float* dst, int64_t k);
 // The blocks nearest to src: Q8_0 and Q4_0 by the largest magnitude, as everywhere; Q4_K and Q6_K by a search over

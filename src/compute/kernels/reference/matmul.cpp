@@ -44,7 +44,7 @@ void unpack(float* out, const void* packed, int64_t, int64_t k, int64_t row_begi
   }
 }
 
-int64_t tiles(const MatmulArgs& a) { return (a.n + kTileColumns - 1) / kTileColumns; }
+int64_t tiles(const MatmulArgs& a) { return a.rows > 0 ? (a.n + kTileColumns - 1) / kTileColumns : 0; }
 
 // Calls column(j) for the outputs j of the tiles.
 template <class Column>

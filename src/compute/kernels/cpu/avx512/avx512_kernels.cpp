@@ -1,5 +1,5 @@
+#include "compute/kernels/cpu/avx512/matmul.h"
 #include "compute/kernels/cpu/avx512/ops.h"
-#include "compute/kernels/reference/matmul.h"
 
 namespace strata {
 
@@ -7,10 +7,10 @@ namespace ops = avx512;
 
 const CpuKernels kAvx512Kernels = {
     .name = "avx512",
-    .matmul = kReferenceMatmul,
-    .to_activation = reference::to_activation,
-    .matmul_dw = reference::matmul_dw,
-    .matmul_dx = reference::matmul_dx,
+    .matmul = kAvx512Matmul,
+    .to_activation = avx512::to_activation,
+    .matmul_dw = avx512::matmul_dw,
+    .matmul_dx = avx512::matmul_dx,
 #include "compute/kernels/op_table.inl"
 };
 

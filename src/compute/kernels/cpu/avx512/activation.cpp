@@ -1,0 +1,74 @@
+#include "compute/kernels/activation.h"
+
+#include "compute/kernels/cpu/avx512/lanes.h"
+#include "compute/kernels/cpu/avx512/matmul.h"
+
+namespace strata::avx512 {
+namespace {
+
+constexpr uint32_t kInfinity = 0x7f800000;
+
+// Bits of the largest |x|: as whole numbers they are ordered like the magnitudes, infinity and NaN above all.
+STRATA_INLINE uint32_t largest_magnitude_bits(const float* x, int64_t n) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  __m512i largest = _mm512_setzero_si512();
+  for (int64_t i = 0; i < n; i += kLanes) {
+    largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_loadu_si512(x + i), magnitude));
+  }
+  return _mm512_reduce_max_epu32(largest);
+}
+
+STRATA_INLINE float to_float(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+// One block of a row of kActQ8 or kActQ8x32; returns its scale.
+STRATA_INLINE float quantize_block(uint8_t* value, int16_t* sum, const float* x, int64_t n) {
+  const uint32_t bits = largest_magnitude_bits(x, n);
+  const float largest = to_float(bits);
+  const bool scaled = bits < kInfinity && largest >= kSmallestScaled;
+  const __m512 inverse = _mm512_set1_ps(scaled ? 127.0f / largest : 0.0f);
+  const __mmask16 used = scaled ? 0xffff : 0;
+  const __m128i offset = _mm_set1_epi8(-128);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const __m512i a = _mm512_maskz_cvtps_epi32(used, _mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(value + i), _mm_xor_si128(_mm512_cvtepi32_epi8(a), offset));
+    sum[i / 16] = static_cast<int16_t>(_mm512_reduce_add_epi32(a));
+  }
+  return scaled ? largest / 127.0f : bits < kInfinity ? 0.0f : to_float(0x7fc00000);
+}
+
+STRATA_INLINE __m256i to_bfloat16(__m512i bits) {
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff));
+  const __mmask16 nan = _mm512_cmpgt_epu32_mask(magnitude, _mm512_set1_epi32(static_cast<int>(kInfinity)));
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
+}
+
+}  // namespace
+
+void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t k) {
+  if (type == DType::kActBF16) {
+    auto* to = static_cast<uint16_t*>(dst);
+    for (int64_t i = 0; i < rows * k; i += kLanes) {
+      const LaneMask mask = first_lanes(rows * k - i);
+      _mm256_mask_storeu_epi16(to + i, mask, to_bfloat16(_mm512_maskz_loadu_epi32(mask, x + i)));
+    }
+    return;
+  }
+  const int64_t block = traits(type).block_elements, stride = static_cast<int64_t>(row_bytes(type, k));
+  for (int64_t i = 0; i < rows; ++i) {
+    uint8_t* row = static_cast<uint8_t*>(dst) + i * stride;
+    auto* scale = reinterpret_cast<float*>(row + k);
+    auto* sum = reinterpret_cast<int16_t*>(scale + k / block);
+    for (int64_t b = 0; b < k; b += block) {
+      scale[b / block] = quantize_block(row + b, sum + b / 16, x + i * k + b, block);
+    }
+  }
+}
+
+}  // namespace strata::avx512

@@ -1,0 +1,13 @@
+#include "compute/kernels/cpu/avx512/matmul.h"
+
+#include "compute/kernels/cpu/avx512/families.h"
+
+namespace strata {
+
+// In the order of DType.
+constexpr const MatmulFamily* const kAvx512Matmul[kDTypeCount] = {
+    &avx512::kMatmulF32,  &avx512::kMatmulF16,  &avx512::kMatmulBF16, nullptr, nullptr, nullptr,
+    &avx512::kMatmulQ8_0, &avx512::kMatmulQ4_0, nullptr,              nullptr, nullptr, nullptr, nullptr,
+    &avx512::kMatmulQ4_K, nullptr,              &avx512::kMatmulQ6_K};
+
+}  // namespace strata

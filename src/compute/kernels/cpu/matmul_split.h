@@ -1,0 +1,43 @@
+// How a matmul is cut into tiles: ranges of output columns by ranges of rows of x. A tile takes some tens of
+// microseconds, long beside the cost of handing it out and short beside the whole. Results do not depend on it.
+//
+// Everything is `static`: units of different instruction sets include this.
+#pragma once
+
+#include <cstdint>
+
+namespace strata {
+
+inline constexpr int64_t kPanelColumns = 32;  // tiles are whole panels: two groups of packed rows
+
+struct MatmulRates {
+  double weight_bytes;     // packed, per weight
+  double bytes_per_ns;     // of weights, read from memory by one core
+  double products_per_ns;  // of one core
+  int64_t max_rows;        // rows of x in a tile: their activations stay in the cache beside a core
+  int64_t tile_rows;       // rows of a register tile: ranges of rows are a multiple of it
+};
+
+struct MatmulSplit {
+  int64_t rows;      // of a tile; the last has less
+  int64_t columns;
+  int64_t row_tiles;
+  int64_t column_tiles;
+};
+
+static inline MatmulSplit split_matmul(const MatmulRates& rates, int64_t rows, int64_t n, int64_t k) {
+  constexpr double kTileNs = 40e3;
+  if (rows <= 0) return {1, kPanelColumns, 0, 0};
+  const int64_t least_tiles = (rows + rates.max_rows - 1) / rates.max_rows;
+  int64_t tile = (rows + least_tiles - 1) / least_tiles;
+  tile = (tile + rates.tile_rows - 1) / rates.tile_rows * rates.tile_rows;
+  const double weights = static_cast<double>(kPanelColumns * k);
+  const double reading = weights * rates.weight_bytes / rates.bytes_per_ns;
+  const double computing = weights * static_cast<double>(tile < rows ? tile : rows) / rates.products_per_ns;
+  const double panel_ns = reading > computing ? reading : computing;
+  const int64_t panels = panel_ns < kTileNs ? static_cast<int64_t>(kTileNs / panel_ns) : 1;
+  const int64_t columns = panels * kPanelColumns;
+  return {tile, columns, (rows + tile - 1) / tile, (n + columns - 1) / columns};
+}
+
+}  // namespace strata
