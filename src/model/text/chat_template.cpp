@@ -29,11 +29,16 @@ class JsonReader {
   Value read(const Json& json, int depth = 0) {
     if (depth > kMaxJsonDepth) return render_.fail("the variables nest too deeply");
     switch (json.type()) {
-      case Json::value_t::boolean: return jinja::boolean(json.get<bool>());
-      case Json::value_t::number_integer: return jinja::integer(json.get<int64_t>());
-      case Json::value_t::number_unsigned: return arena_.integer(static_cast<jinja::Wide>(json.get<uint64_t>()));
-      case Json::value_t::number_float: return jinja::number(json.get<double>());
-      case Json::value_t::string: return string(json.get_ref<const std::string&>());
+      case Json::value_t::boolean:
+        return jinja::boolean(json.get<bool>());
+      case Json::value_t::number_integer:
+        return jinja::integer(json.get<int64_t>());
+      case Json::value_t::number_unsigned:
+        return arena_.integer(static_cast<jinja::Wide>(json.get<uint64_t>()));
+      case Json::value_t::number_float:
+        return jinja::number(json.get<double>());
+      case Json::value_t::string:
+        return string(json.get_ref<const std::string&>());
       case Json::value_t::array: {
         Value out = arena_.sequence(Kind::kList, json.size());
         for (const Json& item : json) out.sequence->items.push_back(read(item, depth + 1));
@@ -47,7 +52,8 @@ class JsonReader {
         }
         return out;
       }
-      default: return jinja::none();
+      default:
+        return jinja::none();
     }
   }
 

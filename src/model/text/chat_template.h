@@ -31,10 +31,11 @@ class ChatTemplate {
 
   // `variables`: an object with at least `messages`; usual further ones: add_generation_prompt, bos_token, eos_token,
   // tools, documents and whatever a request passes on (enable_thinking ...). Order of keys is kept: templates print it.
-  // As in transformers, absent `tools` and `documents` are none, absent `add_generation_prompt` is false, and a message's
-  // reasoning is found under reasoning_content, thinking and reasoning alike. `now` is what strftime_now sees (local time).
-  // raise_exception(text) gives kInvalidArgument with just that text, every other failure kInvalidArgument with line and
-  // reason; a template that runs too long, needs too much memory or writes too much gives kExhausted.
+  // As in transformers, absent `tools` and `documents` are none, absent `add_generation_prompt` is false, and a
+  // message's reasoning, given as reasoning_content, thinking or reasoning, is found under the first two. `now` is what
+  // strftime_now sees (local time).
+  // raise_exception(text) gives kInvalidArgument with just that text, every other failure kInvalidArgument with line
+  // and reason; a template that runs too long, needs too much memory or writes too much gives kExhausted.
   Result<std::string> render(const nlohmann::ordered_json& variables,
                              std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
 

@@ -16,8 +16,26 @@ struct FilterEntry;
 struct TestEntry;
 
 enum class ExprKind : uint8_t {
-  kLiteral, kName, kTuple, kList, kDict, kNegate, kPlus, kNot, kBinary, kAnd, kOr, kConcat, kCompare, kAttribute, kItem,
-  kSlice, kCall, kFilter, kTest, kConditional,
+  kLiteral,
+  kName,
+  kTuple,
+  kList,
+  kDict,
+  kNegate,
+  kPlus,
+  kNot,
+  kBinary,
+  kAnd,
+  kOr,
+  kConcat,
+  kCompare,
+  kAttribute,
+  kItem,
+  kSlice,
+  kCall,
+  kFilter,
+  kTest,
+  kConditional,
 };
 enum class BinaryOp : uint8_t { kAdd, kSub, kMul, kDiv, kFloorDiv, kMod, kPow };
 enum class CompareOp : uint8_t { kEq, kNe, kLt, kLe, kGt, kGe, kIn, kNotIn };
@@ -110,8 +128,22 @@ struct Target {
 };
 
 enum class StatementKind : uint8_t {
-  kText, kOutput, kFor, kIf, kSet, kSetBlock, kMacro, kCallBlock, kFilterBlock, kWith, kScope, kBlock, kAutoescape,
-  kBreak, kContinue, kNeedsLoader,
+  kText,
+  kOutput,
+  kFor,
+  kIf,
+  kSet,
+  kSetBlock,
+  kMacro,
+  kCallBlock,
+  kFilterBlock,
+  kWith,
+  kScope,
+  kBlock,
+  kAutoescape,
+  kBreak,
+  kContinue,
+  kNeedsLoader,
 };
 struct Statement {
   Statement(StatementKind k, int l) : kind(k), line(l) {}
@@ -135,6 +167,7 @@ struct ForStatement : Statement {
   ExprPtr iterable, condition;  // the condition may be null
   bool recursive = false;
   Body body, otherwise;
+  std::vector<NameId> unset, otherwise_unset;  // names that begin undefined in their frames (jinja_scopes.h)
 };
 struct IfStatement : Statement {
   explicit IfStatement(int l) : Statement(StatementKind::kIf, l) {}
@@ -152,6 +185,7 @@ struct CaptureStatement : Statement {
   Target target;
   ExprPtr filter;  // chain of FilterExpr whose innermost input is null; may be null for kSetBlock
   Body body;
+  std::vector<NameId> unset;  // names that begin undefined in its frame (jinja_scopes.h)
 };
 struct MacroStatement : Statement {
   explicit MacroStatement(int l) : Statement(StatementKind::kMacro, l) {}
@@ -163,6 +197,7 @@ struct MacroStatement : Statement {
   bool uses_caller = false, uses_kwargs = false, uses_varargs = false;
   bool explicit_caller = false;  // a parameter has that name
   Body body;
+  std::vector<NameId> unset;  // names that begin undefined in its frame (jinja_scopes.h)
 };
 struct CallBlockStatement : Statement {
   explicit CallBlockStatement(int l) : Statement(StatementKind::kCallBlock, l) {}
@@ -173,16 +208,19 @@ struct WithStatement : Statement {
   explicit WithStatement(int l) : Statement(StatementKind::kWith, l) {}
   std::vector<std::pair<Target, ExprPtr>> bindings;
   Body body;
+  std::vector<NameId> unset;  // names that begin undefined in its frame (jinja_scopes.h)
 };
 struct BlockStatement : Statement {
   explicit BlockStatement(int l) : Statement(StatementKind::kBlock, l) {}
   bool scoped = false;
   Body body;
+  std::vector<NameId> unset;  // names that begin undefined in its frame (jinja_scopes.h)
 };
 struct AutoescapeStatement : Statement {
   explicit AutoescapeStatement(int l) : Statement(StatementKind::kAutoescape, l) {}
   ExprPtr condition;
   Body body;
+  std::vector<NameId> unset;  // names that begin undefined in its frame (jinja_scopes.h)
 };
 
 // Names that the interpreter itself looks for have fixed numbers.
@@ -193,6 +231,7 @@ struct Program {
   std::vector<Value> names;  // id -> string value
   std::unordered_map<std::string, NameId> name_ids;
   Body body;
+  std::vector<NameId> unset;  // names that begin undefined in its frame (jinja_scopes.h)
 };
 
 }  // namespace strata::jinja

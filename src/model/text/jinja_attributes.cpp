@@ -81,12 +81,20 @@ const MethodEntry* find_method(Kind kind, std::string_view name) {
       const MethodEntry* method = find_in(string_methods(), name);
       return method != nullptr ? method : find_in(string_predicates(), name);
     }
-    case Kind::kList: return find_in(list_methods(), name);
-    case Kind::kTuple: return find_in(tuple_methods(), name);
-    case Kind::kDict: return find_in(dict_methods(), name);
-    case Kind::kCycler: return find_in(kCyclerMethods, name);
-    case Kind::kLoop: return find_in(kLoopMethods, name);
-    default: return nullptr;
+    case Kind::kList:
+      return find_in(list_methods(), name);
+    case Kind::kTuple:
+      return find_in(tuple_methods(), name);
+    case Kind::kRange:
+      return find_in(range_methods(), name);
+    case Kind::kDict:
+      return find_in(dict_methods(), name);
+    case Kind::kCycler:
+      return find_in(kCyclerMethods, name);
+    case Kind::kLoop:
+      return find_in(kLoopMethods, name);
+    default:
+      return nullptr;
   }
 }
 

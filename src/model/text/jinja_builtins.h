@@ -58,10 +58,11 @@ std::span<const MethodEntry> string_methods();
 std::span<const MethodEntry> string_predicates();
 std::span<const MethodEntry> list_methods();
 std::span<const MethodEntry> tuple_methods();
+std::span<const MethodEntry> range_methods();
 std::span<const MethodEntry> dict_methods();
 
 // Work that methods and filters share.
-std::vector<std::string_view> lines_of(std::string_view text, bool keep_ends = false);   // str.splitlines
+std::vector<std::string_view> lines_of(std::string_view text, bool keep_ends = false);  // str.splitlines
 // str.replace; a negative limit is none. False when the rendering failed.
 bool replace_text(Render& render, std::string_view text, std::string_view old_text, std::string_view new_text,
                   int64_t limit, std::string& out);

@@ -65,17 +65,23 @@ Value Render::evaluate_call(const CallExpr& expr, const Value* caller) {
 Value Render::call(const Value& callee, const Arguments& arguments) {
   if (!step()) return {};
   switch (callee.kind) {
-    case Kind::kFunction: return callee.function->call(*this, callee, arguments);
-    case Kind::kMethod: return callee.method->entry->call(*this, callee.method->self, arguments);
-    case Kind::kMacro: return call_macro(*callee.macro, arguments);
-    case Kind::kLoop: return call_loop(*callee.loop, arguments);
+    case Kind::kFunction:
+      return callee.function->call(*this, callee, arguments);
+    case Kind::kMethod:
+      return callee.method->entry->call(*this, callee.method->self, arguments);
+    case Kind::kMacro:
+      return call_macro(*callee.macro, arguments);
+    case Kind::kLoop:
+      return call_loop(*callee.loop, arguments);
     case Kind::kJoiner: {
       if (!no_parameters(*this, arguments)) return {};
       if (!std::exchange(callee.joiner->used, true)) return text("");
       return callee.joiner->separator;
     }
-    case Kind::kUndefined: return fail_undefined(callee);
-    default: return fail("'" + std::string(type_name(callee.kind)) + "' object is not callable");
+    case Kind::kUndefined:
+      return fail_undefined(callee);
+    default:
+      return fail("'" + std::string(type_name(callee.kind)) + "' object is not callable");
   }
 }
 
@@ -96,7 +102,7 @@ Value Render::call_macro(const Macro& macro, const Arguments& arguments) {
   const Depth depth(*this);
   if (failed_) return {};
   const MacroStatement& definition = *macro.definition;
-  Frame* const frame = new_frame(macro.frame);
+  Frame* const frame = new_frame(macro.frame, definition.unset);
   Value result;
   if (bind_parameters(definition, arguments, frame)) {
     const std::string buffer = captured_output(definition.body, frame);

@@ -71,10 +71,22 @@ Value copy_dict(Render& render, const Value& self, const Arguments& arguments) {
   return out;
 }
 
+template <bool counting>
+Value find_in_range(Render& render, const Value& self, const Arguments& arguments) {
+  static constexpr std::string_view kNames[] = {"value"};
+  const Parameters p(render, arguments, kNames, 1);
+  if (!p.ok) return {};
+  for (int64_t i = 0; i < self.range->length && render.step(); ++i) {
+    if (render.equal(integer(self.range->start + i * self.range->step), p[0])) return integer(counting ? 1 : i);
+  }
+  return counting ? integer(0) : render.fail("the value is not in range");
+}
+
+constexpr MethodEntry kRangeMethods[] = {{"count", find_in_range<true>}, {"index", find_in_range<false>}};
 constexpr MethodEntry kListMethods[] = {
-    {"count", count},    {"index", index},    {"copy", copy_list},  {"append", nullptr}, {"clear", nullptr},
-    {"pop", nullptr},    {"reverse", nullptr}, {"insert", nullptr}, {"sort", nullptr},   {"extend", nullptr},
-    {"remove", nullptr},
+    {"count", count},   {"index", index},    {"copy", copy_list},  {"append", nullptr},
+    {"clear", nullptr}, {"pop", nullptr},    {"reverse", nullptr}, {"insert", nullptr},
+    {"sort", nullptr},  {"extend", nullptr}, {"remove", nullptr},
 };
 constexpr MethodEntry kTupleMethods[] = {{"count", count}, {"index", index}};
 constexpr MethodEntry kDictMethods[] = {
@@ -94,6 +106,7 @@ constexpr MethodEntry kDictMethods[] = {
 
 std::span<const MethodEntry> list_methods() { return kListMethods; }
 std::span<const MethodEntry> tuple_methods() { return kTupleMethods; }
+std::span<const MethodEntry> range_methods() { return kRangeMethods; }
 std::span<const MethodEntry> dict_methods() { return kDictMethods; }
 
 }  // namespace strata::jinja

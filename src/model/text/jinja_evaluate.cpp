@@ -14,32 +14,45 @@ Value Render::evaluate(const Expr& expr) {
   switch (expr.kind) {
     case ExprKind::kTuple:
     case ExprKind::kList:
-    case ExprKind::kDict: return evaluate_items(static_cast<const ItemsExpr&>(expr));
-    case ExprKind::kConcat: return evaluate_concat(static_cast<const ItemsExpr&>(expr));
-    case ExprKind::kNegate: return negate(evaluate(*static_cast<const UnaryExpr&>(expr).operand));
+    case ExprKind::kDict:
+      return evaluate_items(static_cast<const ItemsExpr&>(expr));
+    case ExprKind::kConcat:
+      return evaluate_concat(static_cast<const ItemsExpr&>(expr));
+    case ExprKind::kNegate:
+      return negate(evaluate(*static_cast<const UnaryExpr&>(expr).operand));
     case ExprKind::kPlus: {
       const Value value = evaluate(*static_cast<const UnaryExpr&>(expr).operand);
       if (value.is(Kind::kBool)) return jinja::integer(value.boolean ? 1 : 0);
       if (value.is_undefined()) return fail_undefined(value);
-      return value.is_number() ? value : fail("bad operand type for unary +: '" + std::string(type_name(value.kind)) + "'");
+      return value.is_number() ? value
+                               : fail("bad operand type for unary +: '" + std::string(type_name(value.kind)) + "'");
     }
-    case ExprKind::kNot: return boolean(!truth(evaluate(*static_cast<const UnaryExpr&>(expr).operand)));
+    case ExprKind::kNot:
+      return boolean(!truth(evaluate(*static_cast<const UnaryExpr&>(expr).operand)));
     case ExprKind::kBinary:
     case ExprKind::kAnd:
     case ExprKind::kOr:
-    case ExprKind::kItem: return evaluate_binary(static_cast<const BinaryExpr&>(expr));
-    case ExprKind::kCompare: return evaluate_compare(static_cast<const CompareExpr&>(expr));
+    case ExprKind::kItem:
+      return evaluate_binary(static_cast<const BinaryExpr&>(expr));
+    case ExprKind::kCompare:
+      return evaluate_compare(static_cast<const CompareExpr&>(expr));
     case ExprKind::kAttribute: {
       const auto& node = static_cast<const AttributeExpr&>(expr);
       const Value object = evaluate(*node.object);
       return failed_ ? Value() : attribute(object, node.name);
     }
-    case ExprKind::kSlice: return evaluate_slice(static_cast<const SliceExpr&>(expr));
-    case ExprKind::kCall: return evaluate_call(static_cast<const CallExpr&>(expr));
-    case ExprKind::kFilter: return evaluate_filter(static_cast<const FilterExpr&>(expr));
-    case ExprKind::kTest: return evaluate_test(static_cast<const TestExpr&>(expr));
-    case ExprKind::kConditional: return evaluate_conditional(static_cast<const ConditionalExpr&>(expr));
-    default: return {};
+    case ExprKind::kSlice:
+      return evaluate_slice(static_cast<const SliceExpr&>(expr));
+    case ExprKind::kCall:
+      return evaluate_call(static_cast<const CallExpr&>(expr));
+    case ExprKind::kFilter:
+      return evaluate_filter(static_cast<const FilterExpr&>(expr));
+    case ExprKind::kTest:
+      return evaluate_test(static_cast<const TestExpr&>(expr));
+    case ExprKind::kConditional:
+      return evaluate_conditional(static_cast<const ConditionalExpr&>(expr));
+    default:
+      return {};
   }
 }
 

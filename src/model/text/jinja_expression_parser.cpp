@@ -11,13 +11,26 @@ constexpr int kMaxDepth = 250;  // of one expression's tree, chains like a + b +
 
 bool compare_op(Tok type, CompareOp& op) {
   switch (type) {
-    case Tok::kEq: op = CompareOp::kEq; return true;
-    case Tok::kNe: op = CompareOp::kNe; return true;
-    case Tok::kLt: op = CompareOp::kLt; return true;
-    case Tok::kLe: op = CompareOp::kLe; return true;
-    case Tok::kGt: op = CompareOp::kGt; return true;
-    case Tok::kGe: op = CompareOp::kGe; return true;
-    default: return false;
+    case Tok::kEq:
+      op = CompareOp::kEq;
+      return true;
+    case Tok::kNe:
+      op = CompareOp::kNe;
+      return true;
+    case Tok::kLt:
+      op = CompareOp::kLt;
+      return true;
+    case Tok::kLe:
+      op = CompareOp::kLe;
+      return true;
+    case Tok::kGt:
+      op = CompareOp::kGt;
+      return true;
+    case Tok::kGe:
+      op = CompareOp::kGe;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -174,11 +187,16 @@ ExprPtr ExpressionParser::product() {
   ExprPtr node = power();
   while (true) {
     BinaryOp op;
-    if (s_.is(Tok::kMul)) op = BinaryOp::kMul;
-    else if (s_.is(Tok::kDiv)) op = BinaryOp::kDiv;
-    else if (s_.is(Tok::kFloorDiv)) op = BinaryOp::kFloorDiv;
-    else if (s_.is(Tok::kMod)) op = BinaryOp::kMod;
-    else break;
+    if (s_.is(Tok::kMul))
+      op = BinaryOp::kMul;
+    else if (s_.is(Tok::kDiv))
+      op = BinaryOp::kDiv;
+    else if (s_.is(Tok::kFloorDiv))
+      op = BinaryOp::kFloorDiv;
+    else if (s_.is(Tok::kMod))
+      op = BinaryOp::kMod;
+    else
+      break;
     s_.next();
     node = binary(ExprKind::kBinary, line, std::move(node), power(), op);
   }
@@ -211,8 +229,10 @@ ExprPtr ExpressionParser::unary(bool with_filter) {
 ExprPtr ExpressionParser::primary() {
   const int line = s_.line();
   switch (s_.current().type) {
-    case Tok::kName: return name_or_constant();
-    case Tok::kString: return string_literal();
+    case Tok::kName:
+      return name_or_constant();
+    case Tok::kString:
+      return string_literal();
     case Tok::kInteger: {
       auto node = std::make_unique<LiteralExpr>(line, s_.constant(s_.current().integer));
       s_.next();
@@ -229,8 +249,10 @@ ExprPtr ExpressionParser::primary() {
       s_.expect(Tok::kRightParen);
       return node;
     }
-    case Tok::kLeftBracket: return list_literal();
-    case Tok::kLeftBrace: return dict_literal();
+    case Tok::kLeftBracket:
+      return list_literal();
+    case Tok::kLeftBrace:
+      return dict_literal();
     default:
       if (s_.at_end()) s_.unexpected("an expression");
       s_.fail("unexpected '" + describe(s_.current()) + "'");
@@ -289,20 +311,28 @@ ExprPtr ExpressionParser::dict_literal() {
 
 ExprPtr ExpressionParser::postfix(ExprPtr node) {
   while (!s_.failed()) {
-    if (s_.is(Tok::kDot)) node = attribute(std::move(node));
-    else if (s_.is(Tok::kLeftBracket)) node = subscript(std::move(node));
-    else if (s_.is(Tok::kLeftParen)) node = call(std::move(node));
-    else break;
+    if (s_.is(Tok::kDot))
+      node = attribute(std::move(node));
+    else if (s_.is(Tok::kLeftBracket))
+      node = subscript(std::move(node));
+    else if (s_.is(Tok::kLeftParen))
+      node = call(std::move(node));
+    else
+      break;
   }
   return node;
 }
 
 ExprPtr ExpressionParser::filters_and_tests(ExprPtr node) {
   while (!s_.failed()) {
-    if (s_.is(Tok::kPipe)) node = filter_chain(std::move(node), false);
-    else if (s_.is_name("is")) node = test(std::move(node));
-    else if (s_.is(Tok::kLeftParen)) node = call(std::move(node));
-    else break;
+    if (s_.is(Tok::kPipe))
+      node = filter_chain(std::move(node), false);
+    else if (s_.is_name("is"))
+      node = test(std::move(node));
+    else if (s_.is(Tok::kLeftParen))
+      node = call(std::move(node));
+    else
+      break;
   }
   return node;
 }

@@ -137,7 +137,8 @@ bool parse_format_spec(Render& render, std::string_view text, FormatSpec& out) {
   return true;
 }
 
-void append_padded(Render& render, std::string& out, std::string_view text, const FormatSpec& spec, char default_align) {
+void append_padded(Render& render, std::string& out, std::string_view text, const FormatSpec& spec,
+                   char default_align) {
   const int64_t length = static_cast<int64_t>(count_code_points(text));
   const int64_t missing = std::max<int64_t>(0, spec.width - length);
   if (!render.check_text(out.size() + text.size() + static_cast<size_t>(missing) * spec.fill.size())) return;
@@ -153,11 +154,28 @@ void append_formatted_integer(Render& render, std::string& out, Wide value, cons
   unsigned base = 10;
   std::string prefix;
   switch (spec.type) {
-    case '\0': case 'd': case 'i': case 'u': case 'n': break;
-    case 'b': base = 2; prefix = "0b"; break;
-    case 'o': base = 8; prefix = "0o"; break;
-    case 'x': base = 16; prefix = "0x"; break;
-    case 'X': base = 16; prefix = "0X"; break;
+    case '\0':
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'n':
+      break;
+    case 'b':
+      base = 2;
+      prefix = "0b";
+      break;
+    case 'o':
+      base = 8;
+      prefix = "0o";
+      break;
+    case 'x':
+      base = 16;
+      prefix = "0x";
+      break;
+    case 'X':
+      base = 16;
+      prefix = "0X";
+      break;
     case 'c': {
       if (value < 0 || value > 0x10FFFF) {
         render.fail("%c arg not in range(0x110000)");
@@ -168,7 +186,9 @@ void append_formatted_integer(Render& render, std::string& out, Wide value, cons
       append_padded(render, out, character, spec, '<');
       return;
     }
-    default: append_formatted_float(render, out, static_cast<double>(value), spec); return;
+    default:
+      append_formatted_float(render, out, static_cast<double>(value), spec);
+      return;
   }
   std::string digits = integer_text(value, base);
   const bool negative = digits.starts_with('-');
@@ -201,7 +221,8 @@ void append_formatted_float(Render& render, std::string& out, double value, cons
         // like 'g', with at least one digit behind the point, which a too small precision turns into an exponent
         if (static_cast<int>(digits.size()) >= std::max(precision, 1)) {
           const auto end = std::to_chars(buffer, buffer + sizeof buffer, size, std::chars_format::scientific,
-                                         std::max(precision, 1) - 1).ptr;
+                                         std::max(precision, 1) - 1)
+                               .ptr;
           digits = std::string(buffer, end);
         } else {
           digits += ".0";

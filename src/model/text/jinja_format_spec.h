@@ -10,11 +10,11 @@ namespace strata::jinja {
 
 struct FormatSpec {
   std::string fill = " ";
-  char align = '\0';     // < > ^ = ; none: numbers to the right, text to the left
-  char sign = '\0';      // + - or blank
+  char align = '\0';  // < > ^ = ; none: numbers to the right, text to the left
+  char sign = '\0';   // + - or blank
   bool alternate = false;
-  char group = '\0';     // , or _
-  int64_t width = 0;     // in characters
+  char group = '\0';  // , or _
+  int64_t width = 0;  // in characters
   int64_t precision = -1;
   char type = '\0';
 };

@@ -13,8 +13,10 @@ Value range(Render& render, const Value&, const Arguments& arguments) {
   const Parameters p(render, arguments, kNames, 1);
   int64_t start = 0, stop = 0, step = 1;
   if (!p.ok || !read_index(render, p[0], start)) return {};
-  if (!p.given(1)) std::swap(start, stop);
-  else if (!read_index(render, p[1], stop)) return {};
+  if (!p.given(1))
+    std::swap(start, stop);
+  else if (!read_index(render, p[1], stop))
+    return {};
   if (p.given(2) && !read_index(render, p[2], step)) return {};
   if (step == 0) return render.fail("range() arg 3 must not be zero");
   const Wide distance = step > 0 ? Wide{stop} - start : Wide{start} - stop;
@@ -58,7 +60,8 @@ bool fill_dict(Render& render, Dict& dict, const Arguments& arguments) {
         Values pair(render.arena().memory());
         if (!render.collect(item, pair)) return false;
         if (pair.size() != 2) {
-          render.fail("dictionary update sequence element has length " + std::to_string(pair.size()) + "; 2 is required");
+          render.fail("dictionary update sequence element has length " + std::to_string(pair.size()) +
+                      "; 2 is required");
           return false;
         }
         if (!add_entry(render, dict, pair[0], pair[1])) return false;
@@ -95,7 +98,8 @@ Value make_namespace(Render& render, const Value&, const Arguments& arguments) {
   if (!fill_dict(render, *out.dict, arguments)) return {};
   for (const auto& [key, value] : out.dict->entries()) {
     if (key.is_string() && key.string().starts_with('_')) {
-      return render.fail("a namespace cannot store the underscore-prefixed attribute '" + std::string(key.string()) + "'");
+      return render.fail("a namespace cannot store the underscore-prefixed attribute '" + std::string(key.string()) +
+                         "'");
     }
   }
   return out;
@@ -147,10 +151,14 @@ Value strftime_now(Render& render, const Value&, const Arguments& arguments) {
 }
 
 constexpr Function kFunctions[] = {
-    {"range", range},           {"dict", make_dict},
-    {"namespace", make_namespace}, {"cycler", make_cycler},
-    {"joiner", make_joiner},    {"raise_exception", raise_exception},
-    {"strftime_now", strftime_now}, {"dict.fromkeys", dict_from_keys},
+    {"range", range},
+    {"dict", make_dict},
+    {"namespace", make_namespace},
+    {"cycler", make_cycler},
+    {"joiner", make_joiner},
+    {"raise_exception", raise_exception},
+    {"strftime_now", strftime_now},
+    {"dict.fromkeys", dict_from_keys},
 };
 
 }  // namespace

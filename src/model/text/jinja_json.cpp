@@ -26,10 +26,14 @@ class JsonWriter {
       pretty_ = true;
       item_separator_ = ",";
       int64_t width = 0;
-      if (p[1].is_string()) indent_ = p[1].string();
-      else if (!read_index(render_, p[1], width)) return false;
-      else if (!render_.check_text(static_cast<size_t>(std::max<int64_t>(0, width)))) return false;
-      else indent_ = std::string(static_cast<size_t>(std::max<int64_t>(0, width)), ' ');
+      if (p[1].is_string())
+        indent_ = p[1].string();
+      else if (!read_index(render_, p[1], width))
+        return false;
+      else if (!render_.check_text(static_cast<size_t>(std::max<int64_t>(0, width))))
+        return false;
+      else
+        indent_ = std::string(static_cast<size_t>(std::max<int64_t>(0, width)), ' ');
     }
     if (p.given(2) && !p[2].is_none()) {
       if (!p[2].is_sequence() || p[2].sequence->items.size() != 2 || !p[2].sequence->items[0].is_string() ||
@@ -50,15 +54,29 @@ class JsonWriter {
     }
     if (!render_.step() || !render_.check_text(out_.size())) return;
     switch (value.kind) {
-      case Kind::kNone: out_ += "null"; return;
-      case Kind::kBool: out_ += value.boolean ? "true" : "false"; return;
+      case Kind::kNone:
+        out_ += "null";
+        return;
+      case Kind::kBool:
+        out_ += value.boolean ? "true" : "false";
+        return;
       case Kind::kInt:
-      case Kind::kWide: append_integer(out_, value.as_wide()); return;
-      case Kind::kFloat: write_float(value.number); return;
-      case Kind::kString: write_string(value.string()); return;
+      case Kind::kWide:
+        append_integer(out_, value.as_wide());
+        return;
+      case Kind::kFloat:
+        write_float(value.number);
+        return;
+      case Kind::kString:
+        write_string(value.string());
+        return;
       case Kind::kList:
-      case Kind::kTuple: write_array(value.sequence->items, depth); return;
-      case Kind::kDict: write_object(*value.dict, depth); return;
+      case Kind::kTuple:
+        write_array(value.sequence->items, depth);
+        return;
+      case Kind::kDict:
+        write_object(*value.dict, depth);
+        return;
       default:
         render_.fail("object of type " + std::string(type_name(value.kind)) + " is not JSON serializable");
     }
@@ -66,9 +84,12 @@ class JsonWriter {
 
  private:
   void write_float(double value) {
-    if (std::isnan(value)) out_ += "NaN";
-    else if (std::isinf(value)) out_ += value < 0 ? "-Infinity" : "Infinity";
-    else append_float(out_, value);
+    if (std::isnan(value))
+      out_ += "NaN";
+    else if (std::isinf(value))
+      out_ += value < 0 ? "-Infinity" : "Infinity";
+    else
+      append_float(out_, value);
   }
 
   void write_unicode_escape(CodePoint c) {
@@ -98,14 +119,29 @@ class JsonWriter {
 
   void write_escaped(CodePoint c) {
     switch (c) {
-      case '"': out_ += "\\\""; return;
-      case '\\': out_ += "\\\\"; return;
-      case '\n': out_ += "\\n"; return;
-      case '\r': out_ += "\\r"; return;
-      case '\t': out_ += "\\t"; return;
-      case '\b': out_ += "\\b"; return;
-      case '\f': out_ += "\\f"; return;
-      default: break;
+      case '"':
+        out_ += "\\\"";
+        return;
+      case '\\':
+        out_ += "\\\\";
+        return;
+      case '\n':
+        out_ += "\\n";
+        return;
+      case '\r':
+        out_ += "\\r";
+        return;
+      case '\t':
+        out_ += "\\t";
+        return;
+      case '\b':
+        out_ += "\\b";
+        return;
+      case '\f':
+        out_ += "\\f";
+        return;
+      default:
+        break;
     }
     if (c >= 0x10000) {
       write_unicode_escape(0xD800 + ((c - 0x10000) >> 10));
@@ -137,12 +173,22 @@ class JsonWriter {
 
   bool key_text(const Value& key, std::string& out) {
     switch (key.kind) {
-      case Kind::kString: out = key.string(); return true;
-      case Kind::kNone: out = "null"; return true;
-      case Kind::kBool: out = key.boolean ? "true" : "false"; return true;
+      case Kind::kString:
+        out = key.string();
+        return true;
+      case Kind::kNone:
+        out = "null";
+        return true;
+      case Kind::kBool:
+        out = key.boolean ? "true" : "false";
+        return true;
       case Kind::kInt:
-      case Kind::kWide: append_integer(out, key.as_wide()); return true;
-      case Kind::kFloat: append_float(out, key.number); return true;
+      case Kind::kWide:
+        append_integer(out, key.as_wide());
+        return true;
+      case Kind::kFloat:
+        append_float(out, key.number);
+        return true;
       default:
         render_.fail("keys must be str, int, float, bool or None, not " + std::string(type_name(key.kind)));
         return false;

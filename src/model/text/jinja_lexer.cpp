@@ -14,11 +14,13 @@ struct OperatorSpelling {
   Tok type;
 };
 constexpr OperatorSpelling kOperators[] = {  // longer ones first
-    {"//", Tok::kFloorDiv}, {"**", Tok::kPow}, {"==", Tok::kEq}, {"!=", Tok::kNe}, {">=", Tok::kGe}, {"<=", Tok::kLe},
-    {"+", Tok::kAdd}, {"-", Tok::kSub}, {"/", Tok::kDiv}, {"*", Tok::kMul}, {"%", Tok::kMod}, {"~", Tok::kTilde},
+    {"//", Tok::kFloorDiv},   {"**", Tok::kPow},         {"==", Tok::kEq},       {"!=", Tok::kNe},
+    {">=", Tok::kGe},         {"<=", Tok::kLe},          {"+", Tok::kAdd},       {"-", Tok::kSub},
+    {"/", Tok::kDiv},         {"*", Tok::kMul},          {"%", Tok::kMod},       {"~", Tok::kTilde},
     {"[", Tok::kLeftBracket}, {"]", Tok::kRightBracket}, {"(", Tok::kLeftParen}, {")", Tok::kRightParen},
-    {"{", Tok::kLeftBrace}, {"}", Tok::kRightBrace}, {">", Tok::kGt}, {"<", Tok::kLt}, {"=", Tok::kAssign},
-    {".", Tok::kDot}, {":", Tok::kColon}, {"|", Tok::kPipe}, {",", Tok::kComma}, {";", Tok::kSemicolon}};
+    {"{", Tok::kLeftBrace},   {"}", Tok::kRightBrace},   {">", Tok::kGt},        {"<", Tok::kLt},
+    {"=", Tok::kAssign},      {".", Tok::kDot},          {":", Tok::kColon},     {"|", Tok::kPipe},
+    {",", Tok::kComma},       {";", Tok::kSemicolon}};
 
 bool ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -203,9 +205,8 @@ class Lexer {
   size_t digits_length(size_t from) const {  // (\d+_)*\d+
     size_t at = from;
     while (at < source_.size() &&
-           (ascii_digit(source_[at]) ||
-            (source_[at] == '_' && at > from && source_[at - 1] != '_' && at + 1 < source_.size() &&
-             ascii_digit(source_[at + 1])))) {
+           (ascii_digit(source_[at]) || (source_[at] == '_' && at > from && source_[at - 1] != '_' &&
+                                         at + 1 < source_.size() && ascii_digit(source_[at + 1])))) {
       ++at;
     }
     return at - from;
@@ -341,19 +342,31 @@ std::string_view describe(Tok type) {
     if (op.type == type) return op.text;
   }
   switch (type) {
-    case Tok::kData: return "text";
-    case Tok::kVariableBegin: return "begin of print statement";
-    case Tok::kVariableEnd: return "end of print statement";
-    case Tok::kBlockBegin: return "begin of statement block";
-    case Tok::kBlockEnd: return "end of statement block";
-    case Tok::kName: return "name";
-    case Tok::kString: return "string";
-    case Tok::kInteger: return "integer";
-    case Tok::kFloat: return "float";
-    default: return "end of template";
+    case Tok::kData:
+      return "text";
+    case Tok::kVariableBegin:
+      return "begin of print statement";
+    case Tok::kVariableEnd:
+      return "end of print statement";
+    case Tok::kBlockBegin:
+      return "begin of statement block";
+    case Tok::kBlockEnd:
+      return "end of statement block";
+    case Tok::kName:
+      return "name";
+    case Tok::kString:
+      return "string";
+    case Tok::kInteger:
+      return "integer";
+    case Tok::kFloat:
+      return "float";
+    default:
+      return "end of template";
   }
 }
 
-std::string describe(const Token& token) { return token.type == Tok::kName ? token.text : std::string(describe(token.type)); }
+std::string describe(const Token& token) {
+  return token.type == Tok::kName ? token.text : std::string(describe(token.type));
+}
 
 }  // namespace strata::jinja

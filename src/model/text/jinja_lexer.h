@@ -13,16 +13,48 @@
 namespace strata::jinja {
 
 enum class Tok : uint8_t {
-  kData, kVariableBegin, kVariableEnd, kBlockBegin, kBlockEnd, kName, kString, kInteger, kFloat,
-  kAdd, kSub, kMul, kDiv, kFloorDiv, kMod, kPow, kTilde, kPipe, kDot, kComma, kColon, kSemicolon, kAssign,
-  kEq, kNe, kLt, kLe, kGt, kGe, kLeftParen, kRightParen, kLeftBracket, kRightBracket, kLeftBrace, kRightBrace,
+  kData,
+  kVariableBegin,
+  kVariableEnd,
+  kBlockBegin,
+  kBlockEnd,
+  kName,
+  kString,
+  kInteger,
+  kFloat,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kFloorDiv,
+  kMod,
+  kPow,
+  kTilde,
+  kPipe,
+  kDot,
+  kComma,
+  kColon,
+  kSemicolon,
+  kAssign,
+  kEq,
+  kNe,
+  kLt,
+  kLe,
+  kGt,
+  kGe,
+  kLeftParen,
+  kRightParen,
+  kLeftBracket,
+  kRightBracket,
+  kLeftBrace,
+  kRightBrace,
   kEnd,
 };
 
 struct Token {
   Tok type = Tok::kEnd;
   int line = 1;
-  std::string text;     // data, name, decoded string
+  std::string text;  // data, name, decoded string
   Wide integer = 0;
   double number = 0;
 };

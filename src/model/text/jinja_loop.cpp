@@ -39,18 +39,30 @@ int64_t Loop::length(Render& render) {
 }
 
 bool Loop::field(Render& render, std::string_view name, Value& out) {
-  if (name == "index") out = integer(index0_ + 1);
-  else if (name == "index0") out = integer(index0_);
-  else if (name == "first") out = boolean(index0_ == 0);
-  else if (name == "last") out = boolean(!peek(render));
-  else if (name == "length") out = integer(length(render));
-  else if (name == "revindex") out = integer(length(render) - index0_);
-  else if (name == "revindex0") out = integer(length(render) - index0_ - 1);
-  else if (name == "depth") out = integer(depth0_ + 1);
-  else if (name == "depth0") out = integer(depth0_);
-  else if (name == "previtem") out = index0_ == 0 ? render.hint("there is no previous item") : previous_;
-  else if (name == "nextitem") out = peek(render) ? next_ : render.hint("there is no next item");
-  else return false;
+  if (name == "index")
+    out = integer(index0_ + 1);
+  else if (name == "index0")
+    out = integer(index0_);
+  else if (name == "first")
+    out = boolean(index0_ == 0);
+  else if (name == "last")
+    out = boolean(!peek(render));
+  else if (name == "length")
+    out = integer(length(render));
+  else if (name == "revindex")
+    out = integer(length(render) - index0_);
+  else if (name == "revindex0")
+    out = integer(length(render) - index0_ - 1);
+  else if (name == "depth")
+    out = integer(depth0_ + 1);
+  else if (name == "depth0")
+    out = integer(depth0_);
+  else if (name == "previtem")
+    out = index0_ == 0 ? render.hint("there is no previous item") : previous_;
+  else if (name == "nextitem")
+    out = peek(render) ? next_ : render.hint("there is no next item");
+  else
+    return false;
   return true;
 }
 
@@ -61,7 +73,8 @@ Value Loop::cycle(Render& render, const Arguments& arguments) const {
 
 Value Loop::changed(Render& render, const Arguments& arguments) {
   bool same = changed_called_ && last_changed_.size() == arguments.positional.size();
-  for (size_t i = 0; same && i < last_changed_.size(); ++i) same = render.equal(last_changed_[i], arguments.positional[i]);
+  for (size_t i = 0; same && i < last_changed_.size(); ++i)
+    same = render.equal(last_changed_[i], arguments.positional[i]);
   if (same) return boolean(false);
   last_changed_.assign(arguments.positional.begin(), arguments.positional.end());
   changed_called_ = true;

@@ -64,7 +64,8 @@ std::string url_quote(std::string_view text, bool for_query) {
   constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
-    const bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z' && static_cast<unsigned char>(c) < 0x80);
+    const bool letter =
+        (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z' && static_cast<unsigned char>(c) < 0x80);
     if (letter || std::string_view("_.-~").find(c) != std::string_view::npos || (c == '/' && !for_query)) {
       out += c;
     } else if (c == ' ' && for_query) {
@@ -127,9 +128,12 @@ Value xml_attributes(Render& render, const Value& self, const Arguments& argumen
 }
 
 constexpr FilterEntry kFilters[] = {
-    {"safe", safe},           {"e", escape},
-    {"escape", escape},       {"forceescape", force_escape},
-    {"striptags", strip_tags}, {"urlencode", url_encode},
+    {"safe", safe},
+    {"e", escape},
+    {"escape", escape},
+    {"forceescape", force_escape},
+    {"striptags", strip_tags},
+    {"urlencode", url_encode},
     {"xmlattr", xml_attributes},
 };
 
@@ -137,7 +141,7 @@ struct Entity {
   std::string_view name;
   std::string_view text;
 };
-constexpr std::array kEntities = {Entity{"amp;", "&"},  Entity{"lt;", "<"},   Entity{"gt;", ">"},
+constexpr std::array kEntities = {Entity{"amp;", "&"},   Entity{"lt;", "<"},   Entity{"gt;", ">"},
                                   Entity{"quot;", "\""}, Entity{"apos;", "'"}, Entity{"nbsp;", "\u00a0"}};
 
 }  // namespace
@@ -149,12 +153,23 @@ std::string escape_markup(std::string_view text) {
   out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '\'': out += "&#39;"; break;
-      case '"': out += "&#34;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -183,9 +198,12 @@ std::string unescape_markup(std::string_view text) {
     while (rest.starts_with('#') && end < rest.size() && value < 0x110000) {
       const char c = rest[end];
       const char lower = static_cast<char>(c | 0x20);
-      if (c >= '0' && c <= '9') value = value * (hex ? 16 : 10) + static_cast<CodePoint>(c - '0');
-      else if (hex && lower >= 'a' && lower <= 'f') value = value * 16 + static_cast<CodePoint>(lower - 'a' + 10);
-      else break;
+      if (c >= '0' && c <= '9')
+        value = value * (hex ? 16 : 10) + static_cast<CodePoint>(c - '0');
+      else if (hex && lower >= 'a' && lower <= 'f')
+        value = value * 16 + static_cast<CodePoint>(lower - 'a' + 10);
+      else
+        break;
       ++end;
     }
     if (end > (hex ? 2u : 1u) && end < rest.size() && rest[end] == ';' && value > 0 && value < 0x110000) {

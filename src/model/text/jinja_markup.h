@@ -6,7 +6,7 @@
 
 namespace strata::jinja {
 
-std::string escape_markup(std::string_view text);     // & < > ' " become entities
-std::string unescape_markup(std::string_view text);   // the common entities and numeric references become characters
+std::string escape_markup(std::string_view text);    // & < > ' " become entities
+std::string unescape_markup(std::string_view text);  // the common entities and numeric references become characters
 
 }  // namespace strata::jinja

@@ -12,7 +12,8 @@ namespace {
 Value absolute(Render& render, const Value& self, const Arguments& arguments) {
   if (!no_parameters(render, arguments)) return {};
   if (self.is(Kind::kFloat)) return number(std::fabs(self.number));
-  if (!self.is_integral()) return render.fail("bad operand type for abs(): '" + std::string(type_name(self.kind)) + "'");
+  if (!self.is_integral())
+    return render.fail("bad operand type for abs(): '" + std::string(type_name(self.kind)) + "'");
   const Wide value = self.as_wide();
   return render.integer(value < 0 ? -value : value);
 }
@@ -133,15 +134,9 @@ Value length(Render& render, const Value& self, const Arguments& arguments) {
 }
 
 constexpr FilterEntry kFilters[] = {
-    {"default", default_value},
-    {"d", default_value},
-    {"length", length},
-    {"count", length},
-    {"int", to_int},
-    {"float", to_float},
-    {"abs", absolute},
-    {"round", round_number},
-    {"filesizeformat", file_size},
+    {"default", default_value}, {"d", default_value},    {"length", length},
+    {"count", length},          {"int", to_int},         {"float", to_float},
+    {"abs", absolute},          {"round", round_number}, {"filesizeformat", file_size},
 };
 
 }  // namespace

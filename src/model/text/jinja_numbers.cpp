@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 
 namespace strata::jinja {
@@ -58,9 +57,9 @@ void append_float(std::string& out, double value) {
   if (exponent < -4 || exponent >= 16) {
     out += digits[0];
     if (count > 1) out += "." + digits.substr(1);
-    char tail[8];
-    std::snprintf(tail, sizeof tail, "e%c%02d", exponent < 0 ? '-' : '+', std::abs(exponent));
-    out += tail;
+    out += exponent < 0 ? "e-" : "e+";
+    if (std::abs(exponent) < 10) out += '0';
+    out += std::to_string(std::abs(exponent));
   } else if (exponent < 0) {
     out += "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
   } else if (count <= exponent + 1) {

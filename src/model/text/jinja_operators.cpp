@@ -33,11 +33,16 @@ double floor_div(double a, double b) {
 bool Render::truth(const Value& value) {
   switch (value.kind) {
     case Kind::kUndefined:
-    case Kind::kNone: return false;
-    case Kind::kBool: return value.boolean;
-    case Kind::kInt: return value.integer != 0;
-    case Kind::kFloat: return value.number != 0;
-    case Kind::kIterator: return true;
+    case Kind::kNone:
+      return false;
+    case Kind::kBool:
+      return value.boolean;
+    case Kind::kInt:
+      return value.integer != 0;
+    case Kind::kFloat:
+      return value.number != 0;
+    case Kind::kIterator:
+      return true;
     default: {
       const std::optional<int64_t> n = value.is_string() ? static_cast<int64_t>(value.string().size()) : length(value);
       return !n || *n != 0;
@@ -54,12 +59,18 @@ std::optional<int64_t> Render::length(const Value& value) {
       work(value.text->points < 0 ? value.string().size() : 0);
       return static_cast<int64_t>(value.text->length());
     case Kind::kList:
-    case Kind::kTuple: return static_cast<int64_t>(value.sequence->items.size());
-    case Kind::kDict: return static_cast<int64_t>(value.dict->size());
-    case Kind::kView: return static_cast<int64_t>(value.view->dict->size());
-    case Kind::kRange: return value.range->length;
-    case Kind::kLoop: return value.loop->length(*this);
-    default: return std::nullopt;
+    case Kind::kTuple:
+      return static_cast<int64_t>(value.sequence->items.size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.dict->size());
+    case Kind::kView:
+      return static_cast<int64_t>(value.view->dict->size());
+    case Kind::kRange:
+      return value.range->length;
+    case Kind::kLoop:
+      return value.loop->length(*this);
+    default:
+      return std::nullopt;
   }
 }
 
@@ -95,9 +106,10 @@ bool Render::equal(const Value& a, const Value& b, int depth) {
       return true;
     case Kind::kRange:
       return a.range->length == b.range->length &&
-             (a.range->length == 0 || (a.range->start == b.range->start &&
-                                       (a.range->length == 1 || a.range->step == b.range->step)));
-    default: return equal_keys(a, b);
+             (a.range->length == 0 ||
+              (a.range->start == b.range->start && (a.range->length == 1 || a.range->step == b.range->step)));
+    default:
+      return equal_keys(a, b);
   }
 }
 
@@ -127,11 +139,16 @@ bool Render::less(const Value& a, const Value& b, int depth) {
 
 bool Render::compare(CompareOp op, const Value& a, const Value& b) {
   switch (op) {
-    case CompareOp::kEq: return equal(a, b);
-    case CompareOp::kNe: return !equal(a, b);
-    case CompareOp::kIn: return contains(b, a);
-    case CompareOp::kNotIn: return !contains(b, a);
-    default: break;
+    case CompareOp::kEq:
+      return equal(a, b);
+    case CompareOp::kNe:
+      return !equal(a, b);
+    case CompareOp::kIn:
+      return contains(b, a);
+    case CompareOp::kNotIn:
+      return !contains(b, a);
+    default:
+      break;
   }
   if (a.is_undefined() || b.is_undefined()) {
     fail_undefined(a.is_undefined() ? a : b);
@@ -140,7 +157,10 @@ bool Render::compare(CompareOp op, const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
     const int order = compare_numbers(a, b);
     if (order == 2) return false;
-    return op == CompareOp::kLt ? order < 0 : op == CompareOp::kLe ? order <= 0 : op == CompareOp::kGt ? order > 0 : order >= 0;
+    return op == CompareOp::kLt   ? order < 0
+           : op == CompareOp::kLe ? order <= 0
+           : op == CompareOp::kGt ? order > 0
+                                  : order >= 0;
   }
   if (!(a.is_string() && b.is_string()) && !(a.is_sequence() && a.kind == b.kind)) {
     fail("'" + std::string(kCompareText[static_cast<size_t>(op)]) + "' not supported between instances of '" +
@@ -148,10 +168,14 @@ bool Render::compare(CompareOp op, const Value& a, const Value& b) {
     return false;
   }
   switch (op) {
-    case CompareOp::kLt: return less(a, b);
-    case CompareOp::kGt: return less(b, a);
-    case CompareOp::kLe: return equal(a, b) || less(a, b);
-    default: return equal(a, b) || less(b, a);
+    case CompareOp::kLt:
+      return less(a, b);
+    case CompareOp::kGt:
+      return less(b, a);
+    case CompareOp::kLe:
+      return equal(a, b) || less(a, b);
+    default:
+      return equal(a, b) || less(b, a);
   }
 }
 
@@ -276,9 +300,15 @@ Value Render::arithmetic(BinaryOp op, const Value& a, const Value& b) {
     Wide result = 0;
     bool overflow = false;
     switch (op) {
-      case BinaryOp::kAdd: overflow = __builtin_add_overflow(x, y, &result); break;
-      case BinaryOp::kSub: overflow = __builtin_sub_overflow(x, y, &result); break;
-      case BinaryOp::kMul: overflow = __builtin_mul_overflow(x, y, &result); break;
+      case BinaryOp::kAdd:
+        overflow = __builtin_add_overflow(x, y, &result);
+        break;
+      case BinaryOp::kSub:
+        overflow = __builtin_sub_overflow(x, y, &result);
+        break;
+      case BinaryOp::kMul:
+        overflow = __builtin_mul_overflow(x, y, &result);
+        break;
       case BinaryOp::kFloorDiv: {
         if (y == -1) return negate(a);
         result = x / y;
@@ -307,17 +337,24 @@ Value Render::arithmetic(BinaryOp op, const Value& a, const Value& b) {
   }
   const double x = a.as_double(), y = b.as_double();
   switch (op) {
-    case BinaryOp::kAdd: return number(x + y);
-    case BinaryOp::kSub: return number(x - y);
-    case BinaryOp::kMul: return number(x * y);
+    case BinaryOp::kAdd:
+      return number(x + y);
+    case BinaryOp::kSub:
+      return number(x - y);
+    case BinaryOp::kMul:
+      return number(x * y);
     case BinaryOp::kDiv:
       if (integers) {
-        return number(static_cast<double>(static_cast<long double>(a.as_wide()) / static_cast<long double>(b.as_wide())));
+        return number(
+            static_cast<double>(static_cast<long double>(a.as_wide()) / static_cast<long double>(b.as_wide())));
       }
       return number(x / y);
-    case BinaryOp::kFloorDiv: return number(floor_div(x, y));
-    case BinaryOp::kMod: return number(floor_mod(x, y));
-    case BinaryOp::kPow: break;
+    case BinaryOp::kFloorDiv:
+      return number(floor_div(x, y));
+    case BinaryOp::kMod:
+      return number(floor_mod(x, y));
+    case BinaryOp::kPow:
+      break;
   }
   if (x == 0 && y < 0) return fail("0.0 cannot be raised to a negative power");
   if (x < 0 && y != std::floor(y)) return fail("a negative number has no real power with a fraction");
@@ -369,8 +406,8 @@ Value Render::slice(const Value& object, const Value& start, const Value& stop, 
     const bool ascii = object.text->ascii();
     if (!ascii) work(all.size());
     const size_t begin = ascii ? static_cast<size_t>(first) : byte_offset(all, static_cast<size_t>(first));
-    const size_t bytes = ascii ? static_cast<size_t>(count)
-                               : byte_offset(all.substr(begin), static_cast<size_t>(count));
+    const size_t bytes =
+        ascii ? static_cast<size_t>(count) : byte_offset(all.substr(begin), static_cast<size_t>(count));
     Text* piece = arena_.make<Text>(Text{all.substr(begin, bytes), object.text->markup});
     return Arena::from_text(piece);
   }

@@ -7,6 +7,7 @@
 #include "model/text/jinja_expression_parser.h"
 #include "model/text/jinja_lexer.h"
 #include "model/text/jinja_parser_state.h"
+#include "model/text/jinja_scopes.h"
 
 namespace strata::jinja {
 namespace {
@@ -65,20 +66,34 @@ class Parser {
     const int line = s_.line();
     if (!s_.is(Tok::kName)) return s_.fail("tag name expected");
     const std::string tag = s_.expect_any_name();
-    if (tag == "if") body.push_back(parse_if(line));
-    else if (tag == "for") body.push_back(parse_for(line));
-    else if (tag == "set") body.push_back(parse_set(line));
-    else if (tag == "macro") body.push_back(parse_macro(line));
-    else if (tag == "call") body.push_back(parse_call_block(line));
-    else if (tag == "filter") body.push_back(parse_filter_block(line));
-    else if (tag == "with") body.push_back(parse_with(line));
-    else if (tag == "generation") body.push_back(parse_generation(line));
-    else if (tag == "block") body.push_back(parse_block(line));
-    else if (tag == "autoescape") body.push_back(parse_autoescape(line));
-    else if (tag == "print") parse_print(body, line);
-    else if (tag == "break" || tag == "continue") body.push_back(parse_loop_control(line, tag == "break"));
-    else if (tag == "include" || tag == "extends" || tag == "import" || tag == "from") parse_loader(body, line);
-    else s_.fail("unknown tag '" + tag + "'", line);
+    if (tag == "if")
+      body.push_back(parse_if(line));
+    else if (tag == "for")
+      body.push_back(parse_for(line));
+    else if (tag == "set")
+      body.push_back(parse_set(line));
+    else if (tag == "macro")
+      body.push_back(parse_macro(line));
+    else if (tag == "call")
+      body.push_back(parse_call_block(line));
+    else if (tag == "filter")
+      body.push_back(parse_filter_block(line));
+    else if (tag == "with")
+      body.push_back(parse_with(line));
+    else if (tag == "generation")
+      body.push_back(parse_generation(line));
+    else if (tag == "block")
+      body.push_back(parse_block(line));
+    else if (tag == "autoescape")
+      body.push_back(parse_autoescape(line));
+    else if (tag == "print")
+      parse_print(body, line);
+    else if (tag == "break" || tag == "continue")
+      body.push_back(parse_loop_control(line, tag == "break"));
+    else if (tag == "include" || tag == "extends" || tag == "import" || tag == "from")
+      parse_loader(body, line);
+    else
+      s_.fail("unknown tag '" + tag + "'", line);
   }
 
   StatementPtr parse_if(int line) {
@@ -309,6 +324,7 @@ Result<std::unique_ptr<Program>> parse_template(std::string_view source) {
   ASSIGN_OR_RETURN(std::vector<Token> tokens, tokenize(source));
   auto program = std::make_unique<Program>();
   RETURN_IF_ERROR(Parser(std::move(tokens), *program).run(program->body));
+  bind_names(*program);
   return program;
 }
 

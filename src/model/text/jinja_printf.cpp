@@ -41,7 +41,10 @@ class PrintfFormatter {
       if (!render_.check_text(out.size())) return {};
     }
     render_.work(out.size());
-    const bool single_unused = !values_.is(Kind::kTuple) && !values_.is(Kind::kDict) && !values_.is_sequence() && used_ == 0;
+    // Python takes whatever can be subscripted for a mapping, which need not be used.
+    const bool mapping =
+        values_.is(Kind::kDict) || values_.is(Kind::kList) || values_.is(Kind::kRange) || values_.is_undefined();
+    const bool single_unused = !mapping && used_ == 0;
     if (values_.is(Kind::kTuple) ? used_ < values_.sequence->items.size() && !named_ : single_unused) {
       return render_.fail("not all arguments converted during string formatting");
     }
@@ -140,10 +143,14 @@ class PrintfFormatter {
 
   void append_value(std::string& out, const Value& value, char type, FormatSpec& spec) {
     switch (type) {
-      case 's': case 'r': case 'a': {
+      case 's':
+      case 'r':
+      case 'a': {
         std::string text;
-        if (type == 's') render_.append_text(text, value);
-        else render_.append_repr(text, value);
+        if (type == 's')
+          render_.append_text(text, value);
+        else
+          render_.append_repr(text, value);
         if (type == 'a') text = ascii_repr(text);
         if (markup_ && !(value.is_string() && value.text->markup)) text = escape_markup(text);
         if (spec.precision >= 0) text.resize(byte_offset(text, static_cast<size_t>(spec.precision)));
@@ -160,8 +167,20 @@ class PrintfFormatter {
           render_.fail("%c requires int or char");
         }
         return;
-      case 'd': case 'i': case 'u': case 'o': case 'x': case 'X': append_integer_conversion(out, value, type, spec); return;
-      case 'e': case 'E': case 'f': case 'F': case 'g': case 'G':
+      case 'd':
+      case 'i':
+      case 'u':
+      case 'o':
+      case 'x':
+      case 'X':
+        append_integer_conversion(out, value, type, spec);
+        return;
+      case 'e':
+      case 'E':
+      case 'f':
+      case 'F':
+      case 'g':
+      case 'G':
         spec.type = type;
         if (!value.is_number()) {
           render_.fail("must be real number, not " + std::string(type_name(value.kind)));
@@ -259,8 +278,10 @@ class BraceFormatter {
         return end;
       }
       std::string text;
-      if (conversion == 's') render_.append_text(text, value);
-      else render_.append_repr(text, value);
+      if (conversion == 's')
+        render_.append_text(text, value);
+      else
+        render_.append_repr(text, value);
       value = render_.text(conversion == 'a' ? ascii_repr(text) : text);
       rest = rest.substr(2);
     }

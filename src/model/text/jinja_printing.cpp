@@ -58,7 +58,8 @@ void Render::append_repr(std::string& out, const Value& value, int depth) {
     return;
   }
   if (!step() || !check_text(out.size())) return;
-  const auto append_entries = [&](const Dict& dict, std::string_view open, std::string_view close, bool keys, bool values) {
+  const auto append_entries = [&](const Dict& dict, std::string_view open, std::string_view close, bool keys,
+                                  bool values) {
     out += open;
     bool first = true;
     for (const auto& [key, entry] : dict.entries()) {
@@ -72,12 +73,22 @@ void Render::append_repr(std::string& out, const Value& value, int depth) {
     out += close;
   };
   switch (value.kind) {
-    case Kind::kUndefined: out += "Undefined"; return;
-    case Kind::kNone: out += "None"; return;
-    case Kind::kBool: out += value.boolean ? "True" : "False"; return;
+    case Kind::kUndefined:
+      out += "Undefined";
+      return;
+    case Kind::kNone:
+      out += "None";
+      return;
+    case Kind::kBool:
+      out += value.boolean ? "True" : "False";
+      return;
     case Kind::kInt:
-    case Kind::kWide: append_integer(out, value.as_wide()); return;
-    case Kind::kFloat: append_float(out, value.number); return;
+    case Kind::kWide:
+      append_integer(out, value.as_wide());
+      return;
+    case Kind::kFloat:
+      append_float(out, value.number);
+      return;
     case Kind::kString:
       work(value.string().size());
       if (!check_text(out.size() + value.string().size())) return;
@@ -98,13 +109,22 @@ void Render::append_repr(std::string& out, const Value& value, int depth) {
       out += is_list ? ']' : ')';
       return;
     }
-    case Kind::kDict: append_entries(*value.dict, "{", "}", true, true); return;
-    case Kind::kNamespace: append_entries(*value.dict, "<Namespace {", "}>", true, true); return;
+    case Kind::kDict:
+      append_entries(*value.dict, "{", "}", true, true);
+      return;
+    case Kind::kNamespace:
+      append_entries(*value.dict, "<Namespace {", "}>", true, true);
+      return;
     case Kind::kView:
       switch (value.view->part) {
-        case View::Part::kKeys: append_entries(*value.view->dict, "dict_keys([", "])", true, false); return;
-        case View::Part::kValues: append_entries(*value.view->dict, "dict_values([", "])", false, true); return;
-        case View::Part::kItems: break;
+        case View::Part::kKeys:
+          append_entries(*value.view->dict, "dict_keys([", "])", true, false);
+          return;
+        case View::Part::kValues:
+          append_entries(*value.view->dict, "dict_values([", "])", false, true);
+          return;
+        case View::Part::kItems:
+          break;
       }
       out += "dict_items([";
       for (size_t i = 0; i < value.view->dict->size() && !failed_; ++i) {

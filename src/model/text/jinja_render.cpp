@@ -20,7 +20,9 @@ Render::Render(const Program& program, const Limits& limits, std::chrono::system
 Result<std::string> Render::run() {
   std::string out;
   out_ = &out;
+  for (const NameId id : program_.unset) root_[id].known = false;
   if (!failed_) execute(program_.body);
+  out_ = nullptr;
   if (failed_) return error_;
   return out;
 }
@@ -49,11 +51,16 @@ std::string Render::undefined_message(const Value& value) const {
   const std::string name = value.text != nullptr ? std::string(value.text->view) : std::string();
   const std::string object = value.origin == Kind::kNone ? "None" : std::string(type_name(value.origin)) + " object";
   switch (value.missing) {
-    case Missing::kName: return "'" + name + "' is undefined";
-    case Missing::kAttribute: return "'" + object + "' has no attribute '" + name + "'";
-    case Missing::kElement: return object + " has no element " + name;
-    case Missing::kUnsafe: return "access to attribute '" + name + "' of '" + object + "' is unsafe";
-    case Missing::kHint: return name.empty() ? "the value is undefined" : name;
+    case Missing::kName:
+      return "'" + name + "' is undefined";
+    case Missing::kAttribute:
+      return "'" + object + "' has no attribute '" + name + "'";
+    case Missing::kElement:
+      return object + " has no element " + name;
+    case Missing::kUnsafe:
+      return "access to attribute '" + name + "' of '" + object + "' is unsafe";
+    case Missing::kHint:
+      return name.empty() ? "the value is undefined" : name;
   }
   return name;
 }
@@ -93,13 +100,18 @@ Value Render::missing_attribute(const Value& object, const Text* name, Missing w
 
 Value Render::hint(std::string_view text) { return undefined(Missing::kHint, arena_.text(text)); }
 
-Frame* Render::new_frame(Frame* parent) {
+Frame* Render::new_frame(Frame* parent, const std::vector<NameId>& unset) {
   step();
-  if (free_frames_.empty()) return arena_.make<Frame>(parent, arena_.memory());
-  Frame* frame = free_frames_.back();
-  free_frames_.pop_back();
-  frame->parent = parent;
-  frame->variables.clear();
+  Frame* frame;
+  if (free_frames_.empty()) {
+    frame = arena_.make<Frame>(parent, arena_.memory());
+  } else {
+    frame = free_frames_.back();
+    free_frames_.pop_back();
+    frame->parent = parent;
+    frame->variables.clear();
+  }
+  for (const NameId id : unset) frame->variables.emplace_back(id, undefined(Missing::kName, program_.names[id].text));
   return frame;
 }
 

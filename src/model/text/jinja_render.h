@@ -73,10 +73,10 @@ class Render {
   Result<std::string> run();
 
   // Failures.
-  Value fail(std::string_view reason);                  // kInvalidArgument with the line
-  Value fail_exactly(std::string text);                 // raise_exception
-  Value fail_exhausted(std::string_view what);          // kExhausted
-  Value fail_undefined(const Value& undefined_value);   // what is wrong with using it
+  Value fail(std::string_view reason);                 // kInvalidArgument with the line
+  Value fail_exactly(std::string text);                // raise_exception
+  Value fail_exhausted(std::string_view what);         // kExhausted
+  Value fail_undefined(const Value& undefined_value);  // what is wrong with using it
   bool failed() const { return failed_; }
   const Status& error() const { return error_; }
 
@@ -114,21 +114,22 @@ class Render {
   std::optional<int64_t> length(const Value& value);  // nothing for what has none
   Value slice(const Value& object, const Value& start, const Value& stop, const Value& step);
   bool is_iterable(const Value& value) const;
-  bool collect(const Value& iterable, Values& out);   // all items; false when failed
-  void append_text(std::string& out, const Value& value);                  // str(value)
-  void append_repr(std::string& out, const Value& value, int depth = 0);   // repr(value)
+  bool collect(const Value& iterable, Values& out);                       // all items; false when failed
+  void append_text(std::string& out, const Value& value);                 // str(value)
+  void append_repr(std::string& out, const Value& value, int depth = 0);  // repr(value)
   std::string to_text(const Value& value);
 
-  Value attribute(const Value& object, const Value& name);   // object.name
-  Value item(const Value& object, const Value& key);         // object[key]
+  Value attribute(const Value& object, const Value& name);  // object.name
+  Value item(const Value& object, const Value& key);        // object[key]
   bool find_attribute(const Value& object, const Value& name, Value& out);
   Value call(const Value& callee, const Arguments& arguments);
   Value call_macro(const Macro& macro, const Arguments& arguments);
   Value call_loop(Loop& loop, const Arguments& arguments);
   Value evaluate(const Expr& expr);
-  bool passes(const Expr& condition, Frame* frame);   // evaluated in that frame
+  bool passes(const Expr& condition, Frame* frame);  // evaluated in that frame
 
-  Frame* new_frame(Frame* parent);
+  Frame* new_frame(Frame* parent, const std::vector<NameId>& unset = {});
+  void release_frame(Frame* frame);  // may be used again, unless something captured it
   void assign(const Target& target, const Value& value, Frame* frame);
   void set_in_frame(Frame* frame, NameId id, const Value& value);
 
@@ -146,7 +147,6 @@ class Render {
   };
   class Depth;
 
-  void release_frame(Frame* frame);
   void capture(Frame* frame);
   Value lookup(NameId id);
   void write(std::string_view text);
@@ -194,9 +194,9 @@ class Render {
   int line_ = 1;
   bool failed_ = false;
   Status error_;
-  std::vector<Variable> root_;    // by NameId: the template's own variables and the globals
+  std::vector<Variable> root_;  // by NameId: the template's own variables and the globals
   std::vector<Frame*> free_frames_;
-  Frame* frame_ = nullptr;        // null: the top level
+  Frame* frame_ = nullptr;  // null: the top level
   std::string* out_ = nullptr;
   const Value* filtered_ = nullptr;  // the text a filter or set block hands to its filters
 };

@@ -82,9 +82,12 @@ Value map(Render& render, const Value& self, const Arguments& arguments) {
     const Value* attribute = nullptr;
     const Value* otherwise = nullptr;
     for (const Keyword& keyword : arguments.keywords) {
-      if (keyword.name == "attribute") attribute = &keyword.value;
-      else if (keyword.name == "default") otherwise = &keyword.value;
-      else return failure(render, "unexpected keyword argument '" + std::string(keyword.name) + "'");
+      if (keyword.name == "attribute")
+        attribute = &keyword.value;
+      else if (keyword.name == "default")
+        otherwise = &keyword.value;
+      else
+        return failure(render, "unexpected keyword argument '" + std::string(keyword.name) + "'");
     }
     if (attribute == nullptr) return failure(render, "map requires a filter argument");
     if (otherwise != nullptr && otherwise->is_none()) otherwise = nullptr;
@@ -105,7 +108,8 @@ class Selected final : public Iterator {
     while (!render.failed() && cursor_.next(render, out)) {
       const Value subject = path_.get(render, out);
       if (render.failed()) return false;
-      const bool passed = test_ != nullptr ? test_->apply(render, subject, arguments_.arguments()) : render.truth(subject);
+      const bool passed =
+          test_ != nullptr ? test_->apply(render, subject, arguments_.arguments()) : render.truth(subject);
       if (passed == wanted_) return !render.failed();
     }
     return false;
@@ -142,7 +146,10 @@ Value select(Render& render, const Value& self, const Arguments& arguments) {
 class Unique final : public Iterator {
  public:
   Unique(Render& render, const Value& source, bool case_sensitive, const Value& attribute)
-      : cursor_(render, source), path_(render, attribute), case_sensitive_(case_sensitive), seen_(render.arena().memory()) {}
+      : cursor_(render, source),
+        path_(render, attribute),
+        case_sensitive_(case_sensitive),
+        seen_(render.arena().memory()) {}
   bool next(Render& render, Value& out) override {
     while (!render.failed() && cursor_.next(render, out)) {
       Value key = path_.get(render, out);
@@ -170,8 +177,8 @@ Value unique(Render& render, const Value& self, const Arguments& arguments) {
   static constexpr std::string_view kNames[] = {"case_sensitive", "attribute"};
   const Parameters p(render, arguments, kNames);
   if (!p.ok) return {};
-  return render.iterator(render.arena().make<Unique>(render, self, p.given(0) && render.truth(p[0]),
-                                                     p.given(1) ? p[1] : none()));
+  return render.iterator(
+      render.arena().make<Unique>(render, self, p.given(0) && render.truth(p[0]), p.given(1) ? p[1] : none()));
 }
 
 class Entries final : public Iterator {

@@ -149,7 +149,8 @@ Value sum(Render& render, const Value& self, const Arguments& arguments) {
   if (total.is_string()) return render.fail("sum() can't sum strings (use ''.join(seq) instead)");
   Cursor cursor(render, self);
   Value item;
-  while (!render.failed() && cursor.next(render, item)) total = render.binary(BinaryOp::kAdd, total, path.get(render, item));
+  while (!render.failed() && cursor.next(render, item))
+    total = render.binary(BinaryOp::kAdd, total, path.get(render, item));
   return total;
 }
 
@@ -226,9 +227,9 @@ Value slice_into(Render& render, const Value& self, const Arguments& arguments) 
 }
 
 constexpr FilterEntry kFilters[] = {
-    {"list", list},       {"first", first},           {"last", last}, {"reverse", reverse},
-    {"sort", sort},       {"dictsort", dictsort},     {"sum", sum},   {"min", extreme<false>},
-    {"max", extreme<true>}, {"groupby", groupby},     {"batch", batch}, {"slice", slice_into},
+    {"list", list},         {"first", first},       {"last", last},   {"reverse", reverse},
+    {"sort", sort},         {"dictsort", dictsort}, {"sum", sum},     {"min", extreme<false>},
+    {"max", extreme<true>}, {"groupby", groupby},   {"batch", batch}, {"slice", slice_into},
 };
 
 }  // namespace

@@ -18,7 +18,9 @@ class PassingItems final : public Iterator {
     while (!render.failed() && cursor_.next(render, out)) {
       Frame* frame = render.new_frame(outer_);
       render.assign(statement_.target, out, frame);
-      if (render.passes(*statement_.condition, frame)) return !render.failed();
+      const bool passed = render.passes(*statement_.condition, frame);
+      render.release_frame(frame);
+      if (passed) return true;
     }
     return false;
   }
@@ -56,22 +58,37 @@ Flow Render::execute(const Statement& statement) {
       }
       return Flow::kNext;
     }
-    case StatementKind::kFor: return execute_for(static_cast<const ForStatement&>(statement));
-    case StatementKind::kIf: return execute_if(static_cast<const IfStatement&>(statement));
-    case StatementKind::kSet: execute_set(static_cast<const SetStatement&>(statement)); return Flow::kNext;
+    case StatementKind::kFor:
+      return execute_for(static_cast<const ForStatement&>(statement));
+    case StatementKind::kIf:
+      return execute_if(static_cast<const IfStatement&>(statement));
+    case StatementKind::kSet:
+      execute_set(static_cast<const SetStatement&>(statement));
+      return Flow::kNext;
     case StatementKind::kSetBlock:
     case StatementKind::kFilterBlock:
-    case StatementKind::kScope: return execute_capture(static_cast<const CaptureStatement&>(statement));
-    case StatementKind::kMacro: execute_macro(static_cast<const MacroStatement&>(statement)); return Flow::kNext;
+    case StatementKind::kScope:
+      return execute_capture(static_cast<const CaptureStatement&>(statement));
+    case StatementKind::kMacro:
+      execute_macro(static_cast<const MacroStatement&>(statement));
+      return Flow::kNext;
     case StatementKind::kCallBlock:
       execute_call_block(static_cast<const CallBlockStatement&>(statement));
       return Flow::kNext;
-    case StatementKind::kWith: return execute_with(static_cast<const WithStatement&>(statement));
-    case StatementKind::kBlock: execute_block(static_cast<const BlockStatement&>(statement)); return Flow::kNext;
-    case StatementKind::kAutoescape: return execute_autoescape(static_cast<const AutoescapeStatement&>(statement));
-    case StatementKind::kBreak: return Flow::kBreak;
-    case StatementKind::kContinue: return Flow::kContinue;
-    case StatementKind::kNeedsLoader: fail("a chat template cannot load other templates"); return Flow::kNext;
+    case StatementKind::kWith:
+      return execute_with(static_cast<const WithStatement&>(statement));
+    case StatementKind::kBlock:
+      execute_block(static_cast<const BlockStatement&>(statement));
+      return Flow::kNext;
+    case StatementKind::kAutoescape:
+      return execute_autoescape(static_cast<const AutoescapeStatement&>(statement));
+    case StatementKind::kBreak:
+      return Flow::kBreak;
+    case StatementKind::kContinue:
+      return Flow::kContinue;
+    case StatementKind::kNeedsLoader:
+      fail("a chat template cannot load other templates");
+      return Flow::kNext;
   }
   return Flow::kNext;
 }
@@ -109,20 +126,20 @@ void Render::run_loop(const ForStatement& statement, const Value& iterable, int 
 
   Frame* const outer = frame_;
   Value item;
-  bool entered = false;
+  bool finished = false;  // an iteration came to its end: one cut short by break or continue does not count
   while (!failed_ && loop.loop->advance(*this, item)) {
-    entered = true;
-    Frame* inner = new_frame(frame);
+    Frame* inner = new_frame(frame, statement.unset);
     inner->variables.emplace_back(kNameLoop, loop);
     assign(statement.target, item, inner);
     frame_ = inner;
     const Flow flow = failed_ ? Flow::kBreak : execute(statement.body);
     frame_ = outer;
     release_frame(inner);
+    finished |= flow == Flow::kNext;
     if (flow == Flow::kBreak) break;
   }
-  if (!entered && !failed_ && !statement.otherwise.empty()) {
-    frame_ = new_frame(frame);
+  if (!finished && !failed_ && !statement.otherwise.empty()) {
+    frame_ = new_frame(frame, statement.otherwise_unset);
     execute(statement.otherwise);
     release_frame(frame_);
     frame_ = outer;
@@ -146,7 +163,7 @@ std::string Render::captured_output(const Body& body, Frame* frame) {
 
 Flow Render::execute_capture(const CaptureStatement& statement) {
   const Depth depth(*this);
-  Frame* const inner = new_frame(frame_);
+  Frame* const inner = new_frame(frame_, statement.unset);
   if (statement.kind == StatementKind::kScope) {
     Frame* const outer = std::exchange(frame_, inner);
     execute(statement.body);
@@ -202,7 +219,7 @@ void Render::execute_call_block(const CallBlockStatement& statement) {
 
 Flow Render::execute_with(const WithStatement& statement) {
   const Depth depth(*this);
-  Frame* const inner = new_frame(frame_);
+  Frame* const inner = new_frame(frame_, statement.unset);
   for (const auto& [target, expr] : statement.bindings) {
     const Value value = evaluate(*expr);
     if (failed_) return Flow::kNext;
@@ -218,7 +235,7 @@ Flow Render::execute_with(const WithStatement& statement) {
 // Without `scoped`, a block sees the variables of the template, not those of loops around it.
 void Render::execute_block(const BlockStatement& statement) {
   const Depth depth(*this);
-  Frame* const inner = new_frame(statement.scoped ? frame_ : nullptr);
+  Frame* const inner = new_frame(statement.scoped ? frame_ : nullptr, statement.unset);
   Frame* const outer = std::exchange(frame_, inner);
   execute(statement.body);
   frame_ = outer;
@@ -229,7 +246,7 @@ Flow Render::execute_autoescape(const AutoescapeStatement& statement) {
   const Depth depth(*this);
   if (truth(evaluate(*statement.condition))) fail("autoescape is not supported in chat templates");
   if (failed_) return Flow::kNext;
-  Frame* const inner = new_frame(frame_);
+  Frame* const inner = new_frame(frame_, statement.unset);
   Frame* const outer = std::exchange(frame_, inner);
   const Flow flow = execute(statement.body);
   frame_ = outer;

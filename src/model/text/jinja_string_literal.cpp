@@ -81,18 +81,42 @@ Result<std::string> decode_string_literal(std::string_view body) {
     const char escape = body[at++];
     CodePoint value = 0;
     switch (escape) {
-      case '\n': break;
+      case '\n':
+        break;
       case '\\':
       case '\'':
-      case '"': out += escape; break;
-      case 'a': out += '\a'; break;
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
-      case 'v': out += '\v'; break;
-      case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7':
+      case '"':
+        out += escape;
+        break;
+      case 'a':
+        out += '\a';
+        break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      case 'v':
+        out += '\v';
+        break;
+      case '0':
+      case '1':
+      case '2':
+      case '3':
+      case '4':
+      case '5':
+      case '6':
+      case '7':
         value = static_cast<CodePoint>(escape - '0');
         for (int i = 0; i < 2 && at < body.size() && body[at] >= '0' && body[at] <= '7'; ++i) {
           value = value * 8 + static_cast<CodePoint>(body[at++] - '0');
@@ -107,7 +131,8 @@ Result<std::string> decode_string_literal(std::string_view body) {
         }
         append_utf8(out, value);
         break;
-      case 'N': return invalid_argument("\\N{name} escapes are not supported (write the character itself)");
+      case 'N':
+        return invalid_argument("\\N{name} escapes are not supported (write the character itself)");
       default:
         out += '\\';
         out += escape;
@@ -125,8 +150,8 @@ std::optional<double> parse_double(std::string_view text) {
   if (end != text.data() + text.size()) return std::nullopt;
   if (error == std::errc::result_out_of_range) {  // too large is infinite, too small is zero
     const size_t exponent = text.find_first_of("eE");
-    const bool small = exponent != std::string_view::npos ? text.substr(exponent + 1).starts_with('-')
-                                                          : text.starts_with("0.");
+    const bool small =
+        exponent != std::string_view::npos ? text.substr(exponent + 1).starts_with('-') : text.starts_with("0.");
     value = small ? 0.0 : std::numeric_limits<double>::infinity();
   } else if (error != std::errc()) {
     return std::nullopt;
@@ -154,7 +179,8 @@ std::optional<Wide> parse_python_int(std::string_view text, int base) {
   }
   if (base == 0) {
     base = 10;
-    if (digits.size() > 1 && digits[0] == '0' && digits.find_first_not_of("0_") != std::string::npos) return std::nullopt;
+    if (digits.size() > 1 && digits[0] == '0' && digits.find_first_not_of("0_") != std::string::npos)
+      return std::nullopt;
   }
   const std::optional<std::string> plain = without_underscores(digits);
   if (!plain || plain->empty()) return std::nullopt;

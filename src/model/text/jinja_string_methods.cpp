@@ -23,8 +23,10 @@ bool read_string(Render& render, const Value& value, std::string_view& out) {
     out = value.string();
     return true;
   }
-  if (value.is_undefined()) render.fail_undefined(value);
-  else render.fail("must be str, not " + std::string(type_name(value.kind)));
+  if (value.is_undefined())
+    render.fail_undefined(value);
+  else
+    render.fail("must be str, not " + std::string(type_name(value.kind)));
   return false;
 }
 
@@ -105,7 +107,9 @@ Value position(Render& render, const Value& self, const Arguments& arguments) {
   std::string_view wanted;
   if (!p.ok || !read_string(render, p[0], wanted) || !render.work(self.string().size())) return {};
   if (!read_window(render, self, p.find(1), p.find(2), window)) return {};
-  const size_t at = !window.inside ? std::string_view::npos : last ? window.text.rfind(wanted) : window.text.find(wanted);
+  const size_t at = !window.inside ? std::string_view::npos
+                    : last         ? window.text.rfind(wanted)
+                                   : window.text.find(wanted);
   if (at != std::string_view::npos) {
     return integer(window.first + static_cast<int64_t>(count_code_points(window.text.substr(0, at))));
   }
@@ -248,8 +252,10 @@ Value join(Render& render, const Value& self, const Arguments& arguments) {
     }
     if (!render.check_text(out.size() + self.string().size() + item.string().size())) return {};
     if (i > 0) out += self.string();
-    if (self.text->markup && !item.text->markup) out += escape_markup(item.string());
-    else out += item.string();
+    if (self.text->markup && !item.text->markup)
+      out += escape_markup(item.string());
+    else
+      out += item.string();
   }
   render.work(out.size());
   return render.failed() ? Value() : like(render, self, out);

@@ -74,12 +74,18 @@ bool is_same(Render& render, const Value& self, const Arguments& arguments) {
   const Parameters p(render, arguments, kNames, 1);
   if (!p.ok || self.kind != p[0].kind) return false;
   switch (self.kind) {
-    case Kind::kNone: return true;
-    case Kind::kBool: return self.boolean == p[0].boolean;
-    case Kind::kInt: return self.integer == p[0].integer;
-    case Kind::kString: return render.equal(self, p[0]);  // Python shares equal constants
-    case Kind::kFloat: return self.number == p[0].number;
-    default: return self.address == p[0].address;
+    case Kind::kNone:
+      return true;
+    case Kind::kBool:
+      return self.boolean == p[0].boolean;
+    case Kind::kInt:
+      return self.integer == p[0].integer;
+    case Kind::kString:
+      return render.equal(self, p[0]);  // Python shares equal constants
+    case Kind::kFloat:
+      return self.number == p[0].number;
+    default:
+      return self.address == p[0].address;
   }
 }
 
@@ -142,7 +148,8 @@ const TestEntry* find_test(std::string_view name) {
 }
 
 const FilterEntry* find_filter(std::string_view name) {
-  for (const auto table : {text_filters(), number_filters(), sequence_filters(), selection_filters(), markup_filters()}) {
+  for (const auto table :
+       {text_filters(), number_filters(), sequence_filters(), selection_filters(), markup_filters()}) {
     for (const FilterEntry& entry : table) {
       if (entry.name == name) return &entry;
     }

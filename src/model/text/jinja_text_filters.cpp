@@ -123,11 +123,9 @@ Value truncate(Render& render, const Value& self, const Arguments& arguments) {
   const int64_t end_length = static_cast<int64_t>(count_code_points(end));
   if (length < end_length) return render.fail("expected length >= " + std::to_string(end_length));
   if (leeway < 0) return render.fail("expected leeway >= 0");
-  if (!self.is_string()) {
-    if (self.is_undefined()) return self;
-    return render.fail("truncate needs a string, not " + std::string(type_name(self.kind)));
-  }
-  if (static_cast<int64_t>(self.text->length()) <= length + leeway) return self;
+  const std::optional<int64_t> n = render.length(self);
+  if (n && *n <= length + leeway) return self;
+  if (!self.is_string()) return render.fail("truncate needs a string, not " + std::string(type_name(self.kind)));
   std::string_view cut = self.string().substr(0, byte_offset(self.string(), static_cast<size_t>(length - end_length)));
   if (!(p.given(1) && render.truth(p[1]))) cut = cut.substr(0, cut.rfind(' '));
   return like(render, self.text->markup, std::string(cut) + std::string(end));

@@ -37,8 +37,8 @@ bool is_line_break(CodePoint c);
 // Full mappings: one character may become three. to_lower knows the final sigma.
 std::string to_upper(std::string_view text);
 std::string to_lower(std::string_view text);
-std::string to_title(std::string_view text);       // str.title
-std::string to_capitalized(std::string_view text); // str.capitalize
+std::string to_title(std::string_view text);        // str.title
+std::string to_capitalized(std::string_view text);  // str.capitalize
 std::string to_swapped_case(std::string_view text);
 std::string to_folded(std::string_view text);
 

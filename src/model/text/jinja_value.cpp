@@ -41,9 +41,12 @@ std::string_view Value::string() const { return text->view; }
 
 Wide Value::as_wide() const {
   switch (kind) {
-    case Kind::kBool: return boolean ? 1 : 0;
-    case Kind::kInt: return integer;
-    default: return *wide;
+    case Kind::kBool:
+      return boolean ? 1 : 0;
+    case Kind::kInt:
+      return integer;
+    default:
+      return *wide;
   }
 }
 
@@ -172,12 +175,16 @@ bool is_hashable(const Value& value) {
 
 uint64_t hash_value(const Value& value) {
   switch (value.kind) {
-    case Kind::kString: return mix(std::hash<std::string_view>{}(value.string()));
-    case Kind::kUndefined: return 1;
-    case Kind::kNone: return 2;
+    case Kind::kString:
+      return mix(std::hash<std::string_view>{}(value.string()));
+    case Kind::kUndefined:
+      return 1;
+    case Kind::kNone:
+      return 2;
     case Kind::kBool:
     case Kind::kInt:
-    case Kind::kWide: return mix(static_cast<uint64_t>(value.as_wide()) ^ 3);
+    case Kind::kWide:
+      return mix(static_cast<uint64_t>(value.as_wide()) ^ 3);
     case Kind::kFloat:
       if (std::abs(value.number) < 1e30 && value.number == std::floor(value.number)) {
         return mix(static_cast<uint64_t>(static_cast<Wide>(value.number)) ^ 3);
@@ -188,7 +195,8 @@ uint64_t hash_value(const Value& value) {
       for (const Value& item : value.sequence->items) hash = mix(hash * 31 + hash_value(item));
       return hash;
     }
-    default: return mix(reinterpret_cast<uintptr_t>(value.address));
+    default:
+      return mix(reinterpret_cast<uintptr_t>(value.address));
   }
 }
 
@@ -214,7 +222,8 @@ bool equal_keys(const Value& a, const Value& b) {
   if (a.kind != b.kind) return false;
   switch (a.kind) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
+    case Kind::kNone:
+      return true;
     case Kind::kTuple: {
       const Values& x = a.sequence->items;
       const Values& y = b.sequence->items;
@@ -224,32 +233,52 @@ bool equal_keys(const Value& a, const Value& b) {
       }
       return true;
     }
-    default: return a.address == b.address;
+    default:
+      return a.address == b.address;
   }
 }
 
 std::string_view type_name(Kind kind) {
   switch (kind) {
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
     case Kind::kInt:
-    case Kind::kWide: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kDict: return "dict";
-    case Kind::kView: return "dict view";
-    case Kind::kRange: return "range";
-    case Kind::kIterator: return "generator";
-    case Kind::kNamespace: return "Namespace";
-    case Kind::kFunction: return "function";
-    case Kind::kMethod: return "method";
-    case Kind::kMacro: return "Macro";
-    case Kind::kLoop: return "LoopContext";
-    case Kind::kCycler: return "Cycler";
-    case Kind::kJoiner: return "Joiner";
+    case Kind::kWide:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kView:
+      return "dict view";
+    case Kind::kRange:
+      return "range";
+    case Kind::kIterator:
+      return "generator";
+    case Kind::kNamespace:
+      return "Namespace";
+    case Kind::kFunction:
+      return "function";
+    case Kind::kMethod:
+      return "method";
+    case Kind::kMacro:
+      return "Macro";
+    case Kind::kLoop:
+      return "LoopContext";
+    case Kind::kCycler:
+      return "Cycler";
+    case Kind::kJoiner:
+      return "Joiner";
   }
   return "object";
 }

@@ -1,6 +1,6 @@
 // Values of a template while it is rendered: what Python's objects are to Jinja. A Value is two words and is copied
-// freely; what it points to lives in the Arena of one rendering (or in the template, for constants) and is freed with it
-// as a whole, so values may form cycles. One thread.
+// freely; what it points to lives in the Arena of one rendering (or in the template, for constants) and is freed with
+// it as a whole, so values may form cycles. One thread.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +26,12 @@ enum class Kind : uint8_t {
   kList,
   kTuple,
   kDict,
-  kView,       // dict.keys(), .values(), .items()
+  kView,  // dict.keys(), .values(), .items()
   kRange,
-  kIterator,   // what map, select ... give: can be walked once
+  kIterator,  // what map, select ... give: can be walked once
   kNamespace,
-  kFunction,   // a global such as range
-  kMethod,     // a method bound to its object
+  kFunction,  // a global such as range
+  kMethod,    // a method bound to its object
   kMacro,
   kLoop,
   kCycler,
@@ -56,8 +56,8 @@ struct Joiner;
 
 struct Value {
   Kind kind = Kind::kUndefined;
-  Missing missing = Missing::kHint;   // kUndefined only
-  Kind origin = Kind::kUndefined;     // kUndefined only: the object that lacked it
+  Missing missing = Missing::kHint;  // kUndefined only
+  Kind origin = Kind::kUndefined;    // kUndefined only: the object that lacked it
   union {
     bool boolean;
     int64_t integer;
@@ -86,17 +86,17 @@ struct Value {
   bool is_integral() const { return kind == Kind::kInt || kind == Kind::kBool || kind == Kind::kWide; }
   bool is_number() const { return is_integral() || kind == Kind::kFloat; }
   bool is_sequence() const { return kind == Kind::kList || kind == Kind::kTuple; }
-  std::string_view string() const;   // kString only
-  Wide as_wide() const;              // is_integral only
-  double as_double() const;          // is_number only
+  std::string_view string() const;  // kString only
+  Wide as_wide() const;             // is_integral only
+  double as_double() const;         // is_number only
 };
 
 struct Text {
   std::string_view view;
-  bool markup = false;               // what |safe and |escape give
-  mutable int64_t points = -1;       // characters, counted when first asked for
+  bool markup = false;          // what |safe and |escape give
+  mutable int64_t points = -1;  // characters, counted when first asked for
 
-  size_t length() const;             // in characters
+  size_t length() const;  // in characters
   bool ascii() const { return length() == view.size(); }
 };
 
@@ -163,8 +163,8 @@ class Arena {
 
   Value string(std::string_view copied) { return from_text(text(copied)); }
   Value tuple(std::initializer_list<Value> items);
-  Value sequence(Kind kind, size_t reserve = 0);   // kList or kTuple
-  Value dict(Kind kind = Kind::kDict);             // or kNamespace
+  Value sequence(Kind kind, size_t reserve = 0);  // kList or kTuple
+  Value dict(Kind kind = Kind::kDict);            // or kNamespace
   Value integer(Wide value);
   static Value from_text(const Text* text);
 

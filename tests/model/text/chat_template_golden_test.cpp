@@ -89,8 +89,8 @@ TEST(ChatTemplateGolden, EveryRenderingEqualsJinja2) {
   EXPECT_GT(equal, 4000);
 }
 
-// The published texts were made by templates in another language. published.jsonl lists those that Jinja2 itself reaches
-// from the Jinja originals, with the special tokens it takes.
+// The published texts were made by templates in another language. published.jsonl lists those that Jinja2 itself
+// reaches from the Jinja originals, with the special tokens it takes.
 TEST(ChatTemplateGolden, PublishedTextsAreEqual) {
   STRATA_REQUIRE_DATA("chat-templates/golden");
   int equal = 0;
