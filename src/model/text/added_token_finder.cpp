@@ -9,37 +9,34 @@
 namespace strata {
 namespace {
 
-CharClass class_at(std::string_view text, size_t at, size_t& length) {
-  const CodePoint point = code_point_at(text, at);
-  length = point.length;
-  return point.valid ? CharClassTable::instance().of(point.value) : CharClass{0};
-}
-
-bool is_word(CharClass bits, char first_byte) {
-  return (bits & (kClassLetter | kClassNumber | kClassMark)) || first_byte == '_';
+bool is_space(const CodePoint& point) {
+  return point.valid && (CharClassTable::instance().of(point.value) & kClassSpace);
 }
 
 bool touches_word(std::string_view text, Span span) {
-  size_t length = 0;
-  if (span.end < text.size() && is_word(class_at(text, span.end, length), text[span.end])) return true;
-  if (span.begin == 0) return false;
-  const size_t before = previous_code_point(text, span.begin);
-  return is_word(class_at(text, before, length), text[before]);
+  const auto is_word_at = [&](size_t at) {
+    const CodePoint point = code_point_at(text, at);
+    return point.valid && is_word_character(point.value);
+  };
+  return (span.end < text.size() && is_word_at(span.end)) ||
+         (span.begin > 0 && is_word_at(previous_code_point(text, span.begin)));
 }
 
 size_t space_begin(std::string_view text, size_t end, size_t lowest) {
-  size_t length = 0;
   while (end > lowest) {
     const size_t at = previous_code_point(text, end);
-    if (!(class_at(text, at, length) & kClassSpace)) break;
+    if (!is_space(code_point_at(text, at))) break;
     end = at;
   }
   return std::max(end, lowest);
 }
 
 size_t space_end(std::string_view text, size_t at) {
-  size_t length = 0;
-  while (at < text.size() && (class_at(text, at, length) & kClassSpace)) at += length;
+  while (at < text.size()) {
+    const CodePoint point = code_point_at(text, at);
+    if (!is_space(point)) break;
+    at += point.length;
+  }
   return at;
 }
 

@@ -15,7 +15,6 @@ CharClass class_of_category(UCharCategory category) {
   if (mask & U_GC_LL_MASK) bits |= kClassLower;
   if (mask & (U_GC_LM_MASK | U_GC_LO_MASK)) bits |= kClassUncased;
   if (mask & U_GC_M_MASK) bits |= kClassMark;
-  if (mask & U_GC_MN_MASK) bits |= kClassNonspacing;
   if (mask & U_GC_N_MASK) bits |= kClassNumber;
   if (mask & U_GC_P_MASK) bits |= kClassPunctuation;
   if (mask & U_GC_S_MASK) bits |= kClassSymbol;
@@ -35,6 +34,13 @@ constexpr std::array<std::pair<char32_t, char32_t>, 10> kWhiteSpace = {{
 }};
 
 }  // namespace
+
+bool is_word_character(char32_t code_point) {
+  const auto c = static_cast<UChar32>(code_point);
+  constexpr uint32_t kCategories = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
+  return u_hasBinaryProperty(c, UCHAR_ALPHABETIC) || (U_GET_GC_MASK(c) & kCategories) != 0 ||
+         u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL);
+}
 
 CharClassTable::CharClassTable() {
   std::vector<CharClass> classes(0x110000);

@@ -18,9 +18,12 @@ inline constexpr CharClass kClassPunctuation = 32;  // P*
 inline constexpr CharClass kClassSymbol = 64;       // S*
 inline constexpr CharClass kClassSpace = 128;       // White_Space, newlines among them
 inline constexpr CharClass kClassNewline = 256;     // \r \n
-inline constexpr CharClass kClassNonspacing = 512;  // Mn
 inline constexpr CharClass kClassControl = 1024;    // C*
 inline constexpr CharClass kClassLetter = kClassUpper | kClassLower | kClassUncased;
+
+// Part of a word, as regular expressions' \w has it: alphabetic, marks, decimal digits, connectors, joiners
+// (https://www.unicode.org/reports/tr18/#Compatibility_Properties).
+bool is_word_character(char32_t code_point);
 
 class CharClassTable {
  public:

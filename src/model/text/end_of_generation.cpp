@@ -19,9 +19,10 @@ bool has(const std::vector<std::string_view>& names, std::string_view name) {
 
 }  // namespace
 
-void add_end_of_generation(TokenizerSpec& spec) {
+void add_end_of_generation(TokenizerSpec& spec, bool ordinary_too) {
   std::vector<std::string_view> present;
   for (const VocabularyToken& token : spec.tokens) {
+    if (token.kind == TokenKind::kNormal && !ordinary_too) continue;
     if (std::find(kEndNames.begin(), kEndNames.end(), token.text) != kEndNames.end()) present.push_back(token.text);
   }
   // Harmony's <|end|> closes a message, not the answer; where tools answer, </s> is no end either.
@@ -30,7 +31,7 @@ void add_end_of_generation(TokenizerSpec& spec) {
   const bool tool_response = has(present, "<|tool_response>");
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     VocabularyToken& token = spec.tokens[id];
-    if (!has(present, token.text)) continue;
+    if (!has(present, token.text) || (token.kind == TokenKind::kNormal && !ordinary_too)) continue;
     if (token.text == "<|end|>" && (messages || calls)) continue;
     if (token.text == "</s>" && tool_response) continue;
     token.kind = TokenKind::kControl;

@@ -7,7 +7,8 @@
 
 namespace strata {
 
-// Adds to spec.end_of_generation what eos and the well-known names say, and makes those tokens control tokens.
-void add_end_of_generation(TokenizerSpec& spec);
+// Adds to spec.end_of_generation what eos and the well-known names say, and makes those tokens control tokens. Ordinary
+// tokens of such a name only count with `ordinary_too`: in GGUF files they are mislabelled, elsewhere they are text.
+void add_end_of_generation(TokenizerSpec& spec, bool ordinary_too);
 
 }  // namespace strata

@@ -125,6 +125,11 @@ void add_added_tokens(const GgufFile& file, TokenizerSpec& spec) {
   }
 }
 
+void decode_metaspace(DecoderSpec& decoder) {
+  decoder.byte_tokens = true;
+  decoder.replace.push_back({SplitPattern::literal(std::string(kMetaspace)), " "});
+}
+
 Status read_sentencepiece(const GgufFile& file, TokenizerSpec& spec) {
   RETURN_IF_ERROR(read_scores(file, spec));
   spec.model.byte_fallback = true;
@@ -135,8 +140,8 @@ Status read_sentencepiece(const GgufFile& file, TokenizerSpec& spec) {
   if (prefix) steps.emplace_back(PrependStep{" "});
   steps.emplace_back(ReplaceStep{SplitPattern::literal(" "), std::string(kMetaspace)});
   spec.normalizer = Normalizer(std::move(steps));
-  spec.decoder = DecoderKind::kMetaspace;
-  spec.strip_leading_space = prefix;
+  decode_metaspace(spec.decoder);
+  spec.decoder.strip_leading_space = prefix;
   return ok_status();
 }
 
@@ -157,8 +162,9 @@ Status read_byte_level(const GgufFile& file, std::string_view pre, TokenizerSpec
   spec.model.byte_fallback = !patterns->byte_level;
   spec.model.whole_words_first = patterns->whole_words_first;
   spec.model.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
-  spec.decoder = patterns->byte_level ? DecoderKind::kByteLevel : DecoderKind::kMetaspace;
+  spec.decoder.byte_level = patterns->byte_level;
   if (!patterns->byte_level) {
+    decode_metaspace(spec.decoder);
     spec.normalizer = Normalizer({ReplaceStep{SplitPattern::literal(" "), std::string(kMetaspace)}});
   }
   add_bos = patterns->add_bos;
@@ -195,7 +201,7 @@ Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
     return bad_key("tokenizer.ggml.model", "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, gemma4)");
   }
   read_end_tokens(file, spec, add_bos);
-  add_end_of_generation(spec);
+  add_end_of_generation(spec, true);
   add_added_tokens(file, spec);
   return spec;
 }

@@ -18,4 +18,9 @@ Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Checkpoint& checkpoint);
 
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_gguf(const GgufFile& file);
 
+// `tokenizer_config`: the text of tokenizer_config.json, may be empty. `end_ids` end an answer too (generation_config).
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_json(std::string_view tokenizer_json,
+                                                       std::string_view tokenizer_config = {},
+                                                       const std::vector<TokenId>& end_ids = {});
+
 }  // namespace strata

@@ -93,7 +93,7 @@ void apply(const StripAccentsStep&, std::string& text) {
   out.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const CodePoint point = code_point_at(text, at);
-    if (!point.valid || !(classes.of(point.value) & kClassNonspacing)) out.append(text, at, point.length);
+    if (!point.valid || !(classes.of(point.value) & kClassMark)) out.append(text, at, point.length);
     at += point.length;
   }
   text = std::move(out);

@@ -20,7 +20,7 @@ struct UnicodeFormStep {
   UnicodeForm form = UnicodeForm::kNfc;
 };
 struct LowercaseStep {};
-struct StripAccentsStep {};   // drops nonspacing marks; meant to follow kNfd or kNfkd
+struct StripAccentsStep {};   // drops all marks; meant to follow kNfd or kNfkd
 struct StripStep {            // white space at the ends
   bool left = true;
   bool right = true;

@@ -13,20 +13,8 @@
 namespace strata {
 namespace {
 
-constexpr std::string_view kMetaspace = "\xE2\x96\x81";
 constexpr size_t kLongestStretch = size_t{1} << 30;   // the model counts the bytes of a word in 32 bits
 constexpr size_t kLongestScoredToken = 1024;          // bytes; all ways to join it are listed
-
-std::string with_spaces(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const size_t next = std::min(text.find(kMetaspace, at), text.size());
-    out += text.substr(at, next - at);
-    if (next < text.size()) out += ' ';
-    at = next + kMetaspace.size();
-  }
-  return out;
-}
 
 // What a token stands for inside words, as the model sees them.
 std::string word_text(const VocabularyToken& token, bool byte_level) {
@@ -36,20 +24,14 @@ std::string word_text(const VocabularyToken& token, bool byte_level) {
 }
 
 // What a token adds to a decoded text.
-std::string decoded_text(const VocabularyToken& token, DecoderKind decoder) {
+std::string decoded_text(const VocabularyToken& token, const DecoderSpec& decoder, const Normalizer& replacements) {
   if (token.kind == TokenKind::kControl || token.kind == TokenKind::kUnknown) return token.text;
-  switch (decoder) {
-    case DecoderKind::kPlain: return token.text;
-    case DecoderKind::kByteLevel:
-      if (token.kind == TokenKind::kUserDefined) return token.text;
-      return unspell_bytes(token.text).value_or(token.text);
-    case DecoderKind::kMetaspace:
-      if (token.kind == TokenKind::kByte) {
-        if (const auto byte = byte_token_value(token.text)) return std::string(1, static_cast<char>(*byte));
-      }
-      return with_spaces(token.text);
+  if (decoder.byte_tokens && token.kind == TokenKind::kByte) {
+    if (const auto byte = byte_token_value(token.text)) return std::string(1, static_cast<char>(*byte));
   }
-  return {};
+  std::string text = replacements.apply(token.text);
+  if (!decoder.byte_level || token.kind == TokenKind::kUserDefined) return text;
+  return unspell_bytes(text).value_or(text);
 }
 
 std::vector<std::string> word_texts(const TokenizerSpec& spec) {
@@ -91,11 +73,12 @@ class PipelineTokenizer final : public Tokenizer {
         raw_finder_(added_tokens(spec_, false)),
         normalized_finder_(added_tokens(spec_, true)) {
     spec_.model = {};  // the model has its own form of it
+    const Normalizer replacements({spec_.decoder.replace.begin(), spec_.decoder.replace.end()});
     piece_ends_.reserve(spec_.tokens.size());
     for (size_t id = 0; id < spec_.tokens.size(); ++id) {
       const VocabularyToken& token = spec_.tokens[id];
       if (!token.text.empty()) by_spelling_.insert(token.text, static_cast<TokenId>(id));
-      pieces_ += decoded_text(token, spec_.decoder);
+      pieces_ += decoded_text(token, spec_.decoder, replacements);
       piece_ends_.push_back(pieces_.size());
     }
   }
@@ -124,7 +107,7 @@ class PipelineTokenizer final : public Tokenizer {
   std::string decode(const std::vector<TokenId>& ids, bool special) const override {
     std::string bytes;
     for (const TokenId id : ids) bytes += piece(id, special);
-    const bool drop = spec_.strip_leading_space && bytes.starts_with(' ');
+    const bool drop = spec_.decoder.strip_leading_space && bytes.starts_with(' ');
     std::string text;
     text.reserve(bytes.size());
     append_well_formed(text, std::string_view(bytes).substr(drop ? 1 : 0));
@@ -143,7 +126,7 @@ class PipelineTokenizer final : public Tokenizer {
   std::optional<TokenId> bos() const override { return spec_.bos; }
   std::optional<TokenId> eos() const override { return spec_.eos; }
   std::vector<TokenId> end_of_generation() const override { return spec_.end_of_generation; }
-  bool strips_leading_space() const override { return spec_.strip_leading_space; }
+  bool strips_leading_space() const override { return spec_.decoder.strip_leading_space; }
 
  private:
   // The text between two added tokens: normalized, then the added tokens that are looked for after normalizing.
@@ -202,6 +185,9 @@ Status check_ids(const TokenizerSpec& spec) {
     if (!in_vocabulary(merge.left) || !in_vocabulary(merge.right) || !in_vocabulary(merge.result)) {
       return invalid_argument("a merge names a token outside the vocabulary", "merges");
     }
+  }
+  for (const auto& id : {spec.bos, spec.eos}) {
+    if (id && !in_vocabulary(*id)) return invalid_argument("token id " + std::to_string(*id) + " is outside the vocabulary");
   }
   if (spec.model.unknown && !in_vocabulary(*spec.model.unknown)) {
     return invalid_argument("unknown token id " + std::to_string(*spec.model.unknown) + " is outside the vocabulary");

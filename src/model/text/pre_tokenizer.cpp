@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/text/byte_alphabet.h"
+
 namespace strata {
 namespace {
 
@@ -105,6 +107,14 @@ void apply(const PrefixSpaceStep&, bool /*at_start*/, WordList& list) {
     if (!word.starts_with(' ')) out += ' ';
     out += word;
   });
+}
+
+void apply(const SpellBytesStep&, bool /*at_start*/, WordList& list) {
+  rewrite(list, [](std::string_view word, std::string& out) { out += spell_bytes(word); });
+}
+
+void apply(const UnspellBytesStep&, bool /*at_start*/, WordList& list) {
+  rewrite(list, [](std::string_view word, std::string& out) { out += unspell_bytes(word).value_or(std::string(word)); });
 }
 
 void apply(const MetaspaceStep& step, bool at_start, WordList& list) {

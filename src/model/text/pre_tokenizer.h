@@ -1,5 +1,5 @@
 // The pre-tokenizer of a tokenizer: cuts a normalized text into words, which the model encodes one by one.
-// https://huggingface.co/docs/tokenizers/api/pre-tokenizers lists the kinds; all of them come down to three steps.
+// https://huggingface.co/docs/tokenizers/api/pre-tokenizers lists the kinds; all of them come down to these steps.
 // Immutable; any thread.
 #pragma once
 
@@ -33,7 +33,12 @@ struct MetaspaceStep {
   bool split = true;
 };
 
-using PreTokenizerStep = std::variant<SplitStep, PrefixSpaceStep, MetaspaceStep>;
+// Bytes spelled in the GPT-2 alphabet (byte_alphabet.h), and back: only where steps between look at the spelling.
+struct SpellBytesStep {};
+struct UnspellBytesStep {};
+
+using PreTokenizerStep =
+    std::variant<SplitStep, PrefixSpaceStep, MetaspaceStep, SpellBytesStep, UnspellBytesStep>;
 
 struct WordList {
   std::string_view text;     // the text the spans refer to: the one given, or `changed`

@@ -49,10 +49,12 @@ struct BpeSpec {
   std::vector<float> scores;           // SentencePiece: any two symbols whose joined spelling is a token merge, best first
 };
 
-enum class DecoderKind : uint8_t {
-  kPlain,       // spellings as they are
-  kByteLevel,   // spellings in the GPT-2 byte alphabet
-  kMetaspace,   // U+2581 is a space, <0x00>...<0xFF> are bytes
+// How spellings become text again.
+struct DecoderSpec {
+  bool byte_level = false;             // spellings in the GPT-2 byte alphabet
+  bool byte_tokens = false;            // tokens of kind kByte are a byte each
+  std::vector<ReplaceStep> replace;    // in every spelling, in this order: U+2581 by a space
+  bool strip_leading_space = false;    // of the whole text
 };
 
 struct TokenizerSpec {
@@ -61,8 +63,7 @@ struct TokenizerSpec {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   BpeSpec model;
-  DecoderKind decoder = DecoderKind::kPlain;
-  bool strip_leading_space = false;      // of a decoded text
+  DecoderSpec decoder;
   std::vector<TokenId> prefix;           // put around the text with add_special
   std::vector<TokenId> suffix;
   std::optional<TokenId> bos;
