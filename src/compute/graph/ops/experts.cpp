@@ -1,0 +1,78 @@
+// Mixture of experts: choose, group tokens by expert, one matmul per active expert, sum in router rank.
+#include "compute/graph/ops/families.h"
+#include "compute/graph/ops/ops.h"
+
+namespace strata::ops {
+namespace {
+
+std::string infer_route(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  const int64_t n_used = a.integer("n_used");
+  if (in.empty() || in[0].shape.size() != 2) return "wants logits [T, n_experts]";
+  const int64_t n_experts = in[0].last().factor;
+  if (n_used < 1 || n_used > n_experts) return "n_used outside 1..n_experts";
+  if (n_experts % a.integer("n_groups", 1) != 0) return "n_experts is no multiple of n_groups";
+  out = {{DType::kI32, {in[0].shape[0], n_used}}, {DType::kF32, {in[0].shape[0], n_used}}};
+  return {};
+}
+
+std::string infer_groups(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  if (in.size() != 1 || in[0].dtype != DType::kI32 || in[0].shape.size() != 2) return "wants ids [T, n_used] i32";
+  const Dim tokens = in[0].shape[0];
+  out = {{DType::kI32, {Dim(tokens.factor * in[0].last().factor, tokens.symbol)}}, {DType::kI32, {a.integer("n_experts") + 1}}};
+  return {};
+}
+
+std::string infer_expert_matmul(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  if (in.size() != 4 || in[1].shape.size() != 3 || in[0].last() != in[1].last()) {
+    return "wants x [rows, k], w [n_experts, n, k], pairs and begin";
+  }
+  const Dim pairs = in[2].shape[0];
+  const Dim rows = in[0].shape[0];
+  if (rows != pairs && Dim(rows.factor * a.integer("n_used"), rows.symbol) != pairs) return "x has neither a row per token nor per pair";
+  out = {{DType::kF32, {pairs, in[1].shape[1]}}};
+  return {};
+}
+
+std::string infer_combine(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[1].shape.size() != 2) return "wants y [n_used * T, dim] and weights [T, n_used]";
+  out = {{DType::kF32, {in[1].shape[0], in[0].last()}}};
+  return {};
+}
+
+const OpDef kOps[] = {
+    {.name = "route", .infer = infer_route, .row_wise = true},
+    {.name = "expert_groups", .infer = infer_groups},
+    {.name = "expert_matmul", .infer = infer_expert_matmul},
+    {.name = "combine", .infer = infer_combine, .row_wise = true},
+};
+
+}  // namespace
+
+std::span<const OpDef> expert_ops() { return kOps; }
+
+Routed route(Graph& g, Value logits, Value bias, const Route& route) {
+  std::vector<Value> inputs{logits};
+  if (bias.valid()) inputs.push_back(bias);
+  Attributes attributes{{"n_used", route.n_used}, {"score", route.score}};
+  if (route.normalize) attributes.set("normalize", int64_t{1});
+  if (route.scale != 1) attributes.set("scale", route.scale);
+  if (route.n_groups != 1) {
+    attributes.set("n_groups", route.n_groups);
+    attributes.set("n_groups_used", route.n_groups_used);
+  }
+  const Value ids = g.add_op("route", std::move(inputs), std::move(attributes));
+  return {ids, {ids.node, 1}};
+}
+
+ExpertGroups expert_groups(Graph& g, Value ids, int64_t n_experts) {
+  const Value pairs = g.add_op("expert_groups", {ids}, {{"n_experts", n_experts}});
+  return {pairs, {pairs.node, 1}};
+}
+
+Value expert_matmul(Graph& g, Value x, Value w, const ExpertGroups& groups, int64_t n_used) {
+  return g.add_op("expert_matmul", {x, w, groups.pairs, groups.begin}, {{"n_used", n_used}});
+}
+
+Value combine(Graph& g, Value y, Value weights) { return g.add_op("combine", {y, weights}); }
+
+}  // namespace strata::ops

@@ -1,0 +1,24 @@
+// The op families: each array is defined in the file of its family and listed in list.cpp.
+#pragma once
+
+#include <span>
+
+#include "compute/graph/op.h"
+
+namespace strata::ops {
+
+std::span<const OpDef> elementwise_ops();
+std::span<const OpDef> norm_ops();
+std::span<const OpDef> matmul_ops();
+std::span<const OpDef> shape_ops();
+std::span<const OpDef> rope_ops();
+std::span<const OpDef> attention_ops();
+std::span<const OpDef> expert_ops();
+std::span<const OpDef> loss_ops();
+std::span<const OpDef> collective_ops();
+
+// Shorthand for shape rules.
+using Types = std::span<const TensorType>;
+inline bool is_f32(const TensorType& type) { return type.dtype == DType::kF32; }
+
+}  // namespace strata::ops
