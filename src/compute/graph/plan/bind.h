@@ -1,0 +1,74 @@
+// Turns weight references into bytes: packs slices in the layout that a kernel asks for, or unfolds them as fp32. Every
+// (reference, layout) is bound once and shared by all plans made with the same binder.
+//
+// One thread binds; what is bound is immutable afterwards. The source's pages are released once they were packed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "compute/graph/graph.h"
+#include "compute/kernels/cpu_kernels.h"
+
+namespace strata {
+
+struct WeightTensor {
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;            // outermost first
+  std::span<const std::byte> data;
+};
+
+// Where the bytes are: a checkpoint, or a table in a test. Must outlive the binder and all plans (embedding tables are
+// read from it directly).
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  virtual std::optional<WeightTensor> find(std::string_view name) const = 0;
+  virtual void release(std::string_view /*name*/) const {}   // its pages are not needed soon
+};
+
+// Bytes, 64-byte aligned, never moved.
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(size_t bytes);   // zeroed
+  AlignedBuffer(AlignedBuffer&& other) noexcept;
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;
+  ~AlignedBuffer();
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+class WeightBinder {
+ public:
+  WeightBinder(const WeightSource& source, ThreadPool& pool) : source_(source), pool_(pool) {}
+
+  // The packed form of [n, k], or of [n_experts, n, k] with expert e at e * family.packed_bytes(n, k).
+  const void* packed(const Node& weight, const MatmulFamily& family);
+  // Contiguous fp32.
+  const float* dense(const Node& weight);
+  // Rows as the file has them (no copy); the reference must be rows of one tensor with all its columns.
+  const void* rows(const Node& weight);
+  void release_sources();                 // after all plans are made
+
+  size_t bound_bytes() const { return bound_bytes_; }
+
+ private:
+  const AlignedBuffer& keep(std::string key, AlignedBuffer buffer);
+  const WeightSource& source_;
+  ThreadPool& pool_;
+  std::map<std::string, AlignedBuffer> bound_;
+  std::map<std::string, bool> used_;      // source tensors that were copied
+  size_t bound_bytes_ = 0;
+};
+
+}  // namespace strata
