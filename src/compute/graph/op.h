@@ -21,7 +21,7 @@ struct GradientContext {
   std::vector<Value> d_inputs;        // filled by the rule; invalid: no gradient flows
 
   Value output(int i) const { return {node.node, i}; }
-  const Attributes& attributes() const { return graph.node(node).attributes; }
+  Attributes attributes() const { return graph.node(node).attributes; }  // a copy: adding nodes moves the node
 };
 
 struct OpDef {

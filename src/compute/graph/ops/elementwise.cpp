@@ -21,7 +21,7 @@ std::string infer_bias(Types in, const Attributes&, std::vector<TensorType>& out
 }
 
 std::string infer_gated_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() != 3 || in[0] != in[1] || in[0] != in[2]) return "wants gate, up and dy of one shape";
+  if (in.size() != 3 || in[0] != in[1] || in[0] != in[2]) return "wants dy, gate and up of one shape";
   out = {in[0], in[0]};
   return {};
 }
@@ -46,9 +46,12 @@ void bias_gradient(GradientContext& c) {
   c.d_inputs = {c.d_outputs[0], c.graph.add_op("sum_rows", {c.d_outputs[0]})};
 }
 
+void activate_gradient(GradientContext& c) {
+  c.d_inputs = {c.graph.add_op("activate_grad", {c.d_outputs[0], c.inputs[0]}, c.attributes())};
+}
+
 void gated_gradient(GradientContext& c) {
-  const Value grad = c.graph.add_op("gated_grad", {c.inputs[0], c.inputs[1], c.d_outputs[0]},
-                                    {{"function", c.attributes().text("function")}});
+  const Value grad = c.graph.add_op("gated_grad", {c.d_outputs[0], c.inputs[0], c.inputs[1]}, c.attributes());
   c.d_inputs = {grad, {grad.node, 1}};
 }
 
@@ -57,7 +60,8 @@ const OpDef kOps[] = {
     {.name = "mul", .infer = infer_same, .gradient = mul_gradient, .row_wise = true, .in_place = 0},
     {.name = "scale", .infer = infer_same, .gradient = scale_gradient, .row_wise = true, .in_place = 0},
     {.name = "add_bias", .infer = infer_bias, .gradient = bias_gradient, .row_wise = true, .in_place = 0},
-    {.name = "activate", .infer = infer_same, .row_wise = true, .in_place = 0},
+    {.name = "activate", .infer = infer_same, .gradient = activate_gradient, .row_wise = true, .in_place = 0},
+    {.name = "activate_grad", .infer = infer_same, .row_wise = true},
     {.name = "gated", .infer = infer_same, .gradient = gated_gradient, .row_wise = true, .in_place = 0},
     {.name = "gated_grad", .infer = infer_gated_grad, .row_wise = true},
     {.name = "softmax", .infer = infer_same, .row_wise = true, .in_place = 0},

@@ -14,22 +14,29 @@ std::string infer_norm(Types in, const Attributes&, std::vector<TensorType>& out
   return {};
 }
 
-std::string infer_rms_norm_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() != 3 || in[0] != in[2]) return "wants x, w and dy as x";
-  out = {in[0], in[1]};
+std::string infer_rms_norm_dx(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 3 || in[0] != in[1]) return "wants dy, x and w";
+  out = {in[1]};
+  return {};
+}
+
+std::string infer_rms_norm_dw(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[0] != in[1]) return "wants dy and x";
+  out = {{DType::kF32, {in[0].last()}}};
   return {};
 }
 
 void rms_norm_gradient(GradientContext& c) {
-  const Attributes& a = c.attributes();
-  const Value grad = c.graph.add_op("rms_norm_grad", {c.inputs[0], c.inputs[1], c.d_outputs[0]},
-                                    {{"eps", a.number("eps")}, {"w_offset", a.number("w_offset")}});
-  c.d_inputs = {grad, {grad.node, 1}};
+  const Attributes attributes = c.attributes();
+  const Value dy = c.d_outputs[0];
+  c.d_inputs = {c.graph.add_op("rms_norm_dx", {dy, c.inputs[0], c.inputs[1]}, attributes),
+                c.graph.add_op("rms_norm_dw", {dy, c.inputs[0]}, attributes)};
 }
 
 const OpDef kOps[] = {
     {.name = "rms_norm", .infer = infer_norm, .gradient = rms_norm_gradient, .row_wise = true},
-    {.name = "rms_norm_grad", .infer = infer_rms_norm_grad},
+    {.name = "rms_norm_dx", .infer = infer_rms_norm_dx, .row_wise = true},
+    {.name = "rms_norm_dw", .infer = infer_rms_norm_dw},
     {.name = "layer_norm", .infer = infer_norm, .row_wise = true},
 };
 

@@ -8,14 +8,14 @@
 namespace strata {
 namespace {
 
-// The symbol that the rows of a node follow; chains never mix T and O.
-Symbol row_symbol(const Node& node) {
-  const TensorType& type = node.outputs[0];
-  return type.shape.empty() ? Symbol::kTokens : type.shape[0].symbol;
+// The rows of a node: chains never mix rows of different counts.
+Dim row_dim(const Graph& graph, const Node& node) {
+  const TensorType& type = node.op->keeps_state ? graph.type(node.inputs[1]) : node.outputs[0];
+  return type.shape.empty() ? Dim(1) : type.shape[0];
 }
 
-bool may_chain(const Node& node) {
-  return node.kind == NodeKind::kOp && node.op->row_wise && row_symbol(node) != Symbol::kNone;
+bool may_chain(const Graph& graph, const Node& node) {
+  return node.kind == NodeKind::kOp && node.op->row_wise && !row_dim(graph, node).is_constant();
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ Graph fuse(const Graph& graph) {
     }
     level[i] = node.op->view ? ready : ready + 1;
     node.chain = -1;
-    if (!may_chain(node)) {
+    if (!may_chain(fused, node)) {
       top = std::max(top, level[i]);
       continue;
     }
@@ -56,7 +56,7 @@ Graph fuse(const Graph& graph) {
     for (const Value input : node.inputs) {
       const Node& producer = fused.node(input);
       if (level[static_cast<size_t>(input.node)] == ready && producer.kind == NodeKind::kOp && producer.chain != chain) chain = -1;
-      if (producer.chain == chain && chain >= 0 && row_symbol(producer) != row_symbol(node)) chain = -1;
+      if (producer.chain == chain && chain >= 0 && row_dim(fused, producer) != row_dim(fused, node)) chain = -1;
     }
     if (chain >= 0) {
       node.chain = chain;

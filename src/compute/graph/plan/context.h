@@ -1,0 +1,58 @@
+// The executor: all memory that a plan writes, and the one way to run it. Several contexts may use one plan at the same
+// time (draft and target, micro-batches, ranks); one context is used by one thread at a time. run() allocates nothing.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "compute/graph/batch.h"
+#include "compute/graph/plan/plan.h"
+
+namespace strata {
+
+class ExecutionContext {
+ public:
+  // The pool and the communicator (null: one rank) outlive the context.
+  ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator = nullptr);
+
+  const Plan& plan() const { return *plan_; }
+  // Memory of a state (plan().states()[index]): n_blocks * block_bytes, zero where nothing was written.
+  void set_state(int index, void* memory) { states_[static_cast<size_t>(index)] = memory; }
+
+  // Runs all segments, or one. The batch's sizes must not exceed the plan's maxima (CHECK).
+  void run(const Batch& batch);
+  void run_segment(int segment, const Batch& batch);
+
+  // A named output of the last run, in its arena: rows of this run times the row's numbers. Empty when unknown.
+  std::span<float> output(std::string_view name);
+  // What crosses from a segment to later ones, as bytes of the last run: copy it into another context of the same plan to
+  // continue there.
+  std::vector<std::span<std::byte>> boundary(int segment);
+
+ private:
+  void bind_step(size_t step);
+  void run_waves(size_t first, size_t last);
+  void start_wave(size_t wave);
+  void work_on_wave(size_t wave, int worker);
+  int64_t task_items(const PlanTask& task) const;
+  int64_t task_grain(const PlanTask& task) const;
+  void resolve(const OperandRef& ref, Operand& operand) const;
+
+  std::shared_ptr<const Plan> plan_;
+  ThreadPool& pool_;
+  Communicator* communicator_;
+  AlignedBuffer arena_;
+  std::vector<AlignedBuffer> workspaces_;
+  std::vector<void*> states_;
+  std::vector<StepArgs> args_;
+  std::vector<WorkQueue> queues_;        // one per task of the widest wave
+  std::vector<int64_t> grains_;
+  Barrier barrier_;
+  SymbolValues sizes_;
+  const Batch* batch_ = nullptr;
+};
+
+}  // namespace strata

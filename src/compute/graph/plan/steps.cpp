@@ -1,0 +1,72 @@
+#include "compute/graph/plan/steps.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+#include "compute/graph/op.h"
+
+namespace strata {
+namespace {
+
+using Factory = std::unique_ptr<StepKernel> (*)(const StepContext&, const Node&);
+struct Entry {
+  std::string_view op;
+  Factory make;
+};
+
+constexpr Entry kSteps[] = {
+    {"add", make_elementwise_step},          {"mul", make_elementwise_step},
+    {"scale", make_elementwise_step},        {"add_bias", make_elementwise_step},
+    {"activate", make_elementwise_step},     {"activate_grad", make_elementwise_step},
+    {"gated", make_elementwise_step},        {"gated_grad", make_elementwise_step},
+    {"softmax", make_elementwise_step},      {"sum_rows", make_elementwise_step},
+    {"rms_norm", make_norm_step},            {"rms_norm_dx", make_norm_step},
+    {"rms_norm_dw", make_norm_step},         {"layer_norm", make_norm_step},
+    {"matmul", make_matmul_step},            {"matmul_dx", make_matmul_step},
+    {"matmul_dw", make_matmul_step},         {"head_matmul", make_matmul_step},
+    {"to_activation", make_matmul_step},     {"lora", make_matmul_step},
+    {"embed", make_position_step},           {"embed_grad", make_position_step},
+    {"rope", make_position_step},            {"slice", make_shape_step},
+    {"slice_grad", make_shape_step},         {"concat", make_shape_step},
+    {"gather_rows", make_shape_step},        {"scatter_rows", make_shape_step},
+    {"cache_write", make_attention_step},    {"paged_attention", make_attention_step},
+    {"segment_attention", make_attention_step}, {"attention_grad", make_attention_step},
+    {"route", make_expert_step},             {"expert_groups", make_expert_step},
+    {"expert_matmul", make_expert_step},     {"combine", make_expert_step},
+    {"cross_entropy", make_loss_step},       {"mean_loss", make_loss_step},
+    {"all_sum", make_collective_step},
+};
+
+}  // namespace
+
+int64_t RowKernel::grain(const StepArgs& args) const {
+  // About 16 KiB of output per piece: enough to be worth handing out, little enough to stay in the first-level cache.
+  const Operand& out = args.out[0];
+  const int64_t row = std::max<int64_t>(1, out.elements() / std::max<int64_t>(1, out.leading()));
+  return std::clamp<int64_t>(4096 / row, 1, 64);
+}
+
+WeightForm weight_form(const Node& node, size_t input) {
+  const std::string_view op = node.op->name;
+  if (input == 1 && (op == "matmul" || op == "matmul_dx" || op == "expert_matmul")) return WeightForm::kPacked;
+  if (input == 0 && op == "embed") return WeightForm::kRows;
+  return WeightForm::kDense;
+}
+
+const MatmulFamily& family_for(const CpuKernels& kernels, DType weight, int64_t k) {
+  const MatmulFamily* family = matmul_family(kernels, weight, k);
+  if (family == nullptr) {
+    check_failed(__FILE__, __LINE__, "no " + std::string(kernels.name) + " matmul for " + std::string(name(weight)));
+  }
+  return *family;
+}
+
+std::unique_ptr<StepKernel> make_step(const StepContext& context, const Node& node) {
+  for (const Entry& entry : kSteps) {
+    if (entry.op == node.op->name) return entry.make(context, node);
+  }
+  return nullptr;
+}
+
+}  // namespace strata

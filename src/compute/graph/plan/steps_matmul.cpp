@@ -1,0 +1,127 @@
+// Steps of matrix products and of the conversion of activations.
+#include <cstring>
+
+#include "compute/graph/op.h"
+#include "compute/graph/plan/steps.h"
+
+namespace strata {
+namespace {
+
+class MatmulStep final : public StepKernel {
+ public:
+  MatmulStep(const StepContext& c, const Node& node)
+      : family_(family_for(c.kernels, c.input(node, 1).dtype, c.input(node, 1).last().factor)) {}
+  int64_t items(const StepArgs& a) const override { return family_.tiles(args(a)); }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override { family_.run(args(a), begin, end); }
+
+ private:
+  static MatmulArgs args(const StepArgs& a) {
+    MatmulArgs m;
+    m.x = a.in[0].data;
+    m.y = a.out[0].f32();
+    m.y_stride = a.out[0].last();
+    m.packed = a.in[1].data;
+    m.rows = a.out[0].rows();
+    m.n = a.out[0].last();
+    m.k = a.in[0].last();
+    return m;
+  }
+  const MatmulFamily& family_;
+};
+
+class MatmulDxStep final : public StepKernel {
+ public:
+  MatmulDxStep(const StepContext& c, const Node& node)
+      : kernels_(c.kernels), family_(family_for(c.kernels, c.input(node, 1).dtype, c.input(node, 1).last().factor)) {}
+  int64_t items(const StepArgs& a) const override { return a.out[0].rows(); }
+  int64_t grain(const StepArgs&) const override { return 16; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), begin, end);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+  const MatmulFamily& family_;
+};
+
+// Items are rows of the weight's gradient.
+class MatmulDwStep final : public StepKernel {
+ public:
+  explicit MatmulDwStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  int64_t items(const StepArgs& a) const override { return a.out[0].leading(); }
+  int64_t grain(const StepArgs&) const override { return 16; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t k = a.out[0].last();
+    std::memset(a.out[0].f32() + begin * k, 0, static_cast<size_t>((end - begin) * k) * sizeof(float));
+    kernels_.matmul_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.out[0].leading(), k, begin, end);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
+class HeadMatmulStep final : public RowKernel {
+ public:
+  explicit HeadMatmulStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  int64_t grain(const StepArgs&) const override { return 16; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    kernels_.head_matmul(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), static_cast<int>(a.in[1].dims[0]), a.in[1].dims[1], a.in[1].dims[2],
+                         begin, end);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
+class ToActivationStep final : public RowKernel {
+ public:
+  explicit ToActivationStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t k = a.in[0].last();
+    const int64_t per_item = a.in[0].rows() / a.in[0].leading();
+    auto* out = static_cast<std::byte*>(a.out[0].data) + static_cast<size_t>(begin * per_item) * row_bytes(a.out[0].dtype, k);
+    kernels_.to_activation(a.out[0].dtype, out, a.in[0].f32() + begin * per_item * k, (end - begin) * per_item, k);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
+// y += scale * b (a x) for tokens with an adapter; tokens without one keep their bits. a: [slots, rank, k], b: [slots, n, rank],
+// the adapter's scale is part of b. Sums run over k, then over rank, ascending.
+class LoraStep final : public RowKernel {
+ public:
+  void run(const StepArgs& s, int64_t begin, int64_t end, void*) const override {
+    const Operand &x = s.in[0], &y = s.in[1], &a = s.in[2], &b = s.in[3];
+    const int64_t k = a.dims[2];
+    const int64_t rank = a.dims[1];
+    const int64_t n = b.dims[1];
+    for (int64_t t = begin; t < end; ++t) {
+      float* out = s.out[0].f32() + t * n;
+      if (out != y.f32() + t * n) std::memcpy(out, y.f32() + t * n, static_cast<size_t>(n) * sizeof(float));
+      const int32_t slot = s.in[4].data == nullptr ? -1 : s.in[4].i32()[t];
+      if (slot < 0) continue;
+      const float* b_slot = b.f32() + slot * n * rank;
+      for (int64_t r = 0; r < rank; ++r) {
+        const float* a_row = a.f32() + (slot * rank + r) * k;
+        float low = 0;
+        for (int64_t i = 0; i < k; ++i) low += x.f32()[t * k + i] * a_row[i];
+        for (int64_t j = 0; j < n; ++j) out[j] += low * b_slot[j * rank + r];
+      }
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<StepKernel> make_matmul_step(const StepContext& c, const Node& node) {
+  const std::string_view op = node.op->name;
+  if (op == "matmul") return std::make_unique<MatmulStep>(c, node);
+  if (op == "matmul_dx") return std::make_unique<MatmulDxStep>(c, node);
+  if (op == "matmul_dw") return std::make_unique<MatmulDwStep>(c.kernels);
+  if (op == "head_matmul") return std::make_unique<HeadMatmulStep>(c.kernels);
+  if (op == "to_activation") return std::make_unique<ToActivationStep>(c.kernels);
+  return std::make_unique<LoraStep>();
+}
+
+}  // namespace strata

@@ -1,0 +1,63 @@
+// Steps of normalizations and their gradients.
+#include <cstring>
+
+#include "compute/graph/op.h"
+#include "compute/graph/plan/steps.h"
+
+namespace strata {
+namespace {
+
+class NormStep final : public RowKernel {
+ public:
+  NormStep(const CpuKernels& kernels, const Node& node)
+      : kernels_(kernels),
+        op_(node.op->name),
+        has_bias_(node.inputs.size() > 2),
+        eps_(static_cast<float>(node.attributes.number("eps"))),
+        w_offset_(static_cast<float>(node.attributes.number("w_offset"))) {}
+
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t dim = a.out[0].last();
+    const int64_t per_item = a.out[0].rows() / a.out[0].leading();
+    const int64_t at = begin * per_item * dim;
+    const int64_t rows = (end - begin) * per_item;
+    float* y = a.out[0].f32() + at;
+    const float* x = a.in[0].f32() + at;
+    if (op_ == "rms_norm") return kernels_.rms_norm(y, x, a.in[1].f32(), rows, dim, eps_, w_offset_);
+    if (op_ == "layer_norm") return kernels_.layer_norm(y, x, a.in[1].f32(), has_bias_ ? a.in[2].f32() : nullptr, rows, dim, eps_);
+    kernels_.rms_norm_dx(y, x, a.in[1].f32() + at, a.in[2].f32(), rows, dim, eps_, w_offset_);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+  std::string_view op_;
+  bool has_bias_;
+  float eps_;
+  float w_offset_;
+};
+
+// Items are columns of the weight's gradient.
+class RmsNormDwStep final : public StepKernel {
+ public:
+  RmsNormDwStep(const CpuKernels& kernels, const Node& node)
+      : kernels_(kernels), eps_(static_cast<float>(node.attributes.number("eps"))) {}
+  int64_t items(const StepArgs& a) const override { return a.out[0].last(); }
+  int64_t grain(const StepArgs&) const override { return 256; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    std::memset(a.out[0].f32() + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
+    kernels_.rms_norm_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.in[0].last(), eps_, begin, end);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+  float eps_;
+};
+
+}  // namespace
+
+std::unique_ptr<StepKernel> make_norm_step(const StepContext& c, const Node& node) {
+  if (node.op->name == "rms_norm_dw") return std::make_unique<RmsNormDwStep>(c.kernels, node);
+  return std::make_unique<NormStep>(c.kernels, node);
+}
+
+}  // namespace strata
