@@ -15,7 +15,8 @@ ExecutionContext::ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool&
       arena_(plan_->arena_bytes()),
       states_(plan_->states().size(), nullptr),
       args_(plan_->steps().size()),
-      barrier_(pool.n_threads()) {
+      barrier_(pool.n_threads()),
+      body_([this](int worker) { work(worker); }) {
   for (int i = 0; i < pool.n_threads(); ++i) workspaces_.emplace_back(plan_->workspace_bytes());
   size_t widest = 1;
   for (const auto& wave : plan_->waves()) widest = std::max(widest, wave.size());
@@ -89,16 +90,20 @@ void ExecutionContext::run_waves(size_t first, size_t last) {
       for (const size_t step : task.steps) bind_step(step);
     }
   }
+  first_wave_ = first;
+  last_wave_ = last;
   start_wave(first);
-  pool_.run([&](int worker) {
-    set_compute_float_mode();
-    for (size_t wave = first; wave < last; ++wave) {
-      work_on_wave(wave, worker);
-      if (wave + 1 == last) return;
-      const std::function<void()> next = [this, wave] { start_wave(wave + 1); };
-      barrier_.arrive_and_wait(&next);
-    }
-  });
+  pool_.run(body_);
+}
+
+void ExecutionContext::work(int worker) {
+  set_compute_float_mode();
+  for (size_t wave = first_wave_; wave < last_wave_; ++wave) {
+    work_on_wave(wave, worker);
+    if (wave + 1 == last_wave_) return;
+    const std::function<void()> next = [this, wave] { start_wave(wave + 1); };
+    barrier_.arrive_and_wait(&next);
+  }
 }
 
 void ExecutionContext::run(const Batch& batch) {

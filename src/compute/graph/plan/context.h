@@ -2,6 +2,7 @@
 // time (draft and target, micro-batches, ranks); one context is used by one thread at a time. run() allocates nothing.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -35,6 +36,7 @@ class ExecutionContext {
  private:
   void bind_step(size_t step);
   void run_waves(size_t first, size_t last);
+  void work(int worker);
   void start_wave(size_t wave);
   void work_on_wave(size_t wave, int worker);
   int64_t task_items(const PlanTask& task) const;
@@ -53,6 +55,9 @@ class ExecutionContext {
   Barrier barrier_;
   SymbolValues sizes_;
   const Batch* batch_ = nullptr;
+  size_t first_wave_ = 0;                // of the run under way
+  size_t last_wave_ = 0;
+  std::function<void(int)> body_;        // work(), made once: a step allocates nothing
 };
 
 }  // namespace strata

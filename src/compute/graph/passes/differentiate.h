@@ -1,0 +1,16 @@
+// Pass differentiate: adds the backward pass (reverse-mode differentiation). In: a graph with a scalar output `loss`. Out:
+// the same graph, in which the outputs are the loss and one "grad.<name>" per fp32 weight that the loss depends on.
+// A weight that is used twice (tied embeddings) gets the sum. The gradient of each op is in its OpDef.
+#pragma once
+
+#include <string_view>
+
+#include "base/status.h"
+#include "compute/graph/graph.h"
+
+namespace strata {
+
+// kInvalidArgument when there is no such output or an op on the way has no gradient.
+Result<Graph> differentiate(const Graph& graph, std::string_view loss = "loss");
+
+}  // namespace strata
