@@ -73,12 +73,19 @@ Value Graph::add_copy(const Node& node, std::vector<Value> inputs) {
   return value;
 }
 
-Value Graph::find_output(std::string_view name) const {
-  for (const NamedValue& output : outputs_) {
-    if (output.name == name) return output.value;
+namespace {
+
+Value find_named(const std::vector<NamedValue>& list, std::string_view name) {
+  for (const NamedValue& item : list) {
+    if (item.name == name) return item.value;
   }
   return {};
 }
+
+}  // namespace
+
+Value Graph::find_output(std::string_view name) const { return find_named(outputs_, name); }
+Value Graph::find_tap(std::string_view name) const { return find_named(taps_, name); }
 
 Value Graph::find(NodeKind kind, std::string_view name) const {
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -135,6 +142,7 @@ Graph Rewriter::run(const std::function<Value(Rewriter&, int32_t)>& visit) {
     }
   }
   for (const NamedValue& output : from_.outputs()) to_.add_output(output.name, map(output.value));
+  for (const NamedValue& tap : from_.taps()) to_.add_tap(tap.name, map(tap.value));
   return prune(to_);
 }
 
@@ -155,6 +163,10 @@ Graph prune(const Graph& graph) {
   }
   for (const NamedValue& output : graph.outputs()) {
     pruned.add_output(output.name, {place[static_cast<size_t>(output.value.node)], output.value.output});
+  }
+  for (const NamedValue& tap : graph.taps()) {
+    const int32_t node = place[static_cast<size_t>(tap.value.node)];
+    if (node >= 0) pruned.add_tap(tap.name, {node, tap.value.output});
   }
   return pruned;
 }

@@ -65,6 +65,9 @@ class Graph {
   Value add_copy(const Node& node, std::vector<Value> inputs);
 
   void add_output(std::string name, Value value) { outputs_.push_back({std::move(name), value}); }
+  // Names a value inside the graph ("layer.3": the residual stream after layer 3) without keeping it alive: cut finds its
+  // borders by these names, and keep_taps() turns them into outputs.
+  void add_tap(std::string name, Value value) { taps_.push_back({std::move(name), value}); }
 
   const std::vector<Node>& nodes() const { return nodes_; }
   std::vector<Node>& nodes() { return nodes_; }
@@ -73,6 +76,8 @@ class Graph {
   const std::vector<NamedValue>& outputs() const { return outputs_; }
   std::vector<NamedValue>& outputs() { return outputs_; }
   Value find_output(std::string_view name) const;                  // invalid when absent
+  const std::vector<NamedValue>& taps() const { return taps_; }
+  Value find_tap(std::string_view name) const;                     // invalid when absent
   Value find(NodeKind kind, std::string_view name) const;          // invalid when absent
   // For every value, the nodes that read it, in order: users[node] lists node indices.
   std::vector<std::vector<int32_t>> users() const;
@@ -80,6 +85,7 @@ class Graph {
  private:
   std::vector<Node> nodes_;
   std::vector<NamedValue> outputs_;
+  std::vector<NamedValue> taps_;
 };
 
 // Rebuilds a graph node by node. `visit` may add nodes to the new graph and return the value that takes the place of

@@ -25,7 +25,7 @@ Graph cut_evenly(const Graph& graph, int n_segments) {
   CHECK_GE(n_segments, 1);
   std::vector<Value> borders;
   for (int layer = 0;; ++layer) {
-    const Value border = graph.find_output("layer." + std::to_string(layer));
+    const Value border = graph.find_tap("layer." + std::to_string(layer));
     if (!border.valid()) break;
     borders.push_back(border);
   }

@@ -10,7 +10,7 @@ namespace strata {
 
 // Starts a new segment after each of these values (in ascending order), e.g. the taps at layer borders.
 Graph cut(const Graph& graph, std::span<const Value> after);
-// n segments of about equally many weights, cut at the outputs named "layer.<i>" (the residual stream after layer i).
+// n segments of about equally many weights, cut at the taps named "layer.<i>" (the residual stream after layer i).
 Graph cut_evenly(const Graph& graph, int n_segments);
 
 }  // namespace strata

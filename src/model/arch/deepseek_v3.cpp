@@ -1,0 +1,117 @@
+// DeepSeek-V3 (https://arxiv.org/abs/2412.19437): multi-head latent attention; routed experts chosen by groups with a
+// correction bias, beside shared experts; the first layers dense.
+#include <cmath>
+
+#include "model/arch/model_builder.h"
+#include "model/arch/models.h"
+#include "model/arch/rope_scaling.h"
+
+namespace strata::deepseek_v3 {
+namespace {
+
+struct Latent {
+  int64_t q_rank = 0;  // 0: queries have no low-rank form
+  int64_t kv_rank = 0, nope = 0, rope = 0, v_dim = 0;
+  double scale = 1;
+};
+
+Latent read_latent(ModelBuilder& b) {
+  Latent l;
+  l.q_rank = b.config().has("q_lora_rank") ? b.require_int("q_lora_rank") : 0;
+  l.kv_rank = b.require_int("kv_lora_rank");
+  l.nope = b.require_int("qk_nope_head_dim");
+  l.rope = b.require_int("qk_rope_head_dim");
+  l.v_dim = b.require_int("v_head_dim");
+  l.scale = 1 / std::sqrt(static_cast<double>(l.nope + l.rope));
+  auto scaling = b.config().get_object("rope_parameters");
+  if (!scaling) scaling = b.config().get_object("rope_scaling");
+  if (scaling) {
+    const double mscale = yarn_mscale(scaling->get_double("factor").value_or(1), scaling->get_double("mscale_all_dim").value_or(0));
+    l.scale *= mscale * mscale;
+  }
+  return l;
+}
+
+ops::Route read_route(ModelBuilder& b, int64_t n_experts) {
+  const ConfigView& config = b.config();
+  ops::Route route;
+  route.n_used = b.require_int("num_experts_per_tok");
+  route.score = config.get_string("scoring_func").value_or("sigmoid");
+  route.normalize = config.get_bool("norm_topk_prob").value_or(true);
+  route.scale = config.get_double("routed_scaling_factor").value_or(1);
+  route.n_groups = config.get_int("n_group").value_or(1);
+  route.n_groups_used = config.get_int("topk_group").value_or(route.n_groups);
+  if (route.score != "sigmoid" && route.score != "softmax") b.fail(invalid_argument("config: scoring_func \"" + route.score + "\" is unknown"));
+  if (route.n_groups < 1 || n_experts % route.n_groups != 0 || route.n_groups_used < 1 || route.n_groups_used > route.n_groups ||
+      route.n_used > n_experts / route.n_groups * route.n_groups_used) {
+    b.fail(invalid_argument("config: n_group, topk_group, num_experts_per_tok and n_routed_experts do not fit each other"));
+  }
+  return route;
+}
+
+Value attention(ModelBuilder& b, Value h, const std::string& p, int64_t layer, const Latent& l, const ops::Rope& rope, const DecoderFields& f) {
+  Graph& g = b.graph();
+  const auto norm = [&](Value x, const char* name, int64_t dim) {
+    return ops::rms_norm(g, x, b.vector(p + name + ".weight", dim), f.norm_eps);
+  };
+  const int64_t q_dim = f.n_heads * (l.nope + l.rope);
+  const Value low = l.q_rank == 0 ? Value{} : norm(b.linear(h, p + "q_a_proj", l.q_rank, f.attention_bias), "q_a_layernorm", l.q_rank);
+  const Value q = b.split_heads(l.q_rank == 0 ? b.linear(h, p + "q_proj", q_dim) : b.linear(low, p + "q_b_proj", q_dim), f.n_heads);
+  const Value q_nope = ops::slice(g, q, 0, l.nope);
+  const Value q_rope = ops::rope(g, ops::slice(g, q, l.nope, l.nope + l.rope), b.positions(), rope);
+
+  const Value kv = b.linear(h, p + "kv_a_proj_with_mqa", l.kv_rank + l.rope, f.attention_bias);
+  const Value latent = norm(ops::slice(g, kv, 0, l.kv_rank), "kv_a_layernorm", l.kv_rank);
+  const Value k_rope = ops::rope(g, b.split_heads(ops::slice(g, kv, l.kv_rank, l.kv_rank + l.rope), 1), b.positions(), rope);
+
+  // Files have either both up-projections in one tensor, head by head, or each in its own, the keys' already transposed.
+  const bool split = !b.has(p + "kv_b_proj.weight") && b.has(p + "k_b_proj.weight");
+  const int64_t stride = l.nope + l.v_dim;
+  const Value k_up = split ? b.weight(p + "k_b_proj.weight", {f.n_heads, l.kv_rank, l.nope})
+                           : b.head_slices(p + "kv_b_proj.weight", f.n_heads, stride, 0, l.nope, l.kv_rank, true);
+  const Value v_up = split ? b.weight(p + "v_b_proj.weight", {f.n_heads, l.v_dim, l.kv_rank})
+                           : b.head_slices(p + "kv_b_proj.weight", f.n_heads, stride, l.nope, l.v_dim, l.kv_rank, false);
+  const Value a = ops::latent_attention(g, q_nope, q_rope, latent, b.merge_heads(k_rope), k_up, v_up,
+                                        {"cache." + std::to_string(layer), l.scale});
+  return b.linear(b.merge_heads(a), p + "o_proj", f.hidden, f.attention_bias);
+}
+
+}  // namespace
+
+Result<BuiltModel> build(const Checkpoint& checkpoint) {
+  ModelBuilder b(checkpoint);
+  Graph& g = b.graph();
+  const DecoderFields f = b.decoder_fields();
+  const Latent latent = read_latent(b);
+  ops::Rope rope = read_rope(b, latent.rope, f.max_context);
+  rope.interleaved = b.config().get_bool("rope_interleave").value_or(true);
+  const int64_t n_experts = b.require_int("n_routed_experts");
+  const int64_t expert_forward = b.require_int("moe_intermediate_size");
+  const int64_t n_dense = b.config().get_int("first_k_dense_replace").value_or(0);
+  const int64_t n_shared = b.config().get_int("n_shared_experts").value_or(0);
+  const ops::Route route = read_route(b, n_experts);
+  if (!b.status().ok()) return b.status();
+
+  Value x = ops::embed(g, b.weight("model.embed_tokens.weight", {f.vocab, f.hidden}), b.ids());
+  for (int64_t layer = 0; layer < f.n_layers; ++layer) {
+    const std::string p = "model.layers." + std::to_string(layer) + ".";
+    const Value h = ops::rms_norm(g, x, b.vector(p + "input_layernorm.weight", f.hidden), f.norm_eps);
+    x = ops::add(g, x, attention(b, h, p + "self_attn.", layer, latent, rope, f));
+
+    const Value m = ops::rms_norm(g, x, b.vector(p + "post_attention_layernorm.weight", f.hidden), f.norm_eps);
+    Value y;
+    if (layer < n_dense) {
+      y = b.gated_mlp(m, p + "mlp", f.feed_forward, f);
+    } else {
+      const std::string bias = p + "mlp.gate.e_score_correction_bias";
+      y = b.mixture(m, p + "mlp", route, n_experts, expert_forward, b.has(bias) ? b.vector(bias, n_experts) : Value{}, f);
+      if (n_shared > 0) y = ops::add(g, y, b.gated_mlp(m, p + "mlp.shared_experts", expert_forward * n_shared, f));
+    }
+    x = ops::add(g, x, y);
+    g.add_tap("layer." + std::to_string(layer), x);
+  }
+  b.head(x, f);
+  return b.finish(f, n_experts, route.n_used);
+}
+
+}  // namespace strata::deepseek_v3

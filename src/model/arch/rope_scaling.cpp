@@ -1,0 +1,136 @@
+#include "model/arch/rope_scaling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace strata {
+namespace {
+
+struct Scaling {
+  std::string type = "default";
+  ConfigView fields;
+  double theta = 10000;
+};
+
+Scaling read_scaling(ModelBuilder& builder) {
+  const ConfigView& config = builder.config();
+  Scaling s;
+  std::optional<ConfigView> fields = config.get_object("rope_parameters");
+  if (!fields) fields = config.get_object("rope_scaling");
+  s.theta = config.get_double("rope_theta").value_or(10000);
+  if (fields) {
+    s.fields = *fields;
+    s.theta = fields->get_double("rope_theta").value_or(s.theta);
+    s.type = fields->get_string("rope_type").value_or(fields->get_string("type").value_or("default"));
+  }
+  if (!(s.theta > 0)) builder.fail(invalid_argument("config: rope_theta must be positive"));
+  return s;
+}
+
+double require(ModelBuilder& builder, const Scaling& s, const char* key) {
+  const Result<double> value = s.fields.require_double(key);
+  if (!value.ok()) builder.fail(value.status().with_context("rope scaling " + s.type));
+  if (value.ok() && !(*value > 0)) builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " must be positive"));
+  return value.ok() && *value > 0 ? *value : 1;
+}
+
+// Long wavelengths are slowed by `factor`, short ones kept, those between blended.
+void scale_llama3(ModelBuilder& builder, const Scaling& s, std::vector<double>& inv_freq) {
+  const double factor = require(builder, s, "factor");
+  const double low = require(builder, s, "low_freq_factor");
+  const double high = require(builder, s, "high_freq_factor");
+  const double original = require(builder, s, "original_max_position_embeddings");
+  for (double& f : inv_freq) {
+    const double wavelength = 2 * std::numbers::pi / f;
+    if (wavelength > original / low) {
+      f /= factor;
+    } else if (wavelength > original / high) {
+      const double smooth = (original / wavelength - low) / (high - low);
+      f = (1 - smooth) * f / factor + smooth * f;
+    }
+  }
+}
+
+double yarn_magnitude(const Scaling& s, double factor) {
+  if (const auto given = s.fields.get_double("attention_factor")) return *given;
+  const double mscale = s.fields.get_double("mscale").value_or(0);
+  const double all_dim = s.fields.get_double("mscale_all_dim").value_or(0);
+  if (mscale != 0 && all_dim != 0) return yarn_mscale(factor, mscale) / yarn_mscale(factor, all_dim);
+  return yarn_mscale(factor, 1);
+}
+
+// Blends interpolated and kept frequencies over the dimensions that turn beta_slow to beta_fast times in the original context.
+void scale_yarn(ModelBuilder& builder, const Scaling& s, int64_t rotary_dim, int64_t max_context, ops::Rope& rope) {
+  const double original = s.fields.get_double("original_max_position_embeddings").value_or(static_cast<double>(max_context));
+  const double factor = s.fields.has("factor") ? require(builder, s, "factor") : static_cast<double>(max_context) / original;
+  const double fast = s.fields.get_double("beta_fast").value_or(32);
+  const double slow = s.fields.get_double("beta_slow").value_or(1);
+  const auto dim_of_turns = [&](double turns) {
+    return static_cast<double>(rotary_dim) * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(s.theta));
+  };
+  double low = dim_of_turns(fast);
+  double high = dim_of_turns(slow);
+  if (s.fields.get_bool("truncate").value_or(true)) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(rotary_dim - 1));
+  if (low == high) high += 0.001;
+  for (size_t i = 0; i < rope.inv_freq.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    rope.inv_freq[i] = rope.inv_freq[i] / factor * ramp + rope.inv_freq[i] * (1 - ramp);
+  }
+  rope.magnitude = yarn_magnitude(s, factor);
+}
+
+// One factor per frequency: the long list when the context is longer than the original one, else the short list.
+void scale_longrope(ModelBuilder& builder, const Scaling& s, int64_t max_context, ops::Rope& rope) {
+  const double original = s.fields.get_double("original_max_position_embeddings")
+                              .value_or(builder.config().get_double("original_max_position_embeddings").value_or(static_cast<double>(max_context)));
+  const double stretch = static_cast<double>(max_context) / original;
+  const char* key = stretch > 1 ? "long_factor" : "short_factor";
+  const std::vector<double> factors = s.fields.get_doubles(key).value_or(std::vector<double>{});
+  if (factors.size() != rope.inv_freq.size()) {
+    builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " has " + std::to_string(factors.size()) + " numbers, expected " +
+                                  std::to_string(rope.inv_freq.size())));
+    return;
+  }
+  for (size_t i = 0; i < factors.size(); ++i) rope.inv_freq[i] /= factors[i];
+  const double factor = s.fields.get_double("factor").value_or(stretch);
+  rope.magnitude = s.fields.get_double("attention_factor").value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
+}
+
+}  // namespace
+
+double yarn_mscale(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1; }
+
+ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_context) {
+  const Scaling s = read_scaling(builder);
+  ops::Rope rope;
+  rope.interleaved = builder.config().get_bool("rope_interleaved").value_or(false);
+  if (rotary_dim < 2 || rotary_dim % 2 != 0) {
+    builder.fail(invalid_argument("config: " + std::to_string(rotary_dim) + " rotary dimensions, expected an even number"));
+    rotary_dim = 2;
+  }
+  for (int64_t i = 0; i < rotary_dim; i += 2) {
+    rope.inv_freq.push_back(std::pow(s.theta, -static_cast<double>(i) / static_cast<double>(rotary_dim)));
+  }
+  if (s.type == "linear") {
+    const double factor = require(builder, s, "factor");
+    for (double& f : rope.inv_freq) f /= factor;
+  } else if (s.type == "llama3") {
+    scale_llama3(builder, s, rope.inv_freq);
+  } else if (s.type == "yarn") {
+    scale_yarn(builder, s, rotary_dim, max_context, rope);
+  } else if (s.type == "longrope" || s.type == "su") {
+    scale_longrope(builder, s, max_context, rope);
+  } else if (s.type != "default" && s.type != "dynamic") {
+    // "dynamic" changes nothing up to max_position_embeddings, which is where the context ends.
+    builder.fail(invalid_argument("config: rope scaling \"" + s.type + "\" is unknown (known: default, linear, dynamic, llama3, yarn, longrope)"));
+  }
+  return rope;
+}
+
+}  // namespace strata
