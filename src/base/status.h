@@ -85,7 +85,7 @@ class [[nodiscard]] Result {
 // Leaves the function with the Status when it is a failure.
 #define RETURN_IF_ERROR(expression)                            \
   do {                                                         \
-    if (::strata::Status status_ = (expression); !status_.ok()) return status_; \
+    if (::strata::Status strata_status = (expression); !strata_status.ok()) return strata_status; \
   } while (0)
 
 // ASSIGN_OR_RETURN(auto file, MappedFile::open(path));

@@ -46,7 +46,7 @@ struct Attention {
   double scale = 1;
   int64_t window = 0;             // 0: none
   double softcap = 0;             // 0: none
-  Value sinks;                    // [n_heads] or invalid
+  Value sinks = {};               // [n_heads] or invalid
 };
 // Causal self-attention. q: [T, n_heads, k_dim]; k: [T, n_kv_heads, k_dim]; v: [T, n_kv_heads, v_dim] -> [T, n_heads, v_dim].
 Value attention(Graph& g, Value q, Value k, Value v, const Attention& attention);

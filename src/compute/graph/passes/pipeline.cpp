@@ -1,0 +1,47 @@
+#include "compute/graph/passes/pipeline.h"
+
+#include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/lower_attention.h"
+#include "compute/graph/passes/quantize.h"
+
+namespace strata {
+namespace {
+
+struct Pass {
+  std::string_view name;
+  Graph (*apply)(const Graph&, const CpuKernels&, DType cache_type);
+};
+
+constexpr Pass kInference[] = {
+    {"lower_attention", [](const Graph& g, const CpuKernels&, DType cache) { return lower_attention_paged(g, cache); }},
+    {"quantize", [](const Graph& g, const CpuKernels& kernels, DType) { return quantize(g, kernels); }},
+    {"fuse", [](const Graph& g, const CpuKernels&, DType) { return fuse(g); }},
+};
+
+}  // namespace
+
+Graph lower_for_inference(const Graph& graph, const CpuKernels& kernels, DType cache_type) {
+  Graph now = graph;
+  for (const Pass& pass : kInference) now = pass.apply(now, kernels, cache_type);
+  return now;
+}
+
+std::vector<std::string_view> inference_passes() {
+  std::vector<std::string_view> names{"build"};
+  for (const Pass& pass : kInference) names.push_back(pass.name);
+  return names;
+}
+
+Result<Graph> graph_after_pass(const Graph& graph, std::string_view pass, const CpuKernels& kernels, DType cache_type) {
+  Graph now = graph;
+  if (pass == "build") return now;
+  for (const Pass& step : kInference) {
+    now = step.apply(now, kernels, cache_type);
+    if (step.name == pass) return now;
+  }
+  std::string known;
+  for (const std::string_view name : inference_passes()) known += (known.empty() ? "" : ", ") + std::string(name);
+  return invalid_argument("no pass named \"" + std::string(pass) + "\" (known: " + known + ")");
+}
+
+}  // namespace strata

@@ -1,0 +1,22 @@
+// The chain of passes from a model to what the planner takes, in order and by name.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "compute/graph/graph.h"
+#include "compute/kernels/cpu_kernels.h"
+
+namespace strata {
+
+// Inference on this instruction set with a paged cache: lower_attention . quantize . fuse.
+Graph lower_for_inference(const Graph& graph, const CpuKernels& kernels, DType cache_type);
+
+// The names of the passes above, in order, "build" (the graph as the architecture wrote it) first.
+std::vector<std::string_view> inference_passes();
+// The graph after one of them. kInvalidArgument when there is no pass of this name (lists them).
+Result<Graph> graph_after_pass(const Graph& graph, std::string_view pass, const CpuKernels& kernels, DType cache_type);
+
+}  // namespace strata

@@ -1,0 +1,102 @@
+// Whole models against what transformers computed (golden-arch) and against real trained models.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "support/model_fixture.h"
+#include "test_data.h"
+
+namespace strata {
+namespace {
+
+using nlohmann::json;
+using test::ModelFixture;
+using test::RunOptions;
+
+double max_error(const std::vector<float>& got, const std::vector<float>& want) {
+  double worst = 0;
+  for (size_t i = 0; i < want.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(got[i]) - want[i]));
+  return worst;
+}
+
+struct Case {
+  std::string model;
+  std::string isa;
+};
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  std::string name = info.param.model + "_" + info.param.isa;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+class GoldenArch : public testing::TestWithParam<Case> {};
+
+TEST_P(GoldenArch, LogitsAndGreedyIdsAgree) {
+  const std::string folder = "golden-arch/" + GetParam().model;
+  STRATA_REQUIRE_DATA(folder);
+  if (find_cpu_kernels(GetParam().isa) == nullptr) GTEST_SKIP() << "this processor cannot run " << GetParam().isa;
+  RunOptions options;
+  options.isa = GetParam().isa;
+  ModelFixture model(test::shared_data() / folder, options);
+  ASSERT_TRUE(model.ok());
+  const json golden = json::parse(test::read_text(test::shared_data() / folder / "golden.json"));
+  for (const json& prompt : golden["prompts"]) {
+    const auto ids = prompt["ids"].get<std::vector<int32_t>>();
+    const double error = max_error(model.prefill(ids), prompt["last_logits"].get<std::vector<float>>()) / prompt["logit_range"].get<double>();
+    RecordProperty("relative_error", std::to_string(error));
+    EXPECT_LE(error, 1e-4) << "max |logit error| / range";
+    EXPECT_EQ(model.greedy(ids, 32), prompt["greedy_ids"].get<std::vector<int32_t>>());
+  }
+}
+
+std::vector<Case> golden_cases() {
+  std::vector<Case> cases;
+  for (const char* model : {"llama", "qwen3-moe", "deepseek-v3"}) {
+    for (const char* isa : {"reference", "generic", "avx512"}) cases.push_back({model, isa});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoldenArch, testing::ValuesIn(golden_cases()), case_name);
+
+class TrainedModel : public testing::TestWithParam<Case> {};
+
+TEST_P(TrainedModel, GreedyIdsAndLogitsAgree) {
+  const std::string file = "models/" + GetParam().model + ".gguf";
+  STRATA_REQUIRE_DATA(file);
+  if (find_cpu_kernels(GetParam().isa) == nullptr) GTEST_SKIP() << "this processor cannot run " << GetParam().isa;
+  RunOptions options;
+  options.isa = GetParam().isa;
+  options.blocks_per_sequence = 32;
+  ModelFixture model(test::shared_data() / file, options);
+  ASSERT_TRUE(model.ok());
+  const json golden = json::parse(test::read_text(test::shared_data() / "models" / (GetParam().model + ".reference.json")));
+  const auto ids = golden["greedy_ids"].get<std::vector<int32_t>>();
+  const std::vector<int32_t> got = model.greedy({ids[0]}, static_cast<int64_t>(ids.size()) - 1);
+  EXPECT_EQ(got, std::vector<int32_t>(ids.begin() + 1, ids.end()));
+
+  const std::vector<float> logits = model.prefill({ids.begin(), ids.begin() + 4}, 4);
+  const json& rows = golden["logits_positions_0_to_3"];
+  for (size_t row = 0; row < rows.size(); ++row) {
+    const auto want = rows[row].get<std::vector<float>>();
+    const auto [low, high] = std::minmax_element(want.begin(), want.end());
+    const auto begin = logits.begin() + static_cast<std::ptrdiff_t>(row * want.size());
+    const std::vector<float> part(begin, begin + static_cast<std::ptrdiff_t>(want.size()));
+    EXPECT_LE(max_error(part, want), 1e-4 * (*high - *low)) << "position " << row;
+  }
+}
+
+std::vector<Case> trained_cases() {
+  std::vector<Case> cases;
+  for (const char* model : {"stories260k", "llama2xs-280k"}) {
+    for (const char* isa : {"reference", "generic", "avx512"}) cases.push_back({model, isa});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TrainedModel, testing::ValuesIn(trained_cases()), case_name);
+
+}  // namespace
+}  // namespace strata
