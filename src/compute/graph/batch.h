@@ -19,7 +19,7 @@ struct Batch {
   int64_t block_table_stride = 0;
   std::span<const int32_t> output_rows;  // [O] rows of T whose logits are wanted
   std::span<const int32_t> adapters;     // [T] adapter slot per token, -1 none; empty: no adapters at all
-  std::span<const int32_t> targets;      // [T] next-token ids for training, -1 ignored; empty in inference
+  std::span<const int32_t> targets;      // [O] next-token ids for training, -1 ignored; empty in inference
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(context_len.size()); }

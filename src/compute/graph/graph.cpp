@@ -134,7 +134,11 @@ Value Rewriter::copy(int32_t index) {
 
 Graph Rewriter::run(const std::function<Value(Rewriter&, int32_t)>& visit) {
   for (int32_t i = 0; i < static_cast<int32_t>(from_.nodes().size()); ++i) {
+    const size_t before = to_.nodes().size();
     const Value now = visit(*this, i);
+    for (size_t added = before; added < to_.nodes().size(); ++added) {  // what replaces a node stays in its segment
+      to_.nodes()[added].segment = from_.nodes()[static_cast<size_t>(i)].segment;
+    }
     if (now.valid()) {
       replace({i, 0}, now);
     } else if (outputs_of_[static_cast<size_t>(i)].empty()) {

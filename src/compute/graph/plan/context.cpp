@@ -110,13 +110,17 @@ void ExecutionContext::run(const Batch& batch) {
   for (int segment = 0; segment < plan_->n_segments(); ++segment) run_segment(segment, batch);
 }
 
-void ExecutionContext::run_segment(int segment, const Batch& batch) {
+void ExecutionContext::bind_sizes(const Batch& batch) {
   batch_ = &batch;
   sizes_[Symbol::kTokens] = batch.tokens();
   sizes_[Symbol::kOutputs] = batch.outputs();
   sizes_[Symbol::kSequences] = batch.sequences();
   CHECK_LE(sizes_[Symbol::kTokens], plan_->maxima()[Symbol::kTokens]);
   CHECK_LE(sizes_[Symbol::kOutputs], plan_->maxima()[Symbol::kOutputs]);
+}
+
+void ExecutionContext::run_segment(int segment, const Batch& batch) {
+  bind_sizes(batch);
   const auto [first, last] = plan_->segment_waves(segment);
   run_waves(first, last);
 }
@@ -131,7 +135,8 @@ std::span<float> ExecutionContext::output(std::string_view name) {
   return {};
 }
 
-std::vector<std::span<std::byte>> ExecutionContext::boundary(int segment) {
+std::vector<std::span<std::byte>> ExecutionContext::boundary(int segment, const Batch& batch) {
+  bind_sizes(batch);
   std::vector<std::span<std::byte>> values;
   for (const auto& [from, ref] : plan_->boundary()) {
     if (from == segment) values.emplace_back(arena_.data() + ref.offset, ref.type.bytes(sizes_));

@@ -29,11 +29,12 @@ class ExecutionContext {
 
   // A named output of the last run, in its arena: rows of this run times the row's numbers. Empty when unknown.
   std::span<float> output(std::string_view name);
-  // What crosses from a segment to later ones, as bytes of the last run: copy it into another context of the same plan to
-  // continue there.
-  std::vector<std::span<std::byte>> boundary(int segment);
+  // What crosses from a segment to later ones with this batch: copy it into the same values of another context of the plan
+  // to continue there.
+  std::vector<std::span<std::byte>> boundary(int segment, const Batch& batch);
 
  private:
+  void bind_sizes(const Batch& batch);
   void bind_step(size_t step);
   void run_waves(size_t first, size_t last);
   void work(int worker);

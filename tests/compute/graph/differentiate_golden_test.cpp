@@ -1,0 +1,106 @@
+// Proof (i) of the graph: the backward pass of a whole model, made by one pass, against PyTorch's gradients.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "compute/graph/passes/add_loss.h"
+#include "compute/graph/passes/differentiate.h"
+#include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/lower_attention.h"
+#include "compute/graph/verify.h"
+#include "model/format/safetensors.h"
+#include "support/model_fixture.h"
+#include "test_data.h"
+
+namespace strata {
+namespace {
+
+using nlohmann::json;
+
+struct TrainingBatch {
+  explicit TrainingBatch(const json& rows) {
+    query_begin.push_back(0);
+    for (const json& row : rows) {
+      const auto tokens = row.get<std::vector<int32_t>>();
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        if (i + 1 < tokens.size()) {
+          output_rows.push_back(static_cast<int32_t>(ids.size()));
+          targets.push_back(tokens[i + 1]);
+        }
+        ids.push_back(tokens[i]);
+        positions.push_back(static_cast<int32_t>(i));
+      }
+      query_begin.push_back(static_cast<int32_t>(ids.size()));
+    }
+  }
+  Batch batch() const {
+    Batch b;
+    b.ids = ids;
+    b.positions = positions;
+    b.query_begin = query_begin;
+    b.output_rows = output_rows;
+    b.targets = targets;
+    return b;
+  }
+  std::vector<int32_t> ids, positions, query_begin, output_rows, targets;
+};
+
+double l2_norm(std::span<const float> values) {
+  double sum = 0;
+  for (const float v : values) sum += static_cast<double>(v) * v;
+  return std::sqrt(sum);
+}
+
+class Differentiate : public testing::TestWithParam<std::string> {};
+
+TEST_P(Differentiate, GradientsOfGoldenLlama) {
+  const std::filesystem::path folder = test::shared_data() / "golden-arch/llama";
+  STRATA_REQUIRE_DATA("golden-arch/llama");
+  if (find_cpu_kernels(GetParam()) == nullptr) GTEST_SKIP() << "this processor cannot run " << GetParam();
+  test::RunOptions options;
+  options.isa = GetParam();
+  test::ModelFixture model(folder, options);
+  ASSERT_TRUE(model.ok());
+  const Result<Graph> backward = differentiate(add_loss(model.graph()));
+  ASSERT_TRUE(backward.ok()) << backward.status().message();
+  const Graph lowered = fuse(lower_attention_segments(*backward));
+  ASSERT_TRUE(verify(lowered).ok()) << verify(lowered).message();
+  const auto plan = Plan::make(lowered, model.kernels(), model.binder(), test::maxima(64));
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+
+  const json golden = json::parse(test::read_text(folder / "train.json"));
+  const TrainingBatch batch(golden["ids"]);
+  ExecutionContext context(*plan, model.pool());
+  context.run(batch.batch());
+  EXPECT_NEAR(context.output("loss")[0], golden["loss"].get<double>(), 1e-5);
+  double worst = 0;
+  for (const auto& [name, norm] : golden["grad_norm"].items()) {
+    const std::span<float> gradient = context.output("grad." + name);
+    ASSERT_FALSE(gradient.empty()) << name;
+    const double error = std::abs(l2_norm(gradient) - norm.get<double>()) / norm.get<double>();
+    worst = std::max(worst, error);
+    EXPECT_LE(error, 1e-4) << name;
+  }
+  RecordProperty("worst_relative_norm_error", std::to_string(worst));
+
+  const Result<SafetensorsFile> file = SafetensorsFile::open(folder / "train.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  for (const auto& tensor : file->tensors()) {
+    const auto* want = reinterpret_cast<const float*>(tensor.data.data());
+    const std::span<float> got = context.output("grad." + tensor.name);
+    ASSERT_EQ(got.size() * sizeof(float), tensor.data.size()) << tensor.name;
+    double largest = 0;
+    double difference = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      largest = std::max(largest, std::abs(static_cast<double>(want[i])));
+      difference = std::max(difference, std::abs(static_cast<double>(got[i]) - want[i]));
+    }
+    EXPECT_LE(difference, 1e-4 * largest) << tensor.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, Differentiate, testing::Values("reference", "generic", "avx512"), [](const auto& tested) { return tested.param; });
+
+}  // namespace
+}  // namespace strata
