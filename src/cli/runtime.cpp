@@ -1,0 +1,127 @@
+#include "cli/runtime.h"
+
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <numeric>
+
+#include "base/log.h"
+
+namespace strata::cli {
+
+Result<const CpuKernels*> choose_kernels(const Settings& settings) {
+  const CpuKernels* kernels = settings.cpu_isa.empty() ? find_cpu_kernels() : find_cpu_kernels(settings.cpu_isa);
+  if (kernels != nullptr) return kernels;
+  return invalid_argument("--cpu-isa: no kernels named \"" + settings.cpu_isa + "\" on this processor (there are " + supported_isa_names() + ")");
+}
+
+int thread_count(const Settings& settings) { return settings.threads > 0 ? settings.threads : available_processors(); }
+
+Result<DType> cache_type(const Settings& settings) {
+  if (settings.cache_type == "F32") return DType::kF32;
+  if (settings.cache_type == "F16") return DType::kF16;
+  return invalid_argument("--cache-type: expected F32 or F16, got \"" + settings.cache_type + "\"");
+}
+
+Result<RunnerOptions> runner_options(const Settings& settings) {
+  RunnerOptions options;
+  ASSIGN_OR_RETURN(options.cache_type, cache_type(settings));
+  options.context = settings.context;
+  options.max_batch_tokens = settings.max_batch_tokens;
+  options.kv_bytes = settings.kv_bytes;
+  return options;
+}
+
+Result<LoadedModel> load_model(const Settings& settings, const std::string& path, void (*adjust)(RunnerOptions&)) {
+  LoadedModel loaded;
+  ASSIGN_OR_RETURN(loaded.kernels, choose_kernels(settings));
+  ASSIGN_OR_RETURN(RunnerOptions options, runner_options(settings));
+  if (adjust != nullptr) adjust(options);
+  loaded.pool = std::make_unique<ThreadPool>(thread_count(settings));
+  ASSIGN_OR_RETURN(loaded.model, Model::load(path));
+  ASSIGN_OR_RETURN(loaded.runner, ModelRunner::make(*loaded.model, *loaded.kernels, *loaded.pool, options));
+  log_debug(loaded.model->name() + ": " + std::string(loaded.kernels->name) + " kernels, " + std::to_string(loaded.pool->n_threads()) +
+            " threads; " + loaded.runner->plan().summary());
+  return loaded;
+}
+
+Result<const Tokenizer*> require_tokenizer(const Model& model) {
+  if (model.tokenizer() != nullptr) return model.tokenizer();
+  return model.tokenizer_status();
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return not_found(path + ": cannot be read");
+  return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+std::string read_standard_input() { return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()}; }
+
+Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::string& what) {
+  std::vector<int32_t> ids;
+  size_t at = 0;
+  while (at < text.size()) {
+    if (text[at] == ' ' || text[at] == '[' || text[at] == ']' || text[at] == '\n') {
+      ++at;
+      continue;
+    }
+    const size_t end = std::min(text.find_first_of(", ]\n", at), text.size());
+    int32_t id = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
+    if (error != std::errc() || stop != text.data() + end) {
+      return invalid_argument(what + ": expected token ids separated by commas, got \"" + text.substr(at, end - at) + "\"");
+    }
+    ids.push_back(id);
+    at = end + 1;
+  }
+  if (ids.empty()) return invalid_argument(what + ": no token ids");
+  return ids;
+}
+
+Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
+                    const std::function<void(int64_t, std::span<const float>)>& visit) {
+  const RunnerLimits& limits = runner.limits();
+  const auto n = static_cast<int64_t>(ids.size());
+  if (n > limits.max_context) {
+    return invalid_argument("the text has " + std::to_string(n) + " tokens, the context holds " + std::to_string(limits.max_context));
+  }
+  const int64_t n_blocks = (n + limits.block_tokens - 1) / limits.block_tokens;
+  if (n_blocks > limits.n_blocks) {
+    return invalid_argument("the text needs " + std::to_string(n_blocks) + " cache blocks, --kv-bytes gives " + std::to_string(limits.n_blocks));
+  }
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= limits.vocab) {
+      return invalid_argument("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(limits.vocab));
+    }
+  }
+  std::vector<int32_t> table(static_cast<size_t>(n_blocks));
+  std::iota(table.begin(), table.end(), 0);
+  for (const int32_t block : table) runner.clear_block(block);
+  const int64_t chunk = std::min<int64_t>(limits.max_batch_tokens, limits.max_outputs);
+  for (int64_t begin = 0; begin < n; begin += chunk) {
+    const int64_t end = std::min(n, begin + chunk);
+    std::vector<int32_t> positions(static_cast<size_t>(end - begin));
+    std::iota(positions.begin(), positions.end(), static_cast<int32_t>(begin));
+    const std::vector<int64_t> slots(positions.begin(), positions.end());  // the table is the identity
+    std::vector<int32_t> rows(positions.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    const int32_t query_begin[] = {0, static_cast<int32_t>(end - begin)};
+    const int32_t context[] = {static_cast<int32_t>(end)};
+    Batch batch;
+    batch.ids = std::span(ids).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    batch.positions = positions;
+    batch.slots = slots;
+    batch.query_begin = query_begin;
+    batch.context_len = context;
+    batch.block_table = table;
+    batch.block_table_stride = n_blocks;
+    batch.output_rows = rows;
+    ASSIGN_OR_RETURN(const std::span<const float> logits, runner.run(batch));
+    visit(begin, logits);
+  }
+  return ok_status();
+}
+
+}  // namespace strata::cli

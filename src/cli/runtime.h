@@ -1,0 +1,45 @@
+// What commands that compute share: the kernels and threads that the settings ask for, a loaded model with its runner.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "cli/settings.h"
+#include "engine/model_runner.h"
+#include "model/model.h"
+
+namespace strata::cli {
+
+Result<const CpuKernels*> choose_kernels(const Settings& settings);
+int thread_count(const Settings& settings);
+Result<DType> cache_type(const Settings& settings);
+Result<RunnerOptions> runner_options(const Settings& settings);
+
+// Members are destroyed in the reverse order: the runner uses the others.
+struct LoadedModel {
+  const CpuKernels* kernels = nullptr;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<ModelRunner> runner;
+};
+// With `adjust` the runner's options can be changed before it is made.
+Result<LoadedModel> load_model(const Settings& settings, const std::string& path, void (*adjust)(RunnerOptions&) = nullptr);
+
+// The tokenizer, or the reason why there is none.
+Result<const Tokenizer*> require_tokenizer(const Model& model);
+
+Result<std::string> read_file(const std::string& path);
+std::string read_standard_input();
+// "1,2,3" -> ids; kInvalidArgument names the item at fault and `what`.
+Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::string& what);
+
+// Runs one sequence from position `begin` through the runner in chunks and gives each chunk's logits rows to `visit`
+// (first position of the chunk, logits [rows, vocab]).
+Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
+                    const std::function<void(int64_t position, std::span<const float> logits)>& visit);
+
+}  // namespace strata::cli

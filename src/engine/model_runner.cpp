@@ -1,0 +1,121 @@
+#include "engine/model_runner.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/check.h"
+#include "compute/graph/op.h"
+#include "compute/graph/passes/pipeline.h"
+#include "compute/graph/plan/steps.h"
+
+namespace strata {
+namespace {
+
+size_t bytes_per_block(const Plan& plan) {
+  size_t bytes = 0;
+  for (const PlanState& state : plan.states()) bytes += state.shape.block_bytes();
+  return bytes;
+}
+
+// The arithmetic ids of all matmuls, once each, and the cache type.
+std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType cache_type) {
+  std::set<std::string> ids;
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
+    const TensorType& weight = graph.type(node.inputs[1]);
+    ids.insert(std::string(family_for(kernels, weight.dtype, weight.last().factor).arithmetic));
+  }
+  std::string text;
+  for (const std::string& id : ids) text += id + "+";
+  return text + std::string(name(cache_type));
+}
+
+Status check_weight_types(const Graph& graph, const CpuKernels& kernels) {
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
+    const Node& weight = graph.node(node.inputs[1]);
+    const TensorType& type = weight.outputs[0];
+    if (matmul_family(kernels, type.dtype, type.last().factor) == nullptr) {
+      return invalid_argument("tensor " + weight.name + ": type " + std::string(name(type.dtype)) + " cannot be multiplied by the " +
+                              std::string(kernels.name) + " kernels (convert the model with strata quantize)");
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const CpuKernels& kernels, ThreadPool& pool,
+                                                       const RunnerOptions& options) {
+  RunnerLimits limits;
+  limits.vocab = static_cast<int>(model.config().vocab);
+  limits.max_context = static_cast<int>(options.context > 0 ? std::min(options.context, model.config().max_context) : model.config().max_context);
+  limits.max_batch_tokens = static_cast<int>(options.max_batch_tokens);
+  limits.max_sequences = static_cast<int>(options.max_sequences);
+  limits.max_outputs = static_cast<int>(std::min(options.max_outputs, options.max_batch_tokens));
+  limits.block_tokens = kBlockTokens;
+
+  RETURN_IF_ERROR(check_weight_types(model.graph(), kernels));
+  const Graph lowered = lower_for_inference(model.graph(), kernels, options.cache_type);
+  SymbolValues maxima;
+  maxima[Symbol::kTokens] = limits.max_batch_tokens;
+  maxima[Symbol::kOutputs] = limits.max_outputs;
+  maxima[Symbol::kSequences] = limits.max_sequences;
+  auto binder = std::make_unique<WeightBinder>(model.weights(), pool);
+  ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, *binder, maxima));
+  binder->release_sources();
+
+  const size_t block_bytes = bytes_per_block(*plan);
+  const size_t blocks = options.kv_bytes / std::max<size_t>(1, block_bytes);
+  // More blocks than all sequences of a step could fill are never used.
+  const size_t useful = static_cast<size_t>((limits.max_context + kBlockTokens - 1) / kBlockTokens + 1) * static_cast<size_t>(limits.max_sequences);
+  limits.n_blocks = static_cast<int>(std::min<size_t>({blocks, useful, size_t{1} << 30}));
+  if (limits.n_blocks < 1) {
+    return invalid_argument("--kv-bytes: " + std::to_string(options.kv_bytes) + " bytes hold no block of this model's cache (one takes " +
+                            std::to_string(block_bytes) + " bytes)");
+  }
+  auto runner = std::unique_ptr<ModelRunner>(new ModelRunner(std::move(binder), std::move(plan), pool, limits));
+  runner->arithmetic_ = arithmetic_of(model.graph(), kernels, options.cache_type);
+  return runner;
+}
+
+ModelRunner::ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool, RunnerLimits limits)
+    : binder_(std::move(binder)),
+      context_(plan, pool),
+      limits_(limits),
+      cache_(bytes_per_block(*plan) * static_cast<size_t>(limits.n_blocks)),
+      weight_bytes_(binder_->bound_bytes()) {
+  size_t offset = 0;
+  for (size_t state = 0; state < plan->states().size(); ++state) {
+    state_offset_.push_back(offset);
+    context_.set_state(static_cast<int>(state), cache_.data() + offset);
+    offset += plan->states()[state].shape.block_bytes() * static_cast<size_t>(limits.n_blocks);
+  }
+}
+
+Result<std::span<const float>> ModelRunner::run(const Batch& batch) {
+  if (batch.tokens() > limits_.max_batch_tokens || batch.outputs() > limits_.max_outputs || batch.sequences() > limits_.max_sequences) {
+    return internal_error("a step larger than the runner's limits");
+  }
+  context_.run(batch);
+  return std::span<const float>(context_.output("logits"));
+}
+
+std::byte* ModelRunner::block(size_t state, int index) const {
+  return cache_.data() + state_offset_[state] + context_.plan().states()[state].shape.block_bytes() * static_cast<size_t>(index);
+}
+
+void ModelRunner::copy_block(int from, int to) {
+  for (size_t state = 0; state < state_offset_.size(); ++state) {
+    std::memcpy(block(state, to), block(state, from), context_.plan().states()[state].shape.block_bytes());
+  }
+}
+
+void ModelRunner::clear_block(int index) {
+  for (size_t state = 0; state < state_offset_.size(); ++state) {
+    std::memset(block(state, index), 0, context_.plan().states()[state].shape.block_bytes());
+  }
+}
+
+}  // namespace strata
