@@ -33,6 +33,7 @@ class ModelRunner final : public Runner {
   void clear_block(int block) override;
 
   const Plan& plan() const { return context_.plan(); }
+  ExecutionContext& context() { return context_; }       // for benches
   size_t weight_bytes() const { return weight_bytes_; }   // packed
   size_t cache_bytes() const { return cache_.size(); }
   // Names what decides the bits of a result: weights' arithmetic, cache type. Part of every prefix key.

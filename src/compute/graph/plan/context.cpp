@@ -71,6 +71,15 @@ void ExecutionContext::start_wave(size_t wave) {
   }
 }
 
+void ExecutionContext::measure_waves() { wave_seconds_.assign(plan_->waves().size(), 0); }
+
+void ExecutionContext::end_wave(size_t wave) {
+  if (wave_seconds_.empty()) return;
+  const TimePoint now = steady_clock().now();
+  wave_seconds_[wave] += to_seconds(now - wave_start_);
+  wave_start_ = now;
+}
+
 void ExecutionContext::work_on_wave(size_t wave, int worker) {
   const auto& tasks = plan_->waves()[wave];
   void* workspace = workspaces_[static_cast<size_t>(worker)].data();
@@ -92,8 +101,10 @@ void ExecutionContext::run_waves(size_t first, size_t last) {
   }
   first_wave_ = first;
   last_wave_ = last;
+  if (!wave_seconds_.empty()) wave_start_ = steady_clock().now();
   start_wave(first);
   pool_.run(body_);
+  end_wave(last - 1);
 }
 
 void ExecutionContext::work(int worker) {
@@ -101,7 +112,10 @@ void ExecutionContext::work(int worker) {
   for (size_t wave = first_wave_; wave < last_wave_; ++wave) {
     work_on_wave(wave, worker);
     if (wave + 1 == last_wave_) return;
-    const std::function<void()> next = [this, wave] { start_wave(wave + 1); };
+    const std::function<void()> next = [this, wave] {
+      end_wave(wave);
+      start_wave(wave + 1);
+    };
     barrier_.arrive_and_wait(&next);
   }
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/thread_pool.h"
 #include "compute/graph/batch.h"
 #include "compute/graph/plan/plan.h"
@@ -27,6 +28,10 @@ class ExecutionContext {
   void run(const Batch& batch);
   void run_segment(int segment, const Batch& batch);
 
+  // Time spent in each wave, summed over runs since measuring began, in seconds; empty when it never did.
+  void measure_waves();
+  const std::vector<double>& wave_seconds() const { return wave_seconds_; }
+
   // A named output of the last run, in its arena: rows of this run times the row's numbers. Empty when unknown.
   std::span<float> output(std::string_view name);
   // What crosses from a segment to later ones with this batch: copy it into the same values of another context of the plan
@@ -39,6 +44,7 @@ class ExecutionContext {
   void run_waves(size_t first, size_t last);
   void work(int worker);
   void start_wave(size_t wave);
+  void end_wave(size_t wave);
   void work_on_wave(size_t wave, int worker);
   int64_t task_items(const PlanTask& task) const;
   int64_t task_grain(const PlanTask& task) const;
@@ -56,6 +62,8 @@ class ExecutionContext {
   Barrier barrier_;
   SymbolValues sizes_;
   const Batch* batch_ = nullptr;
+  std::vector<double> wave_seconds_;     // written by whichever worker ends a wave, while the others wait
+  TimePoint wave_start_;
   size_t first_wave_ = 0;                // of the run under way
   size_t last_wave_ = 0;
   std::function<void(int)> body_;        // work(), made once: a step allocates nothing

@@ -1,0 +1,46 @@
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/bench.h"
+#include "cli/runtime.h"
+#include "compute/kernels/ceilings.h"
+
+namespace strata::cli {
+
+Result<std::vector<int64_t>> parse_sizes(const std::string& text, const std::string& option) {
+  ASSIGN_OR_RETURN(const std::vector<int32_t> ids, parse_ids(text, option));
+  std::vector<int64_t> sizes(ids.begin(), ids.end());
+  for (const int64_t size : sizes) {
+    if (size < 0) return invalid_argument(option + ": sizes must not be negative");
+  }
+  return sizes;
+}
+
+Status bench_machine(const Settings& settings) {
+  const std::vector<Ceilings> rows = measure_ceilings(thread_count(settings));
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  if (!settings.json) std::printf("%8s %12s %12s %12s %12s\n", "threads", "int8 Gop/s", "bf16 Gop/s", "fp32 Gop/s", "read GB/s");
+  for (const Ceilings& row : rows) {
+    if (settings.json) {
+      json.push_back({{"threads", row.threads}, {"int8_gops", row.int8_gops}, {"bf16_gops", row.bf16_gops}, {"fp32_gops", row.fp32_gops},
+                      {"read_gbs", row.read_gbs}});
+    } else {
+      std::printf("%8d %12.0f %12.0f %12.0f %12.1f\n", row.threads, row.int8_gops, row.bf16_gops, row.fp32_gops, row.read_gbs);
+    }
+  }
+  if (settings.json) std::printf("%s\n", json.dump().c_str());
+  return ok_status();
+}
+
+Status bench_command(const Settings& settings, const Arguments& arguments) {
+  if (arguments[0] == "machine") return bench_machine(settings);
+  if (arguments[0] == "serve") {
+    if (arguments.size() < 2) return invalid_argument("bench serve: no address (give http://HOST:PORT)");
+    return bench_serve(settings, arguments[1]);
+  }
+  return bench_model(settings, arguments[0]);
+}
+
+}  // namespace strata::cli
