@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "compute/graph/attributes.h"
 #include "compute/graph/dim.h"
 #include "compute/graph/weight_ref.h"
@@ -115,6 +116,8 @@ Graph prune(const Graph& graph);
 
 // Readable text, one node a line:  %12 f32[T, 64] = rms_norm(%10, %11; eps=1e-06)
 std::string to_text(const Graph& graph);
+// Reads what to_text wrote (types of ops are computed again and must agree). kInvalidArgument names the line.
+Result<Graph> parse_graph(std::string_view text);
 // Graphviz.
 std::string to_dot(const Graph& graph);
 

@@ -70,6 +70,7 @@ std::string to_text(const Graph& graph) {
     text += "\n";
   }
   for (const NamedValue& output : graph.outputs()) text += "output \"" + output.name + "\" = " + value_name(output.value) + "\n";
+  for (const NamedValue& tap : graph.taps()) text += "tap \"" + tap.name + "\" = " + value_name(tap.value) + "\n";
   return text;
 }
 

@@ -1,0 +1,196 @@
+// Passes, text in and text out.
+#include <gtest/gtest.h>
+
+#include "compute/graph/passes/adapters.h"
+#include "compute/graph/passes/cut.h"
+#include "compute/graph/passes/differentiate.h"
+#include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/lower_attention.h"
+#include "compute/graph/passes/plan_memory.h"
+#include "compute/graph/passes/quantize.h"
+#include "compute/graph/passes/shard.h"
+#include "compute/graph/verify.h"
+
+namespace strata {
+namespace {
+
+Graph graph(std::string_view text) {
+  Result<Graph> parsed = parse_graph(text);
+  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
+  return parsed.ok() ? std::move(*parsed) : Graph{};
+}
+
+// A feed-forward block: norm, gate and up, down, residual.
+constexpr std::string_view kFeedForward = R"(%0 f32[T, 64] = input "x"
+%1 f32[64] = weight "norm" = norm[0:1, 0:64]
+%2 f32[T, 64] = rms_norm(%0, %1; eps=1e-06)
+%3 q8_0[96, 64] = weight "gate" = gate[0:96, 0:64]
+%4 f32[T, 96] = matmul(%2, %3)
+%5 q8_0[96, 64] = weight "up" = up[0:96, 0:64]
+%6 f32[T, 96] = matmul(%2, %5)
+%7 f32[T, 96] = gated(%4, %6; function="silu")
+%8 f32[64, 96] = weight "down" = down[0:64, 0:96]
+%9 f32[T, 64] = matmul(%7, %8)
+%10 f32[T, 64] = add(%0, %9)
+output "y" = %10
+)";
+
+constexpr std::string_view kAttention = R"(%0 f32[T, 4, 16] = input "q"
+%1 f32[T, 2, 16] = input "k"
+%2 f32[T, 2, 16] = input "v"
+%3 f32[T, 4, 16] f32[T, 4] = attention(%0, %1, %2; state="cache.0", scale=0.25)
+output "y" = %3
+)";
+
+TEST(GraphText, ReadsWhatItWrites) {
+  EXPECT_EQ(to_text(graph(kFeedForward)), kFeedForward);
+  EXPECT_EQ(to_text(graph(kAttention)), kAttention);
+}
+
+TEST(GraphText, NamesTheLineAtFault) {
+  const Result<Graph> bad = parse_graph("%0 f32[T, 64] = input \"x\"\n%1 f32[T, 64] = nothing(%0)\n");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_NE(bad.status().message().find("line 2"), std::string::npos) << bad.status().message();
+}
+
+TEST(Verify, RejectsWrongTypesAndBackwardSegments) {
+  Graph wrong = graph(kFeedForward);
+  EXPECT_TRUE(verify(wrong).ok());
+  wrong.nodes()[4].outputs[0].shape.back() = 95;
+  EXPECT_FALSE(verify(wrong).ok());
+  Graph backwards = graph(kFeedForward);
+  backwards.nodes()[4].segment = 1;
+  EXPECT_FALSE(verify(backwards).ok());
+  Graph chained = graph(kFeedForward);
+  chained.nodes()[4].chain = 0;
+  EXPECT_FALSE(verify(chained).ok()) << "a matmul is not row-wise";
+}
+
+TEST(Quantize, OneConversionServesAllMatmulsOfAValue) {
+  const CpuKernels* kernels = find_cpu_kernels("reference");
+  EXPECT_EQ(to_text(quantize(graph(kFeedForward), *kernels)), R"(%0 f32[T, 64] = input "x"
+%1 f32[64] = weight "norm" = norm[0:1, 0:64]
+%2 f32[T, 64] = rms_norm(%0, %1; eps=1e-06)
+%3 q8_0[96, 64] = weight "gate" = gate[0:96, 0:64]
+%4 actq8x32[T, 64] = to_activation(%2; form="ActQ8x32")
+%5 f32[T, 96] = matmul(%4, %3)
+%6 q8_0[96, 64] = weight "up" = up[0:96, 0:64]
+%7 f32[T, 96] = matmul(%4, %6)
+%8 f32[T, 96] = gated(%5, %7; function="silu")
+%9 f32[64, 96] = weight "down" = down[0:64, 0:96]
+%10 f32[T, 64] = matmul(%8, %9)
+%11 f32[T, 64] = add(%0, %10)
+output "y" = %11
+)");
+}
+
+TEST(LowerAttention, PagedCacheIsAStateThatIsWrittenThenRead) {
+  EXPECT_EQ(to_text(lower_attention_paged(graph(kAttention), DType::kF16)), R"(%0 f32[T, 4, 16] = input "q"
+%1 f32[T, 2, 16] = input "k"
+%2 f32[T, 2, 16] = input "v"
+%3 f16[] = state "cache.0" (n_kv_heads=2, k_dim=16, v_dim=16)
+%4 f16[] = cache_write(%3, %1, %2)
+%5 f32[T, 4, 16] = paged_attention(%0, %4; scale=0.25, v_dim=16)
+output "y" = %5
+)");
+}
+
+TEST(Fuse, RowWiseNeighboursBecomeChains) {
+  const CpuKernels* kernels = find_cpu_kernels("reference");
+  const Graph fused = fuse(quantize(graph(kFeedForward), *kernels));
+  ASSERT_TRUE(verify(fused).ok()) << verify(fused).message();
+  const auto chain = [&](std::string_view op) {
+    for (const Node& node : fused.nodes()) {
+      if (to_text(fused).empty() || node.kind != NodeKind::kOp) continue;
+      if (op == "norm" && node.inputs.size() == 2 && node.attributes.has("eps")) return node.chain;
+      if (op == "convert" && node.attributes.has("form")) return node.chain;
+    }
+    return -1;
+  };
+  EXPECT_GE(chain("norm"), 0);
+  EXPECT_EQ(chain("norm"), chain("convert"));
+  // norm + convert | gate, up | gated | down | add
+  EXPECT_EQ(schedule_waves(fused).waves.size(), 5U);
+}
+
+TEST(Cut, SegmentsFollowTheCut) {
+  Graph whole = graph(kFeedForward);
+  const Graph parts = cut(whole, std::vector<Value>{{7, 0}});
+  ASSERT_TRUE(verify(parts).ok());
+  EXPECT_EQ(parts.nodes()[7].segment, 0);
+  EXPECT_EQ(parts.nodes()[9].segment, 1);
+  const Schedule schedule = schedule_waves(parts);
+  EXPECT_EQ(schedule.segment_of_wave.front(), 0);
+  EXPECT_EQ(schedule.segment_of_wave.back(), 1);
+}
+
+TEST(PlanMemory, ReusesWhatIsDeadAndNothingElse) {
+  const Graph g = graph(kFeedForward);
+  const Schedule schedule = schedule_waves(g);
+  SymbolValues maxima;
+  maxima[Symbol::kTokens] = 10;
+  const MemoryPlan memory = plan_memory(g, schedule, maxima);
+  EXPECT_LT(memory.bytes, memory.bytes_unshared);
+  // Any two values alive in the same wave lie apart, but for an op working in place on its own input.
+  const auto users = g.users();
+  for (size_t a = 0; a < g.nodes().size(); ++a) {
+    for (size_t b = a + 1; b < g.nodes().size(); ++b) {
+      if (memory.offset[a][0] == MemoryPlan::kNowhere || memory.offset[b][0] == MemoryPlan::kNowhere) continue;
+      int last_use = schedule.wave_of_node[a];
+      for (const int32_t user : users[a]) last_use = std::max(last_use, schedule.wave_of_node[static_cast<size_t>(user)]);
+      const bool in_place = !users[a].empty() && users[a].back() == static_cast<int32_t>(b) && memory.offset[a][0] == memory.offset[b][0];
+      if (last_use < schedule.wave_of_node[b] || in_place) continue;
+      const size_t a_end = memory.offset[a][0] + g.nodes()[a].outputs[0].bytes(maxima);
+      const size_t b_end = memory.offset[b][0] + g.nodes()[b].outputs[0].bytes(maxima);
+      EXPECT_TRUE(a_end <= memory.offset[b][0] || b_end <= memory.offset[a][0]) << "%" << a << " and %" << b;
+    }
+  }
+}
+
+TEST(ShardTensor, DividesColumnsThenRowsAndSums) {
+  const Result<Graph> sharded = shard_tensor(graph(kFeedForward), 1, 3);
+  ASSERT_TRUE(sharded.ok()) << sharded.status().message();
+  EXPECT_EQ(to_text(*sharded), R"(%0 f32[T, 64] = input "x"
+%1 f32[64] = weight "norm" = norm[0:1, 0:64]
+%2 f32[T, 64] = rms_norm(%0, %1; eps=1e-06)
+%3 q8_0[32, 64] = weight "gate@1/3" = gate[32:64, 0:64]
+%4 f32[T, 32] = matmul(%2, %3)
+%5 q8_0[32, 64] = weight "up@1/3" = up[32:64, 0:64]
+%6 f32[T, 32] = matmul(%2, %5)
+%7 f32[T, 32] = gated(%4, %6; function="silu")
+%8 f32[64, 32] = weight "down@1/3" = down[0:64, 32:64]
+%9 f32[T, 64] = matmul(%7, %8)
+%10 f32[T, 64] = all_sum(%9)
+%11 f32[T, 64] = add(%0, %10)
+output "y" = %11
+)");
+}
+
+TEST(ShardTensor, KeepsQuantizationBlocksWhole) {
+  std::string text(kFeedForward);
+  text.replace(text.find("f32[64, 96] = weight"), 11, "q8_0[64, 96]");
+  const Result<Graph> sharded = shard_tensor(graph(text), 0, 2);
+  ASSERT_FALSE(sharded.ok());
+  EXPECT_NE(sharded.status().message().find("down"), std::string::npos) << sharded.status().message();
+}
+
+TEST(AddAdapters, FollowTheirMatmul) {
+  const Graph adapted = add_adapters(graph(kFeedForward), {{"down", 4}}, 2);
+  ASSERT_TRUE(verify(adapted).ok());
+  EXPECT_NE(to_text(adapted).find("lora(%7, %9,"), std::string::npos) << to_text(adapted);
+  EXPECT_NE(to_text(adapted).find("f32[2, 4, 96] = weight \"lora_a.down\""), std::string::npos) << to_text(adapted);
+}
+
+TEST(Differentiate, SaysWhichOpHasNoGradient) {
+  const Result<Graph> failed = differentiate(graph(R"(%0 f32[T, 8] = input "x"
+%1 f32[8] = weight "w" = w[0:1, 0:8]
+%2 f32[T, 8] = add_bias(%0, %1)
+%3 f32[T, 8] = softmax(%2)
+output "loss" = %3
+)"));
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.status().message().find("softmax"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace strata
