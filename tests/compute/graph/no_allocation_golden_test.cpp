@@ -1,0 +1,54 @@
+// A step allocates nothing: every call of operator new during run() counts.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "support/model_fixture.h"
+#include "test_data.h"
+
+namespace {
+std::atomic<bool> counting{false};
+std::atomic<int> allocations{0};
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (counting.load(std::memory_order_relaxed)) ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace strata {
+namespace {
+
+class NoAllocation : public testing::TestWithParam<std::string> {};
+
+TEST_P(NoAllocation, DuringAStep) {
+  STRATA_REQUIRE_DATA("golden-arch/" + GetParam());
+  test::RunOptions options;
+  options.threads = 2;
+  test::ModelFixture model(test::shared_data() / "golden-arch" / GetParam(), options);
+  ASSERT_TRUE(model.ok());
+  const std::vector<int32_t> ids(40, 7);
+  test::BatchBuilder builder(options.blocks_per_sequence);
+  builder.add(ids, {0, 0, 40, 1});
+  builder.add(ids, {1, 0, 3, 1});
+  const Batch batch = builder.batch();
+  model.context().run(batch);
+  counting = true;
+  model.context().run(batch);
+  counting = false;
+  EXPECT_EQ(allocations.load(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, NoAllocation, testing::Values("llama", "qwen3-moe", "deepseek-v3"), [](const auto& tested) {
+  std::string name = tested.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace strata
