@@ -13,6 +13,8 @@ std::atomic<bool> counting{false};
 std::atomic<int> allocations{0};
 }  // namespace
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // malloc and free are the pair here
 void* operator new(std::size_t size) {
   if (counting.load(std::memory_order_relaxed)) ++allocations;
   if (void* memory = std::malloc(size)) return memory;
@@ -20,6 +22,7 @@ void* operator new(std::size_t size) {
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#pragma GCC diagnostic pop
 
 namespace strata {
 namespace {
@@ -30,6 +33,7 @@ TEST_P(NoAllocation, DuringAStep) {
   STRATA_REQUIRE_DATA("golden-arch/" + GetParam());
   test::RunOptions options;
   options.threads = 2;
+  options.isa = "generic";
   test::ModelFixture model(test::shared_data() / "golden-arch" / GetParam(), options);
   ASSERT_TRUE(model.ok());
   const std::vector<int32_t> ids(40, 7);
