@@ -84,7 +84,7 @@ class Division {
   std::vector<Role> role_;
 };
 
-// Rewrites weights into this rank's slices.
+// Rewrites weights into this rank's slices. share() says whether a dimension divides; the others take that for granted.
 class Slicer {
  public:
   Slicer(int rank, int n_ranks) : rank_(rank), n_ranks_(n_ranks) {}
@@ -98,10 +98,10 @@ class Slicer {
   }
 
   // Rows of every [n, k] matrix of the weight, or of a [n_heads, ...] stack of whole heads.
-  Result<Value> rows(Graph& g, const Node& weight, bool stack_of_heads) const {
+  Value rows(Graph& g, const Node& weight, bool stack_of_heads) const {
     TensorType type = weight.outputs[0];
     const size_t axis = type.shape.size() == 3 && !stack_of_heads ? 1 : 0;
-    ASSIGN_OR_RETURN(const auto range, share(type.shape[axis].factor, 1, weight.name));
+    const auto range = *share(type.shape[axis].factor, 1, weight.name);
     const int64_t n = axis == 1 ? type.shape[1].factor : logical_rows(weight.weight);
     const int64_t per = n / type.shape[axis].factor;  // rows of the reference per step along the axis
     WeightRef ref = weight.weight;
@@ -113,10 +113,10 @@ class Slicer {
     return g.add_weight(sliced_name(weight), type, std::move(ref));
   }
 
-  Result<Value> columns(Graph& g, const Node& weight) const {
+  Value columns(Graph& g, const Node& weight) const {
     TensorType type = weight.outputs[0];
     const int64_t unit = traits(type.dtype).block_elements;
-    ASSIGN_OR_RETURN(const auto range, share(type.shape.back().factor, unit, weight.name));
+    const auto range = *share(type.shape.back().factor, unit, weight.name);
     WeightRef ref = weight.weight;
     for (WeightPart& part : ref.parts) {
       part.col_end = part.col_begin + range.second;
@@ -163,35 +163,40 @@ class Sharder {
   Sharder(const Graph& graph, std::vector<Role> roles, int rank, int n_ranks)
       : graph_(graph), roles_(std::move(roles)), slicer_(rank, n_ranks), n_ranks_(n_ranks) {}
 
-  Result<Graph> run() {
-    Graph sharded = Rewriter(graph_).run([&](Rewriter& r, int32_t index) { return visit(r, index); });
-    if (!status_.ok()) return status_;
-    return sharded;
+  // Every weight must divide before anything is rewritten.
+  Status check() const {
+    for (size_t i = 0; i < graph_.nodes().size(); ++i) {
+      const Node& node = graph_.nodes()[i];
+      if (roles_[i] == Role::kColumn || roles_[i] == Role::kRow) {
+        const Node& weight = graph_.node(node.inputs[1]);
+        const TensorType& type = weight.outputs[0];
+        const bool column = roles_[i] == Role::kColumn;
+        const Dim dim = column ? type.shape[type.shape.size() - 2] : type.shape.back();
+        RETURN_IF_ERROR(slicer_.share(dim.factor, column ? 1 : traits(type.dtype).block_elements, weight.name).status());
+      }
+    }
+    return ok_status();
+  }
+
+  Graph run() {
+    return Rewriter(graph_).run([&](Rewriter& r, int32_t index) { return visit(r, index); });
   }
 
  private:
   Value visit(Rewriter& r, int32_t index) {
     const Node& node = graph_.nodes()[static_cast<size_t>(index)];
-    if (!status_.ok()) return {};
     switch (roles_[static_cast<size_t>(index)]) {
       case Role::kWhole: return {};
       case Role::kColumn: return with_weight(r, node, 1, slicer_.rows(r.to(), graph_.node(node.inputs[1]), false));
-      case Role::kRow: {
-        const Value partial = with_weight(r, node, 1, slicer_.columns(r.to(), graph_.node(node.inputs[1])));
-        return partial.valid() ? ops::all_sum(r.to(), partial) : partial;
-      }
+      case Role::kRow: return ops::all_sum(r.to(), with_weight(r, node, 1, slicer_.columns(r.to(), graph_.node(node.inputs[1]))));
       case Role::kDivided: return divided(r, node);
     }
     return {};
   }
 
-  Value with_weight(Rewriter& r, const Node& node, size_t input, Result<Value> weight) {
-    if (!weight.ok()) {
-      status_ = weight.status();
-      return {};
-    }
+  static Value with_weight(Rewriter& r, const Node& node, size_t input, Value weight) {
     std::vector<Value> inputs = r.map(node.inputs);
-    inputs[input] = *weight;
+    inputs[input] = weight;
     return r.to().add_copy(node, std::move(inputs));
   }
 
@@ -206,14 +211,7 @@ class Sharder {
     }
     std::vector<Value> inputs = r.map(node.inputs);
     if (node.op->name == "latent_attention") {  // the up-projections are stacks of heads
-      for (const size_t i : {size_t{4}, size_t{5}}) {
-        const Result<Value> heads = slicer_.rows(g, graph_.node(node.inputs[i]), true);
-        if (!heads.ok()) {
-          status_ = heads.status();
-          return {};
-        }
-        inputs[i] = *heads;
-      }
+      for (const size_t i : {size_t{4}, size_t{5}}) inputs[i] = slicer_.rows(g, graph_.node(node.inputs[i]), true);
     }
     return g.add_copy(node, std::move(inputs));
   }
@@ -222,7 +220,6 @@ class Sharder {
   std::vector<Role> roles_;
   Slicer slicer_;
   int n_ranks_;
-  Status status_;
 };
 
 // Every head count must divide before anything is rewritten, so that shapes stay whole.
@@ -247,7 +244,9 @@ Result<Graph> shard_tensor(const Graph& graph, int rank, int n_ranks) {
   if (n_ranks == 1) return graph;
   RETURN_IF_ERROR(check_heads(graph, n_ranks));
   ASSIGN_OR_RETURN(std::vector<Role> roles, Division(graph).run());
-  return Sharder(graph, std::move(roles), rank, n_ranks).run();
+  Sharder sharder(graph, std::move(roles), rank, n_ranks);
+  RETURN_IF_ERROR(sharder.check());
+  return sharder.run();
 }
 
 }  // namespace strata
