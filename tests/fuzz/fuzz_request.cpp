@@ -1,6 +1,8 @@
-// Any bytes as the body of each endpoint: parsed or refused, never anything else.
+// Any bytes as the body of each endpoint, as they are and as the fields of an otherwise valid body: parsed or refused,
+// never anything else.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "base/check.h"
@@ -16,14 +18,21 @@ void check(const strata::Result<T>& result) {
   CHECK(!strata::api::error_response(result.status()).body.empty());
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string_view body(reinterpret_cast<const char*>(data), size);
+void parse_as_each(std::string_view body) {
   check(strata::api::parse_chat_request(body));
   check(strata::api::parse_completion_request(body));
   check(strata::api::parse_predict_request(body));
   check(strata::api::parse_tokenize_request(body));
   check(strata::api::parse_detokenize_request(body));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  parse_as_each(bytes);
+  parse_as_each("{" + std::string(bytes) + R"(,"messages":[{"role":"user","content":"a"}],"prompt":"a","input":"a"})");
+  parse_as_each(R"({"messages":[{"role":"user","content":)" + std::string(bytes) + "}]}");
+  parse_as_each(R"({"prompt":)" + std::string(bytes) + R"(,"input":"a","parameters":)" + std::string(bytes) + "}");
   return 0;
 }

@@ -274,9 +274,9 @@ class Rest(Case):
         self.assertIn("event: done\ndata: {", text)
 
     def test_tokenize_and_back(self):
-        ids = json.loads(raw("POST", "/tokenize", {"prompt": "once", "add_special_tokens": False})[2])["tokens"]
+        ids = json.loads(raw("POST", "/tokenize", {"model": "story", "prompt": "once", "add_special_tokens": False})[2])["tokens"]
         self.assertEqual(ids, [3 + ord(c) for c in "once"])
-        self.assertEqual(json.loads(raw("POST", "/detokenize", {"tokens": ids})[2])["prompt"], "once")
+        self.assertEqual(json.loads(raw("POST", "/detokenize", {"model": "story", "tokens": ids})[2])["prompt"], "once")
 
     def test_probes(self):
         for path in ("/health", "/ready", "/metrics"):
