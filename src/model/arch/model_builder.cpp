@@ -1,6 +1,7 @@
 #include "model/arch/model_builder.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace strata {
 namespace {
@@ -90,6 +91,18 @@ Value ModelBuilder::weight(const std::string& name, std::initializer_list<int64_
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
   return add(name, shape, dtype, {{{name, 0, rows, 0, shape.back()}}, false, 1});
+}
+
+std::vector<double> ModelBuilder::read_vector(const std::string& name, int64_t size) {
+  const TensorInfo* tensor = checkpoint_.find(name);
+  if (tensor == nullptr) return {};
+  if (tensor->type != DType::kF32 || tensor->shape != std::vector<int64_t>{size}) {
+    fail(invalid_argument("tensor " + name + ": expected " + shape_text({size}) + " of type F32"));
+    return {};
+  }
+  std::vector<float> numbers(static_cast<size_t>(size));
+  std::memcpy(numbers.data(), tensor->data.data(), tensor->data.size());
+  return {numbers.begin(), numbers.end()};
 }
 
 Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n, int64_t k) {

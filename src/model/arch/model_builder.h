@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "compute/graph/graph.h"
 #include "compute/graph/ops/ops.h"
@@ -38,6 +39,8 @@ class ModelBuilder {
   Value weight(const std::string& name, std::initializer_list<int64_t> shape);
   Value vector(const std::string& name, int64_t size) { return weight(name, {size}); }
   bool has(const std::string& name) const { return checkpoint_.find(name) != nullptr; }
+  // The numbers of a small fp32 tensor of `size`, read now; empty when there is none of this name.
+  std::vector<double> read_vector(const std::string& name, int64_t size);
   // n_experts matrices [n, k] stacked: one tensor "<prefix>.<kind>.weight" of three dimensions, or one per expert
   // "<prefix>.<e>.<kind>.weight".
   Value experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n, int64_t k);

@@ -117,6 +117,9 @@ ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_conte
   for (int64_t i = 0; i < rotary_dim; i += 2) {
     rope.inv_freq.push_back(std::pow(s.theta, -static_cast<double>(i) / static_cast<double>(rotary_dim)));
   }
+  // GGUF files of Llama 3 bring the factors of their scaling instead of its rule.
+  const std::vector<double> factors = builder.read_vector("rope_freqs.weight", rotary_dim / 2);
+  for (size_t i = 0; i < factors.size(); ++i) rope.inv_freq[i] /= factors[i];
   if (s.type == "linear") {
     const double factor = require(builder, s, "factor");
     for (double& f : rope.inv_freq) f /= factor;

@@ -1,5 +1,6 @@
 // Attention as models write it (attention, latent_attention), and as passes lower it: over a paged cache for inference,
 // over flat causal segments for training.
+#include "base/check.h"
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
 
@@ -57,9 +58,10 @@ std::string infer_paged_attention(Types in, const Attributes& a, std::vector<Ten
 }
 
 void attention_gradient(GradientContext& c) {
+  CHECK_EQ(c.inputs.size(), size_t{3});  // sinks have no gradient
   const Value grad = c.graph.add_op("attention_grad",
                                     {c.inputs[0], c.inputs[1], c.inputs[2], c.output(0), c.output(1), c.d_outputs[0]},
-                                    {{"scale", c.attributes().number("scale")}});
+                                    c.attributes());
   c.d_inputs = {grad, {grad.node, 1}, {grad.node, 2}};
 }
 

@@ -1,6 +1,7 @@
 // Mixture of experts: choose, group tokens by expert, one matmul per active expert, sum in router rank.
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
+#include "compute/kernels/cpu_kernels.h"
 
 namespace strata::ops {
 namespace {
@@ -10,6 +11,7 @@ std::string infer_route(Types in, const Attributes& a, std::vector<TensorType>& 
   if (in.empty() || in[0].shape.size() != 2) return "wants logits [T, n_experts]";
   const int64_t n_experts = in[0].last().factor;
   if (n_used < 1 || n_used > n_experts) return "n_used outside 1..n_experts";
+  if (n_experts > kMaxExperts) return "more than " + std::to_string(kMaxExperts) + " experts";
   if (n_experts % a.integer("n_groups", 1) != 0) return "n_experts is no multiple of n_groups";
   out = {{DType::kI32, {in[0].shape[0], n_used}}, {DType::kF32, {in[0].shape[0], n_used}}};
   return {};
