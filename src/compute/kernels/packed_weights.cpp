@@ -90,14 +90,15 @@ void pack_lane(PackedQ6_K& packed, int lane, const uint8_t* src, int64_t) {
   }
 }
 
+// Number k of the span that the struct holds.
 template <class Packed>
-float float_weight(const Packed* group, int lane, int64_t k) {
+float float_weight(const Packed& packed, int lane, int64_t k) {
   if constexpr (Packed::kWeight == DType::kF32) {
-    return group[k].w[lane];
+    return packed.w[lane];
   } else if constexpr (Packed::kWeight == DType::kF16) {
-    return half_to_float(group[k].w[lane]);
+    return half_to_float(packed.w[lane]);
   } else {
-    return bfloat16_to_float(group[k / 2].w[lane][k % 2]);
+    return bfloat16_to_float(packed.w[lane][k]);
   }
 }
 
@@ -173,13 +174,14 @@ void pack_weights(void* packed, const void* const* rows, int64_t n, int64_t k, i
   const int64_t structs = group_structs<Packed>(k);
   const size_t struct_bytes = row_bytes(Packed::kWeight, Packed::kSpan);  // of one row of the source
   for (int64_t group = row_begin / kGroupRows; group * kGroupRows < row_end; ++group) {
-    Packed* to = static_cast<Packed*>(packed) + group * structs;
+    const PackedPanel<Packed> panel = packed_panel<Packed>(packed, group / 2, n, k);
+    Packed* to = const_cast<Packed*>(panel.first) + group % 2;
     const int lanes = static_cast<int>(std::min<int64_t>(kGroupRows, n - group * kGroupRows));
-    for (int64_t i = 0; i < structs; ++i) {
-      std::memset(static_cast<void*>(to + i), 0, sizeof(Packed));
+    for (int64_t i = 0; i < structs; ++i, to += panel.width) {
+      std::memset(static_cast<void*>(to), 0, sizeof(Packed));
       for (int lane = 0; lane < lanes; ++lane) {
         const auto* row = static_cast<const uint8_t*>(rows[group * kGroupRows + lane]);
-        pack_lane(to[i], lane, row + static_cast<size_t>(i) * struct_bytes, k - i * Packed::kSpan);
+        pack_lane(*to, lane, row + static_cast<size_t>(i) * struct_bytes, k - i * Packed::kSpan);
       }
     }
   }
@@ -195,19 +197,21 @@ void decode_lane(const Packed& packed, int lane, QuantBlock& out) {
 }
 
 template <class Packed>
-void unpack_weights(float* out, const void* packed, int64_t, int64_t k, int64_t row_begin, int64_t row_end,
+void unpack_weights(float* out, const void* packed, int64_t n, int64_t k, int64_t row_begin, int64_t row_end,
                     int64_t k_begin, int64_t k_end) {
   for (int64_t row = row_begin; row < row_end; ++row, out += k_end - k_begin) {
-    const auto* group = static_cast<const Packed*>(packed) + row / kGroupRows * group_structs<Packed>(k);
+    const int64_t group = row / kGroupRows;
+    const PackedPanel<Packed> panel = packed_panel<Packed>(packed, group / 2, n, k);
     const int lane = static_cast<int>(row % kGroupRows);
+    const auto at = [&](int64_t i) -> const Packed& { return panel.first[i / Packed::kSpan * panel.width + group % 2]; };
     if constexpr (is_quantized(Packed::kWeight)) {
       QuantBlock block;
       for (int64_t i = k_begin; i < k_end; i += Packed::kSpan) {
-        decode_lane(group[i / Packed::kSpan], lane, block);
+        decode_lane(at(i), lane, block);
         dequantize_block(block, Packed::kWeight == DType::kQ4_K, out + (i - k_begin));
       }
     } else {
-      for (int64_t i = k_begin; i < k_end; ++i) out[i - k_begin] = float_weight(group, lane, i);
+      for (int64_t i = k_begin; i < k_end; ++i) out[i - k_begin] = float_weight(at(i), lane, i % Packed::kSpan);
     }
   }
 }

@@ -1,11 +1,13 @@
 // Packed weights of the CPU tables: groups of 16 rows whose lanes run together, in the bytes of the file plus at most 3 %.
 //
 // A matrix [n, k] is ceil(n / 16) groups; a group is ceil(k / kSpan) structs, K ascending, each with numbers
-// [kSpan * i, kSpan * (i + 1)) of 16 rows (lanes). Lanes beyond n are zero bytes. Quantized numbers stand four
-// consecutive k per lane, 64 bytes a vector: word (lane) of vector v of a block of 32 is k = 4 v ... 4 v + 3, the
-// operand of vpdpbusd. A vector of nibbles v (0-3) holds vector v in its low and vector v + 4 in its high bits.
+// [kSpan * i, kSpan * (i + 1)) of 16 rows (lanes). Two groups, a panel, stand together struct by struct: (group 0,
+// struct 0), (group 1, struct 0), (group 0, struct 1) ..., so that a product reads memory in order; a last group without
+// neighbour stands alone. Lanes beyond n are zero bytes. Quantized numbers stand four consecutive k per lane, 64 bytes a
+// vector: word (lane) of vector v of a block of 32 is k = 4 v ... 4 v + 3, the operand of vpdpbusd. A vector of nibbles
+// v (0-3) holds vector v in its low and vector v + 4 in its high bits.
 //
-// Layout names ("q8_0.16x4.1") change when a struct does: packed weights are cached under them.
+// Layout names ("q8_0.2x16x4.1") change when a struct does: packed weights are cached under them.
 #pragma once
 
 #include <cstddef>
@@ -20,21 +22,21 @@ namespace strata {
 struct PackedF32 {
   static constexpr DType kWeight = DType::kF32;
   static constexpr int kSpan = 1;
-  static constexpr std::string_view kName = "f32.16.1";
+  static constexpr std::string_view kName = "f32.2x16.1";
   float w[16];
 };
 
 struct PackedF16 {
   static constexpr DType kWeight = DType::kF16;
   static constexpr int kSpan = 1;
-  static constexpr std::string_view kName = "f16.16.1";
+  static constexpr std::string_view kName = "f16.2x16.1";
   uint16_t w[16];
 };
 
 struct PackedBF16 {
   static constexpr DType kWeight = DType::kBF16;
   static constexpr int kSpan = 2;  // a last k without partner stands beside a zero
-  static constexpr std::string_view kName = "bf16.16x2.1";
+  static constexpr std::string_view kName = "bf16.2x16x2.1";
   uint16_t w[16][2];
 };
 
@@ -43,7 +45,7 @@ template <int kBlocks>
 struct PackedQ8_0 {
   static constexpr DType kWeight = DType::kQ8_0;
   static constexpr int kSpan = 32 * kBlocks;
-  static constexpr std::string_view kName = kBlocks == 8 ? "q8_0.16x4.1" : "q8_0.16x4.x32.1";
+  static constexpr std::string_view kName = kBlocks == 8 ? "q8_0.2x16x4.1" : "q8_0.2x16x4.x32.1";
   int8_t q[kBlocks][8][64];
   uint16_t d[kBlocks][16];
 };
@@ -52,7 +54,7 @@ template <int kBlocks>
 struct PackedQ4_0 {
   static constexpr DType kWeight = DType::kQ4_0;
   static constexpr int kSpan = 32 * kBlocks;
-  static constexpr std::string_view kName = kBlocks == 8 ? "q4_0.16x4.1" : "q4_0.16x4.x32.1";
+  static constexpr std::string_view kName = kBlocks == 8 ? "q4_0.2x16x4.1" : "q4_0.2x16x4.x32.1";
   uint8_t q[kBlocks][4][64];
   uint16_t d[kBlocks][16];
 };
@@ -60,7 +62,7 @@ struct PackedQ4_0 {
 struct PackedQ4_K {
   static constexpr DType kWeight = DType::kQ4_K;
   static constexpr int kSpan = 256;
-  static constexpr std::string_view kName = "q4_k.16x4.1";
+  static constexpr std::string_view kName = "q4_k.2x16x4.1";
   uint8_t q[8][4][64];
   uint16_t d[16];
   uint16_t dmin[16];
@@ -71,7 +73,7 @@ struct PackedQ4_K {
 struct PackedQ6_K {
   static constexpr DType kWeight = DType::kQ6_K;
   static constexpr int kSpan = 256;
-  static constexpr std::string_view kName = "q6_k.16x4.1";
+  static constexpr std::string_view kName = "q6_k.2x16x4.1";
   uint8_t low[8][4][64];   // lower four bits; low nibbles are the first 16 numbers of a block of 32
   uint8_t high[4][4][64];  // upper two bits: of each 64 numbers, bits 2 j of vector v belong to vector 4 j + v
   int8_t scale[16][16];
@@ -90,6 +92,18 @@ inline constexpr int kGroupRows = 16;
 template <class Packed>
 static inline int64_t group_structs(int64_t k) {
   return (k + Packed::kSpan - 1) / Packed::kSpan;
+}
+
+// Where a panel stands: struct i of its group c is at(i, c). A group alone is its own neighbour.
+template <class Packed>
+struct PackedPanel {
+  const Packed* first;
+  int64_t width;  // groups: 2 or 1
+};
+template <class Packed>
+static inline PackedPanel<Packed> packed_panel(const void* packed, int64_t panel, int64_t n, int64_t k) {
+  const int64_t groups = (n + kGroupRows - 1) / kGroupRows;
+  return {static_cast<const Packed*>(packed) + 2 * panel * group_structs<Packed>(k), groups - 2 * panel > 1 ? 2 : 1};
 }
 
 // The three functions of MatmulFamily; defined in packed_weights.cpp for every struct above.

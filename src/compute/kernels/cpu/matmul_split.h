@@ -14,8 +14,9 @@ struct MatmulRates {
   double weight_bytes;     // packed, per weight
   double bytes_per_ns;     // of weights, read from memory by one core
   double products_per_ns;  // of one core
-  int64_t max_rows;        // rows of x in a tile: their activations stay in the cache beside a core
+  int64_t max_rows;        // rows of x in a tile
   int64_t tile_rows;       // rows of a register tile: ranges of rows are a multiple of it
+  int64_t row_bytes;       // of one row of x
 };
 
 struct MatmulSplit {
@@ -27,8 +28,12 @@ struct MatmulSplit {
 
 static inline MatmulSplit split_matmul(const MatmulRates& rates, int64_t rows, int64_t n, int64_t k) {
   constexpr double kTileNs = 40e3;
+  constexpr int64_t kCacheBytes = 400 << 10;  // of the cache beside a core, for the rows of x that a tile uses
   if (rows <= 0) return {1, kPanelColumns, 0, 0};
-  const int64_t least_tiles = (rows + rates.max_rows - 1) / rates.max_rows;
+  int64_t most = kCacheBytes / rates.row_bytes;
+  if (most > rates.max_rows) most = rates.max_rows;
+  if (most < 2 * rates.tile_rows) most = 2 * rates.tile_rows;
+  const int64_t least_tiles = (rows + most - 1) / most;
   int64_t tile = (rows + least_tiles - 1) / least_tiles;
   tile = (tile + rates.tile_rows - 1) / rates.tile_rows * rates.tile_rows;
   const double weights = static_cast<double>(kPanelColumns * k);

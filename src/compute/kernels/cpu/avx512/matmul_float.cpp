@@ -12,7 +12,7 @@ namespace strata::avx512 {
 namespace {
 
 constexpr int kTileRows = 12;
-constexpr int kMaxRows = 72;  // of a tile of work
+constexpr int kMaxRows = 144;  // of a tile of work
 constexpr int kStepStructs = 128;
 
 // multiply_add(sum, word of x, struct): x holds one word of four bytes for each struct.
@@ -40,11 +40,6 @@ struct WeightsBF16 {
   }
 };
 
-template <class W>
-struct Groups {
-  const typename W::Packed* p[2];
-};
-
 STRATA_INLINE float load_word(const uint8_t* p) {
   float word;
   __builtin_memcpy(&word, p, sizeof(word));
@@ -53,7 +48,7 @@ STRATA_INLINE float load_word(const uint8_t* p) {
 
 // y[t][c] += structs [begin, end) times x; x[t] is row t, word i of which belongs to struct i.
 template <class W, int kRows>
-void add_structs(const Groups<W>& groups, int64_t begin, int64_t end, const uint8_t* const* x, __m512 y[][2]) {
+void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, int64_t end, const uint8_t* const* x, __m512 y[][2]) {
   __m512 sum[kRows][2];
   const uint8_t* row[kRows];
   STRATA_UNROLL
@@ -62,10 +57,9 @@ void add_structs(const Groups<W>& groups, int64_t begin, int64_t end, const uint
     sum[t][0] = y[t][0];
     sum[t][1] = y[t][1];
   }
-  const typename W::Packed* const low = groups.p[0];
-  const typename W::Packed* const high = groups.p[1];
-  for (int64_t i = begin; i < end; ++i) {
-    const __m512 w0 = W::load(low[i]), w1 = W::load(high[i]);
+  const typename W::Packed* p = weights.first + begin * weights.width;
+  for (int64_t i = begin; i < end; ++i, p += weights.width) {
+    const __m512 w0 = W::load(p[0]), w1 = W::load(p[weights.width - 1]);
     STRATA_UNROLL
     for (int t = 0; t < kRows; ++t) {
       const float word = load_word(row[t] + 4 * i);
@@ -81,49 +75,59 @@ void add_structs(const Groups<W>& groups, int64_t begin, int64_t end, const uint
 }
 
 template <class W>
-void add_structs(const Groups<W>& groups, int64_t begin, int64_t end, const uint8_t* const* x, int64_t n_rows,
+void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, int64_t end, const uint8_t* const* x, int64_t n_rows,
                  __m512 y[][2]) {
   switch (n_rows) {
-    case 1: return add_structs<W, 1>(groups, begin, end, x, y);
-    case 2: return add_structs<W, 2>(groups, begin, end, x, y);
-    case 3: return add_structs<W, 3>(groups, begin, end, x, y);
-    case 4: return add_structs<W, 4>(groups, begin, end, x, y);
-    case 5: return add_structs<W, 5>(groups, begin, end, x, y);
-    case 6: return add_structs<W, 6>(groups, begin, end, x, y);
-    case 7: return add_structs<W, 7>(groups, begin, end, x, y);
-    case 8: return add_structs<W, 8>(groups, begin, end, x, y);
-    case 9: return add_structs<W, 9>(groups, begin, end, x, y);
-    case 10: return add_structs<W, 10>(groups, begin, end, x, y);
-    case 11: return add_structs<W, 11>(groups, begin, end, x, y);
-    default: return add_structs<W, 12>(groups, begin, end, x, y);
+    case 1: return add_structs<W, 1>(weights, begin, end, x, y);
+    case 2: return add_structs<W, 2>(weights, begin, end, x, y);
+    case 3: return add_structs<W, 3>(weights, begin, end, x, y);
+    case 4: return add_structs<W, 4>(weights, begin, end, x, y);
+    case 5: return add_structs<W, 5>(weights, begin, end, x, y);
+    case 6: return add_structs<W, 6>(weights, begin, end, x, y);
+    case 7: return add_structs<W, 7>(weights, begin, end, x, y);
+    case 8: return add_structs<W, 8>(weights, begin, end, x, y);
+    case 9: return add_structs<W, 9>(weights, begin, end, x, y);
+    case 10: return add_structs<W, 10>(weights, begin, end, x, y);
+    case 11: return add_structs<W, 11>(weights, begin, end, x, y);
+    default: return add_structs<W, 12>(weights, begin, end, x, y);
   }
 }
 
 // The last struct of an odd k: its second number of x does not exist.
 template <class W>
-void add_half_struct(const Groups<W>& groups, int64_t i, const uint8_t* const* x, int64_t n_rows, __m512 y[][2]) {
+void add_half_struct(const PackedPanel<typename W::Packed>& weights, int64_t i, const uint8_t* const* x, int64_t n_rows, __m512 y[][2]) {
   for (int64_t t = 0; t < n_rows; ++t) {
     uint32_t word = 0;
     __builtin_memcpy(&word, x[t] + 4 * i, 2);
     float pair;
     __builtin_memcpy(&pair, &word, sizeof(pair));
-    for (int c = 0; c < 2; ++c) y[t][c] = W::multiply_add(y[t][c], pair, W::load(groups.p[c][i]));
+    for (int c = 0; c < 2; ++c) y[t][c] = W::multiply_add(y[t][c], pair, W::load(weights.first[i * weights.width + c * (weights.width - 1)]));
+  }
+}
+
+// Asks for the weights of the next step, to be used some microseconds later; beyond the end of the weights a prefetch,
+// unlike a pointer, may go.
+template <class Packed>
+STRATA_INLINE void prefetch_step(const Packed* p) {
+  for (size_t line = 0; line < 2 * kStepStructs * sizeof(Packed); line += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(p) + line), _MM_HINT_T1);
   }
 }
 
 template <class W>
-void panel(const Groups<W>& groups, int64_t k, const uint8_t* const* x, int64_t n_rows, __m512 y[][2]) {
+void panel(const PackedPanel<typename W::Packed>& weights, int64_t k, const uint8_t* const* x, int64_t n_rows, __m512 y[][2]) {
   const int64_t structs = k / W::Packed::kSpan, step = n_rows > kTileRows ? kStepStructs : structs;
   const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows;
   for (int64_t t = 0; t < n_rows; ++t) y[t][0] = y[t][1] = _mm512_setzero_ps();
   for (int64_t i = 0; i < structs; i += step) {
     const int64_t end = i + step < structs ? i + step : structs;
+    if (end < structs) prefetch_step(weights.first + end * weights.width);
     for (int64_t tile = 0; tile < tiles; ++tile) {  // of nearly equal size
       const int64_t begin = tile * n_rows / tiles, count = (tile + 1) * n_rows / tiles - begin;
-      add_structs<W>(groups, i, end, x + begin, count, y + begin);
+      add_structs<W>(weights, i, end, x + begin, count, y + begin);
     }
   }
-  if (W::Packed::kSpan == 2 && k % 2 != 0) add_half_struct<W>(groups, structs, x, n_rows, y);
+  if (W::Packed::kSpan == 2 && k % 2 != 0) add_half_struct<W>(weights, structs, x, n_rows, y);
 }
 
 // Stores rows y[n_rows] as columns [column, column + 32) of the rows from first_row, as far as they exist.
@@ -138,21 +142,23 @@ void store(const MatmulArgs& a, int64_t first_row, int64_t n_rows, int64_t colum
 }
 
 template <class W>
-constexpr MatmulRates kRates = {sizeof(typename W::Packed) / (16.0 * W::Packed::kSpan), 20.0,
-                                W::Packed::kSpan == 2 ? 180.0 : 100.0, kMaxRows, kTileRows};
+MatmulSplit split_of(const MatmulArgs& a) {
+  constexpr double kWeightBytes = sizeof(typename W::Packed) / (16.0 * W::Packed::kSpan);
+  constexpr double kProductsPerNs = W::Packed::kSpan == 2 ? 180.0 : 100.0;
+  constexpr int64_t kRowBytes = kStepStructs * 4;  // of x, used in one step
+  return split_matmul({kWeightBytes, 20.0, kProductsPerNs, kMaxRows, kTileRows, kRowBytes}, a.rows, a.n, a.k);
+}
 
 template <class W>
 int64_t tiles(const MatmulArgs& a) {
-  const MatmulSplit split = split_matmul(kRates<W>, a.rows, a.n, a.k);
+  const MatmulSplit split = split_of<W>(a);
   return split.row_tiles * split.column_tiles;
 }
 
 template <class W>
 void run(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
-  const MatmulSplit split = split_matmul(kRates<W>, a.rows, a.n, a.k);
+  const MatmulSplit split = split_of<W>(a);
   const auto stride = static_cast<int64_t>(row_bytes(W::kActivation, a.k));
-  const int64_t structs = group_structs<typename W::Packed>(a.k), last_group = (a.n - 1) / kGroupRows;
-  const auto* packed = static_cast<const typename W::Packed*>(a.packed);
   const uint8_t* x[kMaxRows];
   __m512 y[kMaxRows][2];
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
@@ -166,10 +172,9 @@ void run(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
     const int64_t begin = tile % split.column_tiles * split.columns;
     const int64_t end = begin + split.columns < a.n ? begin + split.columns : a.n;
     for (int64_t column = begin; column < end; column += kPanelColumns) {
-      const int64_t group = column / kGroupRows;
       // A last group without neighbour is computed twice and stored once.
-      const Groups<W> groups = {{packed + group * structs, packed + (group < last_group ? group + 1 : group) * structs}};
-      panel<W>(groups, a.k, x, n_rows, y);
+      const auto weights = packed_panel<typename W::Packed>(a.packed, column / kPanelColumns, a.n, a.k);
+      panel<W>(weights, a.k, x, n_rows, y);
       store(a, first_row, n_rows, column, y);
     }
   }

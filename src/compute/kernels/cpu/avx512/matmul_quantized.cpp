@@ -18,20 +18,41 @@ constexpr int kMaxRows = 132;   // of a tile of work
 constexpr int kDirectRows = 12;  // up to here decoding in registers is faster than through the panel
 
 template <class W>
-struct Panel {
+struct DecodedPanel {
   __m512i number[W::kGroups][W::kVectors][2];
   __m512i correction[W::kGroups][2];  // -128 sum w
   __m512 scale[W::kGroups][2];
 };
 
-// Structs of the two groups of a panel, the i-th at p[c][i].
+// Struct i of group c of a panel.
 template <class W>
-struct Groups {
-  const typename W::Packed* p[2];
-};
+STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>& panel, int64_t i, int c) {
+  return panel.first[i * panel.width + c * (panel.width - 1)];
+}
+
+// Memory is asked for this far ahead of its use: one part of the panel's next structs for each group g.
+constexpr int kPrefetchBytes = 6144;
+template <class W>
+STRATA_INLINE void prefetch_part(const typename W::Packed& p, int g) {
+  constexpr int kLines = (static_cast<int>(2 * sizeof(p)) + 64 * W::kGroups - 1) / (64 * W::kGroups);
+  // As a number: at the end of the weights there is no memory ahead, which a prefetch, unlike a pointer, may ignore.
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(&p) + static_cast<uintptr_t>(kPrefetchBytes + g * kLines * 64);
+  STRATA_UNROLL
+  for (int line = 0; line < kLines; ++line) {
+    _mm_prefetch(reinterpret_cast<const char*>(ahead + 64 * static_cast<uintptr_t>(line)), _MM_HINT_T0);
+  }
+}
+
+// The same for all of the panel's structs at p, to be used some microseconds later.
+template <class W>
+STRATA_INLINE void prefetch_struct(const typename W::Packed& p) {
+  for (size_t line = 0; line < 2 * sizeof(p); line += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(&p) + line), _MM_HINT_T1);
+  }
+}
 
 template <class W>
-STRATA_INLINE void decode_panel(const Groups<W>& groups, int64_t i, Panel<W>& panel) {
+STRATA_INLINE void decode_panel(const PackedPanel<typename W::Packed>& weights, int64_t i, DecodedPanel<W>& panel) {
   const __m512i all_128 = _mm512_set1_epi8(-128);
   for (int g0 = 0; g0 < W::kGroups; g0 += W::kUnroll) {
     STRATA_UNROLL
@@ -39,7 +60,7 @@ STRATA_INLINE void decode_panel(const Groups<W>& groups, int64_t i, Panel<W>& pa
       const int g = g0 + u;
       STRATA_UNROLL
       for (int c = 0; c < 2; ++c) {
-        const typename W::Packed& p = groups.p[c][i];
+        const typename W::Packed& p = at<W>(weights, i, c);
         __m512i sum = _mm512_setzero_si512();
         STRATA_UNROLL
         for (int v = 0; v < W::kVectors; ++v) {
@@ -62,7 +83,7 @@ STRATA_INLINE __m512i broadcast_word(const uint8_t* p) {
 
 // s[t][c] += scale[g] * (numbers of group g = g0 + u times x): the numbers come from the panel, or straight from the structs.
 template <class W, int kRows, bool kFromPanel>
-STRATA_INLINE void add_group(const Groups<W>& groups, const Panel<W>* panel, int64_t i, int g0, int u,
+STRATA_INLINE void add_group(const PackedPanel<typename W::Packed>& weights, const DecodedPanel<W>* panel, int64_t i, int g0, int u,
                              const uint8_t* const x[kRows], __m512 s[kRows][2]) {
   const int g = g0 + u;
   const __m512i all_128 = _mm512_set1_epi8(-128);
@@ -73,12 +94,13 @@ STRATA_INLINE void add_group(const Groups<W>& groups, const Panel<W>* panel, int
     STRATA_UNROLL
     for (int t = 0; t < kRows; ++t) dot[t][c] = kFromPanel ? panel->correction[g][c] : sum[c];
   }
+  if (!kFromPanel) prefetch_part<W>(at<W>(weights, i, 0), g);
   STRATA_UNROLL
   for (int v = 0; v < W::kVectors; ++v) {
     __m512i w[2];
     STRATA_UNROLL
     for (int c = 0; c < 2; ++c) {
-      w[c] = kFromPanel ? panel->number[g][v][c] : W::vector(groups.p[c][i], g0, u, v);
+      w[c] = kFromPanel ? panel->number[g][v][c] : W::vector(at<W>(weights, i, c), g0, u, v);
       if (!kFromPanel) sum[c] = _mm512_dpbusd_epi32(sum[c], all_128, w[c]);
     }
     STRATA_UNROLL
@@ -90,7 +112,7 @@ STRATA_INLINE void add_group(const Groups<W>& groups, const Panel<W>* panel, int
   }
   STRATA_UNROLL
   for (int c = 0; c < 2; ++c) {
-    const __m512 scale = kFromPanel ? panel->scale[g][c] : W::scale(groups.p[c][i], g);
+    const __m512 scale = kFromPanel ? panel->scale[g][c] : W::scale(at<W>(weights, i, c), g);
     STRATA_UNROLL
     for (int t = 0; t < kRows; ++t) {
       const __m512i exact = kFromPanel ? dot[t][c] : _mm512_sub_epi32(dot[t][c], sum[c]);
@@ -116,7 +138,7 @@ STRATA_INLINE __m512i sums_of_32(const int16_t* sums_of_16) {
 
 // y[t][c] += struct i times x.
 template <class W, int kRows, bool kFromPanel>
-STRATA_INLINE void add_struct(const Groups<W>& groups, const Panel<W>* panel, int64_t i, const ActivationRow* rows,
+STRATA_INLINE void add_struct(const PackedPanel<typename W::Packed>& weights, const DecodedPanel<W>* panel, int64_t i, const ActivationRow* rows,
                               __m512 y[kRows][2]) {
   constexpr int kSpan = W::Packed::kSpan;
   const uint8_t* x[kRows];
@@ -128,7 +150,7 @@ STRATA_INLINE void add_struct(const Groups<W>& groups, const Panel<W>* panel, in
   }
   for (int g = 0; g < W::kGroups; g += W::kUnroll) {
     STRATA_UNROLL
-    for (int u = 0; u < W::kUnroll; ++u) add_group<W, kRows, kFromPanel>(groups, panel, i, g, u, x, s);
+    for (int u = 0; u < W::kUnroll; ++u) add_group<W, kRows, kFromPanel>(weights, panel, i, g, u, x, s);
   }
   STRATA_UNROLL
   for (int t = 0; t < kRows; ++t) {
@@ -137,7 +159,7 @@ STRATA_INLINE void add_struct(const Groups<W>& groups, const Panel<W>* panel, in
     if constexpr (W::kHasMin) x_sums = sums_of_32(rows[t].sum + i * (kSpan / 16));
     STRATA_UNROLL
     for (int c = 0; c < 2; ++c) {
-      const typename W::Packed& p = groups.p[c][i];
+      const typename W::Packed& p = at<W>(weights, i, c);
       if constexpr (W::kHasD) {
         y[t][c] = _mm512_fmadd_ps(s[t][c], _mm512_mul_ps(W::d(p), a), y[t][c]);
       } else {
@@ -164,63 +186,53 @@ struct Output {
 };
 
 template <class W, int kRows>
-void direct_tile(const Groups<W>& groups, int64_t structs, const ActivationRow* rows, const Output& out, int64_t row) {
+__attribute__((noinline)) void direct_tile(const PackedPanel<typename W::Packed>& weights, int64_t structs, const ActivationRow* rows, const Output& out, int64_t row) {
   __m512 y[kRows][2];
   STRATA_UNROLL
   for (int t = 0; t < kRows; ++t) y[t][0] = y[t][1] = _mm512_setzero_ps();
-  for (int64_t i = 0; i < structs; ++i) add_struct<W, kRows, false>(groups, nullptr, i, rows, y);
+  for (int64_t i = 0; i < structs; ++i) add_struct<W, kRows, false>(weights, nullptr, i, rows, y);
   STRATA_UNROLL
   for (int t = 0; t < kRows; ++t) Output::store(out, row + t, y[t][0], y[t][1]);
 }
 
 template <class W, int kRows>
-void panel_tile(const Groups<W>& groups, const Panel<W>& panel, int64_t i, const ActivationRow* rows, __m512 y[][2]) {
-  __m512 sum[kRows][2];
-  STRATA_UNROLL
-  for (int t = 0; t < kRows; ++t) {
-    sum[t][0] = y[t][0];
-    sum[t][1] = y[t][1];
-  }
-  add_struct<W, kRows, true>(groups, &panel, i, rows, sum);
-  STRATA_UNROLL
-  for (int t = 0; t < kRows; ++t) {
-    y[t][0] = sum[t][0];
-    y[t][1] = sum[t][1];
-  }
+__attribute__((noinline)) void panel_tile(const PackedPanel<typename W::Packed>& weights, const DecodedPanel<W>& panel, int64_t i, const ActivationRow* rows, __m512 y[][2]) {
+  add_struct<W, kRows, true>(weights, &panel, i, rows, y);
 }
 
 template <class W>
-void direct_panel(const Groups<W>& groups, int64_t structs, const ActivationRow* rows, int64_t n_rows, const Output& out) {
+void direct_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const ActivationRow* rows, int64_t n_rows, const Output& out) {
   const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows;
   for (int64_t tile = 0; tile < tiles; ++tile) {  // of nearly equal size
     const int64_t begin = tile * n_rows / tiles, count = (tile + 1) * n_rows / tiles - begin;
     switch (count) {
-      case 1: direct_tile<W, 1>(groups, structs, rows + begin, out, begin); break;
-      case 2: direct_tile<W, 2>(groups, structs, rows + begin, out, begin); break;
-      case 3: direct_tile<W, 3>(groups, structs, rows + begin, out, begin); break;
-      case 4: direct_tile<W, 4>(groups, structs, rows + begin, out, begin); break;
-      case 5: direct_tile<W, 5>(groups, structs, rows + begin, out, begin); break;
-      default: direct_tile<W, 6>(groups, structs, rows + begin, out, begin); break;
+      case 1: direct_tile<W, 1>(weights, structs, rows + begin, out, begin); break;
+      case 2: direct_tile<W, 2>(weights, structs, rows + begin, out, begin); break;
+      case 3: direct_tile<W, 3>(weights, structs, rows + begin, out, begin); break;
+      case 4: direct_tile<W, 4>(weights, structs, rows + begin, out, begin); break;
+      case 5: direct_tile<W, 5>(weights, structs, rows + begin, out, begin); break;
+      default: direct_tile<W, 6>(weights, structs, rows + begin, out, begin); break;
     }
   }
 }
 
 template <class W>
-void decoded_panel(const Groups<W>& groups, int64_t structs, const ActivationRow* rows, int64_t n_rows, const Output& out) {
+void decoded_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const ActivationRow* rows, int64_t n_rows, const Output& out) {
   static_assert(kDirectRows >= kTileRows, "tiles below have at least half of kTileRows rows");
   __m512 y[kMaxRows][2];
-  Panel<W> panel;
+  DecodedPanel<W> panel;
   for (int64_t t = 0; t < n_rows; ++t) y[t][0] = y[t][1] = _mm512_setzero_ps();
   const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows;
   for (int64_t i = 0; i < structs; ++i) {
-    decode_panel<W>(groups, i, panel);
+    decode_panel<W>(weights, i, panel);
+    if (i + 1 < structs) prefetch_struct<W>(at<W>(weights, i + 1, 0));
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t begin = tile * n_rows / tiles, count = (tile + 1) * n_rows / tiles - begin;
       switch (count) {
-        case 3: panel_tile<W, 3>(groups, panel, i, rows + begin, y + begin); break;
-        case 4: panel_tile<W, 4>(groups, panel, i, rows + begin, y + begin); break;
-        case 5: panel_tile<W, 5>(groups, panel, i, rows + begin, y + begin); break;
-        default: panel_tile<W, 6>(groups, panel, i, rows + begin, y + begin); break;
+        case 3: panel_tile<W, 3>(weights, panel, i, rows + begin, y + begin); break;
+        case 4: panel_tile<W, 4>(weights, panel, i, rows + begin, y + begin); break;
+        case 5: panel_tile<W, 5>(weights, panel, i, rows + begin, y + begin); break;
+        default: panel_tile<W, 6>(weights, panel, i, rows + begin, y + begin); break;
       }
     }
   }
@@ -228,20 +240,22 @@ void decoded_panel(const Groups<W>& groups, int64_t structs, const ActivationRow
 }
 
 template <class W>
-constexpr MatmulRates kRates = {sizeof(typename W::Packed) / (16.0 * W::Packed::kSpan), 20.0, 350.0, kMaxRows, kTileRows};
+MatmulSplit split_of(const MatmulArgs& a) {
+  constexpr double kWeightBytes = sizeof(typename W::Packed) / (16.0 * W::Packed::kSpan);
+  return split_matmul({kWeightBytes, 20.0, 350.0, kMaxRows, kTileRows, a.k}, a.rows, a.n, a.k);
+}
 
 template <class W>
 int64_t tiles(const MatmulArgs& a) {
-  const MatmulSplit split = split_matmul(kRates<W>, a.rows, a.n, a.k);
+  const MatmulSplit split = split_of<W>(a);
   return split.row_tiles * split.column_tiles;
 }
 
 template <class W, DType kActivation>
 void run(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
-  const MatmulSplit split = split_matmul(kRates<W>, a.rows, a.n, a.k);
+  const MatmulSplit split = split_of<W>(a);
   const auto stride = static_cast<int64_t>(row_bytes(kActivation, a.k));
-  const int64_t structs = group_structs<typename W::Packed>(a.k), last_group = (a.n - 1) / kGroupRows;
-  const auto* packed = static_cast<const typename W::Packed*>(a.packed);
+  const int64_t structs = group_structs<typename W::Packed>(a.k);
   ActivationRow rows[kMaxRows];
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
     // Neighbouring tiles share rows of x.
@@ -254,14 +268,13 @@ void run(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
     const int64_t begin = tile % split.column_tiles * split.columns;
     const int64_t end = begin + split.columns < a.n ? begin + split.columns : a.n;
     for (int64_t column = begin; column < end; column += kPanelColumns) {
-      const int64_t group = column / kGroupRows;
       // A last group without neighbour is computed twice and stored once.
-      const Groups<W> groups = {{packed + group * structs, packed + (group < last_group ? group + 1 : group) * structs}};
+      const auto weights = packed_panel<typename W::Packed>(a.packed, column / kPanelColumns, a.n, a.k);
       const Output out = {a, first_row, column};
       if (n_rows <= kDirectRows) {
-        direct_panel<W>(groups, structs, rows, n_rows, out);
+        direct_panel<W>(weights, structs, rows, n_rows, out);
       } else {
-        decoded_panel<W>(groups, structs, rows, n_rows, out);
+        decoded_panel<W>(weights, structs, rows, n_rows, out);
       }
     }
   }
