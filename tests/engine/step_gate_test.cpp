@@ -61,7 +61,8 @@ TEST(StepGateTest, SharesTimeNotTurns) {
   while (large_turns < 2 || small_turns < 2) std::this_thread::yield();
   const Duration small_before = small.used();
   const Duration large_before = large.used();
-  while (large_turns < 30) std::this_thread::yield();
+  const int from = large_turns;
+  while (large_turns < from + 28) std::this_thread::yield();
   const double ratio = static_cast<double>((small.used() - small_before).count()) /
                        static_cast<double>((large.used() - large_before).count());
   stop = true;
