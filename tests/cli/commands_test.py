@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""The program as a user meets it: every command on the bundled model, wrong use, and a server that drains.
+
+Usage: commands_test.py STRATA REPOSITORY     (standard library only)
+"""
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+STRATA, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
+MODEL = str(ROOT / "models/strata-tales.gguf")
+GOLDEN = json.loads((ROOT / "tests/data/bundled/golden.json").read_text())
+
+
+def strata(*arguments, status=0, text=None):
+    done = subprocess.run([STRATA, *map(str, arguments)], capture_output=True, text=True, input=text, timeout=120)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if status == 0 else done.stderr
+
+
+class Commands(unittest.TestCase):
+    def test_run_is_repeatable(self):
+        one, two = (json.loads(strata("run", MODEL, "-p", "Once upon a time", "-n", 20, "--seed", 7, "--json")) for _ in range(2))
+        self.assertEqual(one["tokens"], two["tokens"])
+        self.assertEqual(len(one["tokens"]), 20)
+        self.assertEqual(one["finish_reason"], "length")
+        self.assertGreater(one["timing"]["decode_tok_s"], 0)
+        self.assertEqual(strata("run", MODEL, "-p", "Once upon a time", "-n", 20, "--seed", 7).rstrip("\n"), "Once upon a time" + one["text"])
+
+    def test_threads_and_chunks_do_not_change_the_answer(self):
+        base = ["run", MODEL, "-p", "The king said to his daughter that", "-n", 24, "--seed", 3, "--json"]
+        want = json.loads(strata(*base))["tokens"]
+        for options in (["--threads", 1], ["--threads", 2], ["--prefill-chunk", 1], ["--max-batch-tokens", 3]):
+            self.assertEqual(json.loads(strata(*base, *options))["tokens"], want, options)
+
+    def test_logits_agree_with_pytorch(self):
+        ids = GOLDEN["ids"]
+        rows = json.loads(strata("logits", MODEL, "--tokens", ",".join(map(str, ids)), "--top", 10, "--cache-type", "F32"))["positions"]
+        self.assertEqual(len(rows), len(ids))
+        want = dict((i, v) for i, v in GOLDEN["top_logits"])
+        got = dict((i, v) for i, v in rows[-1])
+        scale = max(abs(v) for v in want.values())
+        for token in list(want)[:3]:   # the golden has fp32 activations, Q8_0 weights multiply int8 ones
+            self.assertAlmostEqual(got[token], want[token], delta=0.03 * scale)
+
+    def test_tokenize_and_back(self):
+        ids = json.loads(strata("tokenize", MODEL, "-p", "Once upon a time"))
+        self.assertEqual(ids, GOLDEN["ids"])
+        self.assertEqual(json.loads(strata("tokenize", MODEL, text="Once upon a time")), ids)
+        self.assertEqual(strata("detokenize", MODEL, ",".join(map(str, ids)), "--no-special"), "Once upon a time\n")
+
+    def test_inspect_graph_score(self):
+        self.assertEqual(json.loads(strata("inspect", MODEL, "--json"))["architecture"], "LlamaForCausalLM")
+        self.assertIn("paged_attention", strata("graph", MODEL))
+        self.assertIn("rms_norm", strata("graph", MODEL, "--after", "build"))
+        self.assertTrue(strata("graph", MODEL, "--dot").startswith("digraph"))
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as text:
+            text.write("Once upon a time there was a king who had a daughter, and she was so beautiful. " * 20)
+            text.flush()
+            score = json.loads(strata("score", MODEL, "--file", text.name))
+        self.assertGreater(score["perplexity"], 1)
+        self.assertLess(score["perplexity"], 100)
+
+    def test_quantize_and_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ("F32", "BF16", "Q4_0", "Q4_K_M", "Q6_K"):
+                out = os.path.join(folder, kind + ".gguf")
+                strata("quantize", MODEL, out, "--type", kind)
+                self.assertEqual(len(json.loads(strata("run", out, "-p", "Once", "-n", 4, "--json"))["tokens"]), 4, kind)
+
+    def test_wrong_use_is_two_and_failure_is_one(self):
+        for arguments in (["nothing"], ["run"], ["run", MODEL, "-n", "x"]):
+            self.assertRegex(strata(*arguments, status=2), r"^strata: error: .*\n$")
+        with tempfile.NamedTemporaryFile("wb", suffix=".gguf") as broken:
+            broken.write(b"GGUF" + b"\xff" * 100)
+            broken.flush()
+            for arguments in (["run", "/no/such/model.gguf", "-p", "x"], ["inspect", broken.name], ["graph", MODEL, "--after", "nothing"],
+                              ["logits", MODEL, "--tokens", "1,99999999"], ["run", MODEL, "-p", "x", "--cpu-isa", "z80"],
+                              ["quantize", MODEL, broken.name + "x", "--type", "Q99"], ["run", MODEL, "-p", "x", "--kv-bytes", "10"]):
+                self.assertRegex(strata(*arguments, status=1), r"^strata: error: .*\n$", arguments)
+
+
+class Serve(unittest.TestCase):
+    def start(self, *arguments):
+        server = subprocess.Popen([STRATA, "serve", *arguments, "--port", "0"], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(server.stderr.close)
+        self.addCleanup(server.kill)
+        line = server.stderr.readline()
+        while "listening at http://127.0.0.1:" not in line:
+            self.assertTrue(line, "the server ended")
+            line = server.stderr.readline()
+        port = int(line.rsplit(":", 1)[1])
+        for _ in range(200):
+            if self.call(port, "GET", "/ready")[0] == 200:
+                return server, port
+            time.sleep(0.05)
+        self.fail("never ready")
+
+    @staticmethod
+    def call(port, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request(method, path, json.dumps(body) if body else None, {"content-type": "application/json"})
+        response = connection.getresponse()
+        data = response.read().decode()
+        connection.close()
+        return response.status, data
+
+    def test_two_models_in_one_process(self):
+        with tempfile.TemporaryDirectory() as folder:
+            second = os.path.join(folder, "second.gguf")
+            strata("quantize", MODEL, second, "--type", "Q4_0")
+            server, port = self.start(MODEL, second)
+            for _ in range(200):
+                listed = {m["id"] for m in json.loads(self.call(port, "GET", "/v1/models")[1])["data"]}
+                if len(listed) == 2:
+                    break
+                time.sleep(0.05)
+            self.assertEqual(listed, {"strata-tales", "second"})
+            for model in listed:
+                status, answer = self.call(port, "POST", "/v1/completions", {"model": model, "prompt": "Once", "max_tokens": 8, "temperature": 0})
+                self.assertEqual(status, 200, answer)
+                self.assertEqual(json.loads(answer)["usage"]["completion_tokens"], 8)
+            server.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(20), 0)
+
+    def test_answers_equal_run(self):
+        _, port = self.start(MODEL)
+        want = json.loads(strata("run", MODEL, "-p", "Once upon a time", "-n", 12, "--temp", 0, "--json"))["text"]
+        status, answer = self.call(port, "POST", "/v1/completions", {"model": "strata-tales", "prompt": "Once upon a time", "max_tokens": 12, "temperature": 0})
+        self.assertEqual(status, 200, answer)
+        self.assertEqual(json.loads(answer)["choices"][0]["text"], want)
+        status, answer = self.call(port, "POST", "/v1/chat/completions",
+                                   {"model": "strata-tales", "messages": [{"role": "user", "content": "Tell me a story about a fox."}], "max_tokens": 8})
+        self.assertEqual(status, 200, answer)
+
+    def test_sigterm_lets_streams_finish(self):
+        server, port = self.start(MODEL)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("POST", "/v1/completions", json.dumps({"model": "strata-tales", "prompt": "Once", "max_tokens": 200, "stream": True, "ignore_eos": True}),
+                           {"content-type": "application/json"})
+        response = connection.getresponse()
+        first = response.readline()
+        server.send_signal(signal.SIGTERM)
+        rest = first + response.read()
+        self.assertTrue(rest.rstrip().endswith(b"data: [DONE]"), rest[-200:])
+        self.assertEqual(server.wait(20), 0)
+
+    def test_a_second_signal_stops(self):
+        server, port = self.start(MODEL, "--threads", "1")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("POST", "/v1/completions", json.dumps({"model": "strata-tales", "prompt": "Once", "max_tokens": 480, "n": 8, "stream": True, "ignore_eos": True}),
+                           {"content-type": "application/json"})
+        connection.getresponse().readline()
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.15)
+        start = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+        self.assertLess(time.monotonic() - start, 5)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
