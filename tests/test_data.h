@@ -26,6 +26,6 @@ inline std::string read_text(const std::filesystem::path& path) {
 
 }  // namespace strata::test
 
-#define STRATA_REQUIRE_DATA(relative)                                           \
-  if (!std::filesystem::exists(::strata::test::shared_data() / (relative)))     \
+#define STRATA_REQUIRE_DATA(relative)                                       \
+  if (!std::filesystem::exists(::strata::test::shared_data() / (relative))) \
   GTEST_SKIP() << "no test data at " << (::strata::test::shared_data() / (relative))

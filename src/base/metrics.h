@@ -1,7 +1,7 @@
 // The process's metrics and their Prometheus text (https://prometheus.io/docs/instrumenting/exposition_formats/).
 // Counters, gauges and histograms are made once and then updated from any thread without waiting; values that live
-// elsewhere are read at scrape time by a function, which must not wait either. text() never takes a lock that an updating
-// thread holds for longer than one addition.
+// elsewhere are read at scrape time by a function, which must not wait either. text() never takes a lock that an
+// updating thread holds for longer than one addition.
 //
 // Names follow Prometheus' rules, with the unit in the name. Labels must come from a fixed set (model names, routes,
 // status codes), never from a client, or memory would grow with what clients send.

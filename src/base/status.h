@@ -1,5 +1,6 @@
 // Expected failures as values. Status says whether an operation worked and, if not, why; Result<T> carries a value or
-// the Status of its absence. Our own bugs are CHECKs (check.h); nothing here throws. Values: copy freely, no thread rule.
+// the Status of its absence. Our own bugs are CHECKs (check.h); nothing here throws. Values: copy freely, no thread
+// rule.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,7 @@ enum class Code : unsigned char {
   kUnauthenticated,
   kPermissionDenied,
   kTooLarge,
-  kExhausted,    // a limit or resource is used up; trying later may help
+  kExhausted,  // a limit or resource is used up; trying later may help
   kCancelled,
   kDeadline,
   kUnavailable,  // not ready, or not built into this binary
@@ -59,8 +60,8 @@ inline Status internal_error(std::string message) { return {Code::kInternal, std
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) {        // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit by design
     if (status_.ok()) status_ = internal_error("a Result without a value was given an ok Status");
   }
   bool ok() const { return value_.has_value(); }
@@ -83,8 +84,8 @@ class [[nodiscard]] Result {
 #define STRATA_CONCAT(a, b) STRATA_CONCAT_(a, b)
 
 // Leaves the function with the Status when it is a failure.
-#define RETURN_IF_ERROR(expression)                            \
-  do {                                                         \
+#define RETURN_IF_ERROR(expression)                                                               \
+  do {                                                                                            \
     if (::strata::Status strata_status = (expression); !strata_status.ok()) return strata_status; \
   } while (0)
 

@@ -1,11 +1,11 @@
 // bench MODEL: prefill and decode of the bare model (no scheduler, no sampling), each beside the least time that the
 // machine's ceilings allow. The ceilings are measured before and after; the better counts.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
-#include <numeric>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "cli/bench.h"
 #include "cli/model_cost.h"
@@ -17,8 +17,8 @@ namespace {
 
 constexpr int kDecodeSteps = 16;
 
-// Sequences whose context is `context` tokens before the step, each with `tokens` new ones. The cache is not filled: the
-// time of a step does not depend on what is in it.
+// Sequences whose context is `context` tokens before the step, each with `tokens` new ones. The cache is not filled:
+// the time of a step does not depend on what is in it.
 class SteadyBatch {
  public:
   SteadyBatch(int64_t sequences, int64_t context, int64_t tokens, int vocab, bool last_row_only) {
@@ -124,7 +124,8 @@ Status bench_model(const Settings& settings, const std::string& path) {
   const ModelCost cost = model_cost(loaded.model->graph(), type);
   std::vector<Ceilings> ceilings = measure_ceilings(loaded.pool->n_threads());
 
-  Progress progress("bench", static_cast<double>(settings.repeat) * static_cast<double>(prefills.size() + batches.size() * contexts.size()));
+  Progress progress("bench", static_cast<double>(settings.repeat) *
+                                 static_cast<double>(prefills.size() + batches.size() * contexts.size()));
   double done = 0;
   std::vector<Prefill> best_prefill;
   for (const int64_t tokens : prefills) {
@@ -145,7 +146,9 @@ Status bench_model(const Settings& settings, const std::string& path) {
   for (const int64_t context : contexts) {
     for (const int64_t batch : batches) {
       const int64_t blocks = batch * ((context + kBlockTokens) / kBlockTokens);
-      if (batch < 1 || batch > runner.limits().max_sequences || context >= runner.limits().max_context || blocks > runner.limits().n_blocks) continue;
+      if (batch < 1 || batch > runner.limits().max_sequences || context >= runner.limits().max_context ||
+          blocks > runner.limits().n_blocks)
+        continue;
       Decode best{batch, context, 0};
       for (int r = 0; r < settings.repeat; ++r) {
         ASSIGN_OR_RETURN(const double tok_s, run_decode(runner, batch, context));
@@ -159,34 +162,45 @@ Status bench_model(const Settings& settings, const std::string& path) {
   const Ceilings peak = best_of(ceilings);
 
   nlohmann::ordered_json json{{"machine",
-                               {{"isa", loaded.kernels->name}, {"threads", loaded.pool->n_threads()}, {"int8_gops", peak.int8_gops},
-                                {"bf16_gops", peak.bf16_gops}, {"fp32_gops", peak.fp32_gops}, {"read_gbs", peak.read_gbs}}},
+                               {{"isa", loaded.kernels->name},
+                                {"threads", loaded.pool->n_threads()},
+                                {"int8_gops", peak.int8_gops},
+                                {"bf16_gops", peak.bf16_gops},
+                                {"fp32_gops", peak.fp32_gops},
+                                {"read_gbs", peak.read_gbs}}},
                               {"load_s", load_s},
                               {"prefill", nlohmann::ordered_json::array()},
                               {"decode", nlohmann::ordered_json::array()}};
   for (const Prefill& p : best_prefill) {
     const double least = arithmetic_seconds(cost, peak, static_cast<double>(p.tokens), 1);
-    json["prefill"].push_back({{"tokens", p.tokens}, {"tok_s", static_cast<double>(p.tokens) / p.seconds}, {"fraction_of_peak", least / p.seconds},
+    json["prefill"].push_back({{"tokens", p.tokens},
+                               {"tok_s", static_cast<double>(p.tokens) / p.seconds},
+                               {"fraction_of_peak", least / p.seconds},
                                {"matmul_fraction_of_peak", least / p.matmul_seconds}});
   }
   for (const Decode& d : best_decode) {
-    json["decode"].push_back({{"batch", d.batch}, {"context", d.context}, {"tok_s", d.tok_s},
-                              {"fraction_of_roof", d.tok_s / decode_roof(cost, peak, static_cast<double>(d.batch), static_cast<double>(d.context))}});
+    json["decode"].push_back({{"batch", d.batch},
+                              {"context", d.context},
+                              {"tok_s", d.tok_s},
+                              {"fraction_of_roof", d.tok_s / decode_roof(cost, peak, static_cast<double>(d.batch),
+                                                                         static_cast<double>(d.context))}});
   }
   if (settings.json) {
     std::printf("%s\n", json.dump().c_str());
     return ok_status();
   }
-  std::printf("%s, %d threads: int8 %.0f, bf16 %.0f, fp32 %.0f Gop/s, read %.1f GB/s; loaded in %.2f s\n\n", std::string(loaded.kernels->name).c_str(),
-              loaded.pool->n_threads(), peak.int8_gops, peak.bf16_gops, peak.fp32_gops, peak.read_gbs, load_s);
+  std::printf("%s, %d threads: int8 %.0f, bf16 %.0f, fp32 %.0f Gop/s, read %.1f GB/s; loaded in %.2f s\n\n",
+              std::string(loaded.kernels->name).c_str(), loaded.pool->n_threads(), peak.int8_gops, peak.bf16_gops,
+              peak.fp32_gops, peak.read_gbs, load_s);
   std::printf("%10s %12s %12s %16s\n", "prefill", "tokens/s", "of peak", "matmuls of peak");
   for (const auto& p : json["prefill"]) {
-    std::printf("%10s %12s %12.2f %16.2f\n", p["tokens"].dump().c_str(), cell(p["tok_s"]).c_str(), p["fraction_of_peak"].get<double>(),
-                p["matmul_fraction_of_peak"].get<double>());
+    std::printf("%10s %12s %12.2f %16.2f\n", p["tokens"].dump().c_str(), cell(p["tok_s"]).c_str(),
+                p["fraction_of_peak"].get<double>(), p["matmul_fraction_of_peak"].get<double>());
   }
   std::printf("\n%10s %10s %12s %12s\n", "decode", "context", "tokens/s", "of roof");
   for (const auto& d : json["decode"]) {
-    std::printf("%10s %10s %12s %12.2f\n", d["batch"].dump().c_str(), d["context"].dump().c_str(), cell(d["tok_s"]).c_str(), d["fraction_of_roof"].get<double>());
+    std::printf("%10s %10s %12s %12.2f\n", d["batch"].dump().c_str(), d["context"].dump().c_str(),
+                cell(d["tok_s"]).c_str(), d["fraction_of_roof"].get<double>());
   }
   return ok_status();
 }

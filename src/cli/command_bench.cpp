@@ -1,6 +1,6 @@
-#include <cstdio>
-
 #include <fmt/format.h>
+
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/bench.h"
@@ -21,13 +21,18 @@ Result<std::vector<int64_t>> parse_sizes(const std::string& text, const std::str
 Status bench_machine(const Settings& settings) {
   const std::vector<Ceilings> rows = measure_ceilings(thread_count(settings));
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  if (!settings.json) std::printf("%8s %12s %12s %12s %12s\n", "threads", "int8 Gop/s", "bf16 Gop/s", "fp32 Gop/s", "read GB/s");
+  if (!settings.json)
+    std::printf("%8s %12s %12s %12s %12s\n", "threads", "int8 Gop/s", "bf16 Gop/s", "fp32 Gop/s", "read GB/s");
   for (const Ceilings& row : rows) {
     if (settings.json) {
-      json.push_back({{"threads", row.threads}, {"int8_gops", row.int8_gops}, {"bf16_gops", row.bf16_gops}, {"fp32_gops", row.fp32_gops},
+      json.push_back({{"threads", row.threads},
+                      {"int8_gops", row.int8_gops},
+                      {"bf16_gops", row.bf16_gops},
+                      {"fp32_gops", row.fp32_gops},
                       {"read_gbs", row.read_gbs}});
     } else {
-      std::printf("%8d %12.0f %12.0f %12.0f %12.1f\n", row.threads, row.int8_gops, row.bf16_gops, row.fp32_gops, row.read_gbs);
+      std::printf("%8d %12.0f %12.0f %12.0f %12.1f\n", row.threads, row.int8_gops, row.bf16_gops, row.fp32_gops,
+                  row.read_gbs);
     }
   }
   if (settings.json) std::printf("%s\n", json.dump().c_str());

@@ -23,8 +23,8 @@ Status graph_command(const Settings& settings, const Arguments& arguments) {
   maxima[Symbol::kSequences] = 256;
   const Schedule schedule = schedule_waves(graph);
   const MemoryPlan memory = plan_memory(graph, schedule, maxima);
-  std::printf("# %zu waves; activations for T=512, O=256: %zu bytes before reuse, %zu after\n", schedule.waves.size(), memory.bytes_unshared,
-              memory.bytes);
+  std::printf("# %zu waves; activations for T=512, O=256: %zu bytes before reuse, %zu after\n", schedule.waves.size(),
+              memory.bytes_unshared, memory.bytes);
   return ok_status();
 }
 

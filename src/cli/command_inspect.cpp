@@ -1,7 +1,7 @@
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <map>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -72,11 +72,15 @@ Status inspect_command(const Settings& settings, const Arguments& arguments) {
     return ok_status();
   }
   for (const auto& [key, value] : summary.items()) {
-    if (key != "types") std::printf("%s\n", fmt::format("{:<24}{}", key, value.is_string() ? value.get<std::string>() : value.dump()).c_str());
+    if (key != "types")
+      std::printf("%s\n",
+                  fmt::format("{:<24}{}", key, value.is_string() ? value.get<std::string>() : value.dump()).c_str());
   }
   std::printf("%s\n", fmt::format("\n{:<8}{:>10}{:>16}{:>16}", "type", "tensors", "parameters", "bytes").c_str());
   for (const auto& [type, count] : types.items()) {
-    std::printf("%s\n", fmt::format("{:<8}{:>10}{:>16}{:>16}", type, count["tensors"].dump(), count["parameters"].dump(), count["bytes"].dump()).c_str());
+    std::printf("%s\n", fmt::format("{:<8}{:>10}{:>16}{:>16}", type, count["tensors"].dump(),
+                                    count["parameters"].dump(), count["bytes"].dump())
+                            .c_str());
   }
   return ok_status();
 }

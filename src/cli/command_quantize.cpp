@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "base/thread_pool.h"
@@ -15,16 +14,24 @@ Status quantize_command(const Settings& settings, const Arguments& arguments) {
   if (settings.type.empty()) return invalid_argument("quantize: no weight type (give --type, e.g. --type Q4_K_M)");
   ThreadPool pool(thread_count(settings));
   Progress bar("quantize", 1);
-  ASSIGN_OR_RETURN(const QuantizeResult result,
-                   quantize_file(arguments[0], arguments[1], settings.type, pool, [&](const QuantizeProgress& progress) {
-                     bar.update(static_cast<double>(progress.done) / static_cast<double>(std::max<int64_t>(1, progress.total)));
-                   }));
+  ASSIGN_OR_RETURN(
+      const QuantizeResult result,
+      quantize_file(arguments[0], arguments[1], settings.type, pool, [&](const QuantizeProgress& progress) {
+        bar.update(static_cast<double>(progress.done) / static_cast<double>(std::max<int64_t>(1, progress.total)));
+      }));
   if (settings.json) {
-    std::printf("%s\n", nlohmann::ordered_json{{"source_bytes", result.source_bytes}, {"bytes", result.bytes}, {"fallbacks", result.fallbacks}}.dump().c_str());
+    std::printf("%s\n",
+                nlohmann::ordered_json{
+                    {"source_bytes", result.source_bytes}, {"bytes", result.bytes}, {"fallbacks", result.fallbacks}}
+                    .dump()
+                    .c_str());
   } else {
-    std::printf("%s: %llu bytes of weights, %.3f of the source's\n", arguments[1].c_str(), static_cast<unsigned long long>(result.bytes),
+    std::printf("%s: %llu bytes of weights, %.3f of the source's\n", arguments[1].c_str(),
+                static_cast<unsigned long long>(result.bytes),
                 static_cast<double>(result.bytes) / static_cast<double>(std::max<uint64_t>(1, result.source_bytes)));
-    if (result.fallbacks > 0) std::printf("%lld tensors have rows that do not divide into blocks of the type and got another one\n", static_cast<long long>(result.fallbacks));
+    if (result.fallbacks > 0)
+      std::printf("%lld tensors have rows that do not divide into blocks of the type and got another one\n",
+                  static_cast<long long>(result.fallbacks));
   }
   return ok_status();
 }

@@ -5,7 +5,6 @@
 #include <deque>
 #include <iostream>
 #include <mutex>
-
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -42,7 +41,7 @@ struct Answer {
   std::vector<TokenId> tokens;
   Usage usage;
   FinishReason finish = FinishReason::kNone;
-  double first_token_s = 0;   // since submission
+  double first_token_s = 0;  // since submission
   double total_s = 0;
 };
 
@@ -52,7 +51,8 @@ Request make_request(const Settings& settings, std::vector<TokenId> prompt, cons
   Request request;
   request.id = "run";
   request.max_tokens = std::min<int>(settings.n_tokens, limits.max_context - static_cast<int>(prompt.size()));
-  request.max_tokens = std::max(request.max_tokens, std::min(settings.n_tokens, 1));  // too long a prompt is refused by submit
+  request.max_tokens =
+      std::max(request.max_tokens, std::min(settings.n_tokens, 1));  // too long a prompt is refused by submit
   request.prompt = std::move(prompt);
   request.sampling.temperature = static_cast<float>(settings.temperature);
   request.sampling.top_k = settings.top_k;
@@ -92,11 +92,12 @@ void print_json(const Answer& a) {
   const double prefill = a.first_token_s > 0 ? a.usage.prompt_tokens / a.first_token_s : 0;
   const double decode_s = a.total_s - a.first_token_s;
   const double decode = decode_s > 0 && a.tokens.size() > 1 ? static_cast<double>(a.tokens.size() - 1) / decode_s : 0;
-  const nlohmann::ordered_json json{{"text", a.text},
-                                    {"tokens", a.tokens},
-                                    {"prompt_tokens", a.usage.prompt_tokens},
-                                    {"finish_reason", finish_name(a.finish)},
-                                    {"timing", {{"ttft_ms", a.first_token_s * 1e3}, {"prefill_tok_s", prefill}, {"decode_tok_s", decode}}}};
+  const nlohmann::ordered_json json{
+      {"text", a.text},
+      {"tokens", a.tokens},
+      {"prompt_tokens", a.usage.prompt_tokens},
+      {"finish_reason", finish_name(a.finish)},
+      {"timing", {{"ttft_ms", a.first_token_s * 1e3}, {"prefill_tok_s", prefill}, {"decode_tok_s", decode}}}};
   std::printf("%s\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
@@ -105,7 +106,8 @@ std::string token_text(const Tokenizer& tokenizer, std::optional<TokenId> id) {
 }
 
 Status chat(const Settings& settings, const Model& model, const Tokenizer& tokenizer, Engine& engine) {
-  if (model.chat_template() == nullptr) return invalid_argument("run: " + model.name() + " has no chat template (give a prompt with -p)");
+  if (model.chat_template() == nullptr)
+    return invalid_argument("run: " + model.name() + " has no chat template (give a prompt with -p)");
   const std::vector<TokenId> ends = tokenizer.end_of_generation();
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   std::fputs("Chat with the model; an empty line or Ctrl-D ends it.\n", stderr);
@@ -115,11 +117,13 @@ Status chat(const Settings& settings, const Model& model, const Tokenizer& token
     if (!std::getline(std::cin, line) || line.empty()) return ok_status();
     messages.push_back({{"role", "user"}, {"content", line}});
     ASSIGN_OR_RETURN(const std::string text,
-                     model.chat_template()->render({{"messages", messages},
-                                                    {"add_generation_prompt", true},
-                                                    {"bos_token", token_text(tokenizer, tokenizer.bos())},
-                                                    {"eos_token", ends.empty() ? std::string() : token_text(tokenizer, ends.front())}}));
-    const Result<Answer> reply = answer(engine, make_request(settings, tokenizer.encode(text, {false, true}), engine.limits()), true);
+                     model.chat_template()->render(
+                         {{"messages", messages},
+                          {"add_generation_prompt", true},
+                          {"bos_token", token_text(tokenizer, tokenizer.bos())},
+                          {"eos_token", ends.empty() ? std::string() : token_text(tokenizer, ends.front())}}));
+    const Result<Answer> reply =
+        answer(engine, make_request(settings, tokenizer.encode(text, {false, true}), engine.limits()), true);
     if (!reply.ok()) return reply.status();
     std::fputc('\n', stdout);
     messages.push_back({{"role", "assistant"}, {"content", reply->text}});
@@ -130,7 +134,8 @@ Status chat(const Settings& settings, const Model& model, const Tokenizer& token
 
 Status run_command(const Settings& settings, const Arguments& arguments) {
   const bool interactive = settings.prompt.empty() && ::isatty(STDIN_FILENO) == 1;
-  ASSIGN_OR_RETURN(LoadedModel loaded, load_model(settings, arguments[0], [](RunnerOptions& options) { options.max_sequences = 1; }));
+  ASSIGN_OR_RETURN(LoadedModel loaded,
+                   load_model(settings, arguments[0], [](RunnerOptions& options) { options.max_sequences = 1; }));
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, require_tokenizer(*loaded.model));
   EngineOptions options;
   options.max_batch_tokens = settings.max_batch_tokens;
@@ -142,7 +147,8 @@ Status run_command(const Settings& settings, const Arguments& arguments) {
   std::vector<TokenId> ids = tokenizer->encode(prompt);
   if (ids.empty()) return invalid_argument("run: the prompt has no tokens (give one with -p)");
   if (!settings.json) std::fputs(prompt.c_str(), stdout);
-  ASSIGN_OR_RETURN(const Answer a, answer(engine, make_request(settings, std::move(ids), engine.limits()), !settings.json));
+  ASSIGN_OR_RETURN(const Answer a,
+                   answer(engine, make_request(settings, std::move(ids), engine.limits()), !settings.json));
   if (settings.json) {
     print_json(a);
   } else {

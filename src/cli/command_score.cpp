@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -31,10 +30,12 @@ Status score_command(const Settings& settings, const Arguments& arguments) {
   if (ids.size() < 2) return invalid_argument(settings.file + ": fewer than two tokens");
 
   const auto vocab = static_cast<size_t>(loaded.runner->limits().vocab);
-  const auto window = static_cast<size_t>(std::min<int64_t>(
-      loaded.runner->limits().max_context, static_cast<int64_t>(loaded.runner->limits().n_blocks) * loaded.runner->limits().block_tokens));
+  const auto window = static_cast<size_t>(
+      std::min<int64_t>(loaded.runner->limits().max_context,
+                        static_cast<int64_t>(loaded.runner->limits().n_blocks) * loaded.runner->limits().block_tokens));
   const size_t head = tokenizer->bos() ? 1 : 0;
-  if (window < head + 2) return invalid_argument("score: a context of " + std::to_string(window) + " tokens is too short");
+  if (window < head + 2)
+    return invalid_argument("score: a context of " + std::to_string(window) + " tokens is too short");
   double nll = 0;
   int64_t counted = 0;
   Progress progress("score", static_cast<double>(ids.size()));

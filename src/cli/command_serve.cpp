@@ -1,11 +1,10 @@
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -56,7 +55,8 @@ std::vector<std::string> split_names(const std::string& text) {
 
 api::ModelHost make_host(const Settings& settings, const Served& served, bool first) {
   api::ModelHost host;
-  host.names = first && !settings.served_model_name.empty() ? split_names(settings.served_model_name) : std::vector<std::string>{};
+  host.names = first && !settings.served_model_name.empty() ? split_names(settings.served_model_name)
+                                                            : std::vector<std::string>{};
   if (host.names.empty()) host.names = {served.model->name()};
   host.engine = served.engine.get();
   host.tokenizer = served.model->tokenizer();
@@ -67,11 +67,13 @@ api::ModelHost make_host(const Settings& settings, const Served& served, bool fi
   host.defaults.top_k = defaults.top_k.value_or(0);
   host.defaults.min_p = defaults.min_p.value_or(0);
   host.defaults.repetition_penalty = defaults.repetition_penalty.value_or(1);
-  host.created = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  host.created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   return host;
 }
 
-Result<Served> load(const Settings& settings, const std::string& path, size_t kv_bytes, const CpuKernels& kernels, ThreadPool& pool, StepGate* gate) {
+Result<Served> load(const Settings& settings, const std::string& path, size_t kv_bytes, const CpuKernels& kernels,
+                    ThreadPool& pool, StepGate* gate) {
   const TimePoint start = steady_clock().now();
   Served served;
   ASSIGN_OR_RETURN(RunnerOptions options, runner_options(settings));
@@ -79,10 +81,11 @@ Result<Served> load(const Settings& settings, const std::string& path, size_t kv
   ASSIGN_OR_RETURN(served.model, Model::load(path));
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, require_tokenizer(*served.model));
   ASSIGN_OR_RETURN(std::unique_ptr<ModelRunner> runner, ModelRunner::make(*served.model, kernels, pool, options));
-  log_info(fmt::format("{}: {} of weights packed, cache for {} tokens in {} MiB, {} kernels, {} threads, ready after {:.2f} s", served.model->name(),
-                       fmt::format("{} MiB", runner->weight_bytes() >> 20),
-                       static_cast<int64_t>(runner->limits().n_blocks) * runner->limits().block_tokens, runner->cache_bytes() >> 20, kernels.name,
-                       pool.n_threads(), to_seconds(steady_clock().now() - start)));
+  log_info(fmt::format(
+      "{}: {} of weights packed, cache for {} tokens in {} MiB, {} kernels, {} threads, ready after {:.2f} s",
+      served.model->name(), fmt::format("{} MiB", runner->weight_bytes() >> 20),
+      static_cast<int64_t>(runner->limits().n_blocks) * runner->limits().block_tokens, runner->cache_bytes() >> 20,
+      kernels.name, pool.n_threads(), to_seconds(steady_clock().now() - start)));
   log_debug(runner->plan().summary());
   EngineOptions engine;
   engine.max_batch_tokens = settings.max_batch_tokens;
@@ -121,7 +124,8 @@ Status serve_command(const Settings& settings, const Arguments& arguments) {
   RETURN_IF_ERROR(server.start());
   log_info(fmt::format("listening at http://{}:{}", settings.host, server.port()));
   for (const std::string& path : arguments) {
-    Result<Served> model = load(settings, path, settings.kv_bytes / arguments.size(), *kernels, pool, arguments.size() > 1 ? &gate : nullptr);
+    Result<Served> model = load(settings, path, settings.kv_bytes / arguments.size(), *kernels, pool,
+                                arguments.size() > 1 ? &gate : nullptr);
     if (!model.ok()) return model.status();
     served.push_back(std::move(*model));
     RETURN_IF_ERROR(server.add_model(make_host(settings, served.back(), served.size() == 1)));

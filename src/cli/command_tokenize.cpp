@@ -1,5 +1,4 @@
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -22,7 +21,8 @@ Status detokenize_command(const Settings& settings, const Arguments& arguments) 
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, parse_ids(arguments[1], "IDS"));
   for (const int32_t id : ids) {
     if (id < 0 || id >= tokenizer->vocab_size()) {
-      return invalid_argument("IDS: " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(tokenizer->vocab_size()));
+      return invalid_argument("IDS: " + std::to_string(id) + " is outside the vocabulary of " +
+                              std::to_string(tokenizer->vocab_size()));
     }
   }
   const std::string text = tokenizer->decode(ids, settings.special);

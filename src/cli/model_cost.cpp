@@ -21,14 +21,15 @@ ModelCost model_cost(const Graph& graph, DType cache_type) {
     const double bytes = numbers / t.block_elements * t.block_bytes;
     double multiplied = numbers;
     if (node.op->name == "expert_matmul") {
-      pairs_share = static_cast<double>(node.attributes.integer("n_used")) / static_cast<double>(weight.shape[0].factor);
+      pairs_share =
+          static_cast<double>(node.attributes.integer("n_used")) / static_cast<double>(weight.shape[0].factor);
       multiplied *= pairs_share;
       cost.expert_bytes += bytes;
     } else {
       cost.dense_bytes += bytes;
     }
     const bool head = node.outputs[0].shape[0].symbol == Symbol::kOutputs;
-    double& ops = is_quantized(weight.dtype)        ? (head ? cost.head_int8_ops : cost.int8_ops)
+    double& ops = is_quantized(weight.dtype)     ? (head ? cost.head_int8_ops : cost.int8_ops)
                   : weight.dtype == DType::kBF16 ? (head ? cost.head_bf16_ops : cost.bf16_ops)
                                                  : (head ? cost.head_fp32_ops : cost.fp32_ops);
     ops += 2 * multiplied;
@@ -36,7 +37,8 @@ ModelCost model_cost(const Graph& graph, DType cache_type) {
   cost.experts_used_share = pairs_share;
   const Graph lowered = lower_attention_paged(graph, cache_type);
   for (const Node& node : lowered.nodes()) {
-    if (node.kind == NodeKind::kState) cost.cache_bytes_per_token += static_cast<double>(cache_shape(node).block_bytes()) / kBlockTokens;
+    if (node.kind == NodeKind::kState)
+      cost.cache_bytes_per_token += static_cast<double>(cache_shape(node).block_bytes()) / kBlockTokens;
   }
   return cost;
 }
@@ -46,13 +48,16 @@ double arithmetic_seconds(const ModelCost& cost, const Ceilings& peak, double to
   // A processor without the instruction computes these types in fp32.
   const double int8 = peak.int8_gops > 0 ? peak.int8_gops : peak.fp32_gops;
   const double bf16 = peak.bf16_gops > 0 ? peak.bf16_gops : peak.fp32_gops;
-  return tokens * (seconds(cost.int8_ops, int8) + seconds(cost.bf16_ops, bf16) + seconds(cost.fp32_ops, peak.fp32_gops)) +
-         outputs * (seconds(cost.head_int8_ops, int8) + seconds(cost.head_bf16_ops, bf16) + seconds(cost.head_fp32_ops, peak.fp32_gops));
+  return tokens *
+             (seconds(cost.int8_ops, int8) + seconds(cost.bf16_ops, bf16) + seconds(cost.fp32_ops, peak.fp32_gops)) +
+         outputs * (seconds(cost.head_int8_ops, int8) + seconds(cost.head_bf16_ops, bf16) +
+                    seconds(cost.head_fp32_ops, peak.fp32_gops));
 }
 
 double decode_roof(const ModelCost& cost, const Ceilings& peak, double sequences, double context) {
   const double experts_touched = 1 - std::pow(1 - cost.experts_used_share, sequences);  // of independent choices
-  const double bytes = cost.dense_bytes + cost.expert_bytes * experts_touched + sequences * context * cost.cache_bytes_per_token;
+  const double bytes =
+      cost.dense_bytes + cost.expert_bytes * experts_touched + sequences * context * cost.cache_bytes_per_token;
   const double seconds = std::max(bytes / (peak.read_gbs * 1e9), arithmetic_seconds(cost, peak, sequences, sequences));
   return sequences / seconds;
 }

@@ -9,10 +9,10 @@ namespace strata::cli {
 struct ModelCost {
   // Operations of one token (two per weight it multiplies), by the arithmetic of the weights' type.
   double int8_ops = 0, bf16_ops = 0, fp32_ops = 0;
-  double head_int8_ops = 0, head_bf16_ops = 0, head_fp32_ops = 0;   // the output projection, for rows that give logits
-  double dense_bytes = 0;            // of the file's weights that every step reads, head included
-  double expert_bytes = 0;           // of all experts
-  double experts_used_share = 0;     // share of the experts that one token uses
+  double head_int8_ops = 0, head_bf16_ops = 0, head_fp32_ops = 0;  // the output projection, for rows that give logits
+  double dense_bytes = 0;         // of the file's weights that every step reads, head included
+  double expert_bytes = 0;        // of all experts
+  double experts_used_share = 0;  // share of the experts that one token uses
   double cache_bytes_per_token = 0;
 };
 ModelCost model_cost(const Graph& graph, DType cache_type);

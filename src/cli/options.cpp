@@ -1,9 +1,9 @@
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <type_traits>
-
-#include <fmt/format.h>
 
 #include "cli/settings.h"
 
@@ -22,7 +22,8 @@ Status set_integer(Settings& settings, std::string_view text) {
   if (unit == "K" || unit == "k") factor = int64_t{1} << 10;
   if (unit == "M" || unit == "m") factor = int64_t{1} << 20;
   if (unit == "G" || unit == "g") factor = int64_t{1} << 30;
-  if (error != std::errc() || (!unit.empty() && factor == 1)) return invalid_argument("expected a whole number, got " + quoted(text));
+  if (error != std::errc() || (!unit.empty() && factor == 1))
+    return invalid_argument("expected a whole number, got " + quoted(text));
   if (value < 0 ? value < Min : value > Max / factor || value * factor < Min) {
     return invalid_argument(fmt::format("expected {} to {}, got {}", Min, Max, text));
   }
@@ -34,7 +35,8 @@ template <auto Member, int Min, int Max>
 Status set_number(Settings& settings, std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return invalid_argument("expected a number, got " + quoted(text));
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+    return invalid_argument("expected a number, got " + quoted(text));
   if (value < Min || value > Max) return invalid_argument(fmt::format("expected {} to {}, got {}", Min, Max, text));
   settings.*Member = value;
   return ok_status();
@@ -48,7 +50,8 @@ Status set_text(Settings& settings, std::string_view text) {
 
 template <auto Member, bool On>
 Status set_switch(Settings& settings, std::string_view text) {
-  if (text != "true" && text != "false" && text != "1" && text != "0") return invalid_argument("expected true or false, got " + quoted(text));
+  if (text != "true" && text != "false" && text != "1" && text != "0")
+    return invalid_argument("expected true or false, got " + quoted(text));
   settings.*Member = (text == "true" || text == "1") == On;
   return ok_status();
 }
@@ -68,31 +71,46 @@ constexpr std::string_view kCompute = "run serve logits score bench";
 #define SWITCH(member, on) set_switch<&Settings::member, on>, show<&Settings::member>
 
 constexpr Option kOptions[] = {
-    {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.", "run serve logits score bench quantize", INTEGER(threads, 0, 1024)},
-    {"--cpu-isa", "cpu_isa", "ISA", "Instruction set of the kernels: generic, avx512 or reference; default: the best there is.",
+    {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.", "run serve logits score bench quantize",
+     INTEGER(threads, 0, 1024)},
+    {"--cpu-isa", "cpu_isa", "ISA",
+     "Instruction set of the kernels: generic, avx512 or reference; default: the best there is.",
      "run serve logits score bench graph", TEXT(cpu_isa)},
-    {"--cache-type", "cache_type", "T", "Type of keys and values in the cache: F32 or F16.", "run serve logits score bench graph", TEXT(cache_type)},
-    {"--kv-bytes", "kv_bytes", "B", "Memory for the cache of the whole process; K, M and G mean 1024, its square and cube. More: more running requests.", kCompute,
-     INTEGER(kv_bytes, 1, kMaxBytes)},
-    {"--ctx", "ctx", "N", "Longest sequence in tokens; 0: what the model says.", kCompute, INTEGER(context, 0, kMaxInt)},
-    {"--max-batch-tokens", "max_batch_tokens", "N", "Tokens of one step. More: faster prefill, longer gaps for running streams.", kCompute,
+    {"--cache-type", "cache_type", "T", "Type of keys and values in the cache: F32 or F16.",
+     "run serve logits score bench graph", TEXT(cache_type)},
+    {"--kv-bytes", "kv_bytes", "B",
+     "Memory for the cache of the whole process; K, M and G mean 1024, its square and cube. More: more running "
+     "requests.",
+     kCompute, INTEGER(kv_bytes, 1, kMaxBytes)},
+    {"--ctx", "ctx", "N", "Longest sequence in tokens; 0: what the model says.", kCompute,
+     INTEGER(context, 0, kMaxInt)},
+    {"--max-batch-tokens", "max_batch_tokens", "N",
+     "Tokens of one step. More: faster prefill, longer gaps for running streams.", kCompute,
      INTEGER(max_batch_tokens, 1, 65536)},
-    {"--prefill-chunk", "prefill_chunk", "N", "Most prompt tokens of one sequence in a step; 0: the whole step.", kCompute, INTEGER(prefill_chunk, 0, 65536)},
+    {"--prefill-chunk", "prefill_chunk", "N", "Most prompt tokens of one sequence in a step; 0: the whole step.",
+     kCompute, INTEGER(prefill_chunk, 0, 65536)},
     {"--host", "host", "H", "Address to listen on.", "serve", TEXT(host)},
-    {"--port", "port", "P", "Port to listen on; 0: a free one, printed at the start.", "serve", INTEGER(port, 0, 65535)},
+    {"--port", "port", "P", "Port to listen on; 0: a free one, printed at the start.", "serve",
+     INTEGER(port, 0, 65535)},
     {"--api-key", "api_key", "KEY", "Clients must send it as a bearer token.", "serve", TEXT(api_key)},
-    {"--served-model-name", "served_model_name", "NAMES", "Names clients may use for the (first) model, separated by commas; default: the file's name.", "serve",
+    {"--served-model-name", "served_model_name", "NAMES",
+     "Names clients may use for the (first) model, separated by commas; default: the file's name.", "serve",
      TEXT(served_model_name)},
-    {"-p,--prompt", "", "TEXT", "The prompt, as it is. Without it, on a terminal: a chat with the model's template.", "run", TEXT(prompt)},
+    {"-p,--prompt", "", "TEXT", "The prompt, as it is. Without it, on a terminal: a chat with the model's template.",
+     "run", TEXT(prompt)},
     {"-n,--tokens", "n", "N", "Most tokens to generate.", "run", INTEGER(n_tokens, 0, kMaxInt)},
     {"--temp", "temperature", "T", "Temperature; 0: always the most likely token.", "run", NUMBER(temperature, 0, 100)},
     {"--top-k", "top_k", "K", "Only the K most likely tokens; 0: all.", "run", INTEGER(top_k, 0, kMaxInt)},
-    {"--top-p", "top_p", "P", "Only the most likely tokens that together have probability P.", "run", NUMBER(top_p, 0, 1)},
-    {"--min-p", "min_p", "P", "Only tokens at least P times as likely as the most likely one.", "run", NUMBER(min_p, 0, 1)},
-    {"--seed", "seed", "S", "Seed of the random numbers: the same seed gives the same text.", "run", INTEGER(seed, 0, std::numeric_limits<int64_t>::max())},
+    {"--top-p", "top_p", "P", "Only the most likely tokens that together have probability P.", "run",
+     NUMBER(top_p, 0, 1)},
+    {"--min-p", "min_p", "P", "Only tokens at least P times as likely as the most likely one.", "run",
+     NUMBER(min_p, 0, 1)},
+    {"--seed", "seed", "S", "Seed of the random numbers: the same seed gives the same text.", "run",
+     INTEGER(seed, 0, std::numeric_limits<int64_t>::max())},
     {"--json", "", "", "Print JSON.", "run tokenize inspect bench score quantize", SWITCH(json, true)},
     {"-p,--text", "", "TEXT", "The text; default: standard input.", "tokenize", TEXT(text)},
-    {"--no-special", "", "", "Neither add nor recognise special tokens (detokenize: leave them out).", "tokenize detokenize", SWITCH(special, false)},
+    {"--no-special", "", "", "Neither add nor recognise special tokens (detokenize: leave them out).",
+     "tokenize detokenize", SWITCH(special, false)},
     {"--tokens", "", "IDS", "Token ids separated by commas.", "logits", TEXT(tokens)},
     {"--top", "", "N", "Only the N highest logits of each position; 0: all.", "logits", INTEGER(top, 0, kMaxInt)},
     {"--file", "", "FILE", "The text to score.", "score", TEXT(file)},
@@ -104,12 +122,16 @@ constexpr Option kOptions[] = {
     {"--context", "", "SIZES", "bench MODEL: tokens already in the cache when decoding.", "bench", TEXT(contexts)},
     {"--repeat", "", "N", "bench: runs of each figure; the best counts.", "bench", INTEGER(repeat, 1, 1000)},
     {"--requests", "", "N", "bench serve: requests in all.", "bench", INTEGER(requests, 1, 1000000)},
-    {"--concurrency", "", "N", "bench serve: requests at a time (closed loop).", "bench", INTEGER(concurrency, 1, 10000)},
-    {"--rate", "", "R", "bench serve: requests per second, whatever is still running (open loop); 0: closed loop.", "bench", NUMBER(rate, 0, 1000000)},
+    {"--concurrency", "", "N", "bench serve: requests at a time (closed loop).", "bench",
+     INTEGER(concurrency, 1, 10000)},
+    {"--rate", "", "R", "bench serve: requests per second, whatever is still running (open loop); 0: closed loop.",
+     "bench", NUMBER(rate, 0, 1000000)},
     {"--prompt-words", "", "N", "bench serve: words of each prompt.", "bench", INTEGER(prompt_words, 1, 1000000)},
-    {"--trace", "", "FILE", "bench serve: replay arrival times and sizes of a trace (CSV of the Azure form).", "bench", TEXT(trace)},
+    {"--trace", "", "FILE", "bench serve: replay arrival times and sizes of a trace (CSV of the Azure form).", "bench",
+     TEXT(trace)},
     {"--max-tokens", "", "N", "bench serve: tokens of each answer.", "bench", INTEGER(n_tokens, 1, kMaxInt)},
-    {"--config", "", "FILE", "Options from a YAML file: the keys are in docs/options.md.", "run serve logits score bench quantize graph", TEXT(config)},
+    {"--config", "", "FILE", "Options from a YAML file: the keys are in docs/options.md.",
+     "run serve logits score bench quantize graph", TEXT(config)},
     {"--verbose", "verbose", "", "More log lines.", "run serve logits score bench quantize", SWITCH(verbose, true)},
 };
 
@@ -119,16 +141,19 @@ std::span<const Option> options() { return kOptions; }
 
 std::string options_markdown() {
   std::string out =
-      "# Options\n\nWritten from the table in `src/cli/options.cpp` by `strata help --markdown`. A flag goes before the environment, the environment\n"
+      "# Options\n\nWritten from the table in `src/cli/options.cpp` by `strata help --markdown`. A flag goes before "
+      "the environment, the environment\n"
       "before the file given by `--config`, the file before the default.\n\n"
       "| flag | commands | file key | environment | default | meaning |\n|---|---|---|---|---|---|\n";
   const Settings defaults;
   for (const Option& option : kOptions) {
     std::string environment;
     for (const char c : option.key) environment += static_cast<char>(std::toupper(c));
-    out += fmt::format("| `{}{}` | {} | {} | {} | {} | {} |\n", option.flags, option.value.empty() ? "" : fmt::format(" {}", option.value),
-                       option.commands, option.key.empty() ? "" : fmt::format("`{}`", option.key),
-                       option.key.empty() ? "" : fmt::format("`STRATA_{}`", environment), option.show(defaults), option.help);
+    out += fmt::format("| `{}{}` | {} | {} | {} | {} | {} |\n", option.flags,
+                       option.value.empty() ? "" : fmt::format(" {}", option.value), option.commands,
+                       option.key.empty() ? "" : fmt::format("`{}`", option.key),
+                       option.key.empty() ? "" : fmt::format("`STRATA_{}`", environment), option.show(defaults),
+                       option.help);
   }
   return out;
 }

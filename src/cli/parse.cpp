@@ -1,13 +1,13 @@
 // Command line, environment and configuration file, all through the option table.
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <sstream>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include "cli/settings.h"
 
@@ -34,10 +34,13 @@ Invocation usage_error(std::string_view command, const std::string& why) {
 }
 
 std::string overview() {
-  std::string text = "strata: language models from weights to a product\n\nUsage: strata COMMAND [ARGUMENTS] [OPTIONS]\n\n";
-  for (const Command& command : commands()) text += fmt::format("  {:<28}{}\n", fmt::format("{} {}", command.name, command.arguments), command.help);
+  std::string text =
+      "strata: language models from weights to a product\n\nUsage: strata COMMAND [ARGUMENTS] [OPTIONS]\n\n";
+  for (const Command& command : commands())
+    text += fmt::format("  {:<28}{}\n", fmt::format("{} {}", command.name, command.arguments), command.help);
   return text +
-         "\nMODEL is a GGUF file or a Hugging Face folder. `strata help COMMAND` lists a command's options; each may also come from\n"
+         "\nMODEL is a GGUF file or a Hugging Face folder. `strata help COMMAND` lists a command's options; each may "
+         "also come from\n"
          "the environment (STRATA_...) or a YAML file (--config).\n";
 }
 
@@ -49,7 +52,8 @@ Result<std::map<std::string, std::string>> read_config(const std::string& path) 
     if (!root.IsMap()) return invalid_argument(path + ": expected keys and values");
     for (const auto& item : root) {
       const auto key = item.first.as<std::string>();
-      const bool known = std::any_of(options().begin(), options().end(), [&](const Option& o) { return !o.key.empty() && o.key == key; });
+      const bool known = std::any_of(options().begin(), options().end(),
+                                     [&](const Option& o) { return !o.key.empty() && o.key == key; });
       if (!known) return invalid_argument(path + ": unknown key " + key + " (docs/options.md lists the keys)");
       if (!item.second.IsScalar()) return invalid_argument(path + ": " + key + ": expected one value");
       values[key] = item.second.as<std::string>();
@@ -91,9 +95,11 @@ Status apply(const Command& command, const Flags& flags, Settings& settings) {
       RETURN_IF_ERROR(set("key " + at->first, at->second));
     }
     if (!option.key.empty()) {
-      if (const auto value = from_environment(option.key)) RETURN_IF_ERROR(set("environment STRATA_" + std::string(option.key), *value));
+      if (const auto value = from_environment(option.key))
+        RETURN_IF_ERROR(set("environment STRATA_" + std::string(option.key), *value));
     }
-    if (const auto at = flags.values.find(&option); at != flags.values.end()) RETURN_IF_ERROR(set(std::string(option.flags), at->second));
+    if (const auto at = flags.values.find(&option); at != flags.values.end())
+      RETURN_IF_ERROR(set(std::string(option.flags), at->second));
   }
   return ok_status();
 }
@@ -115,7 +121,8 @@ Invocation parse_command(const Command& command, int argc, const char* const* ar
     }
   }
   Flags flags;
-  app.add_option("arguments", flags.arguments, std::string(command.arguments))->group(command.arguments.empty() ? "" : "Positionals");
+  app.add_option("arguments", flags.arguments, std::string(command.arguments))
+      ->group(command.arguments.empty() ? "" : "Positionals");
   if (help) return stop(0, app.help());
   try {
     app.parse(argc, argv);
@@ -126,7 +133,8 @@ Invocation parse_command(const Command& command, int argc, const char* const* ar
   }
   const int n = static_cast<int>(flags.arguments.size());
   if (n < command.min_arguments || n > command.max_arguments) {
-    return usage_error(command.name, fmt::format("{}: expected {}, got {} argument(s)", command.name, command.arguments, n));
+    return usage_error(command.name,
+                       fmt::format("{}: expected {}, got {} argument(s)", command.name, command.arguments, n));
   }
   for (auto& [option, slot] : storage) {
     const std::string longest = std::string(option->flags.substr(option->flags.rfind(',') + 1));
@@ -135,7 +143,8 @@ Invocation parse_command(const Command& command, int argc, const char* const* ar
   Invocation invocation;
   invocation.command = &command;
   invocation.arguments = std::move(flags.arguments);
-  if (const Status status = apply(command, flags, invocation.settings); !status.ok()) return usage_error(command.name, status.message());
+  if (const Status status = apply(command, flags, invocation.settings); !status.ok())
+    return usage_error(command.name, status.message());
   return invocation;
 }
 

@@ -10,8 +10,8 @@ namespace strata::cli {
 class Progress {
  public:
   Progress(std::string label, double total);
-  ~Progress();                       // clears the line
-  void update(double done);          // draws at most ten times a second
+  ~Progress();               // clears the line
+  void update(double done);  // draws at most ten times a second
 
  private:
   std::string label_;

@@ -13,7 +13,8 @@ namespace strata::cli {
 Result<const CpuKernels*> choose_kernels(const Settings& settings) {
   const CpuKernels* kernels = settings.cpu_isa.empty() ? find_cpu_kernels() : find_cpu_kernels(settings.cpu_isa);
   if (kernels != nullptr) return kernels;
-  return invalid_argument("--cpu-isa: no kernels named \"" + settings.cpu_isa + "\" on this processor (there are " + supported_isa_names() + ")");
+  return invalid_argument("--cpu-isa: no kernels named \"" + settings.cpu_isa + "\" on this processor (there are " +
+                          supported_isa_names() + ")");
 }
 
 int thread_count(const Settings& settings) { return settings.threads > 0 ? settings.threads : available_processors(); }
@@ -41,8 +42,8 @@ Result<LoadedModel> load_model(const Settings& settings, const std::string& path
   loaded.pool = std::make_unique<ThreadPool>(thread_count(settings));
   ASSIGN_OR_RETURN(loaded.model, Model::load(path));
   ASSIGN_OR_RETURN(loaded.runner, ModelRunner::make(*loaded.model, *loaded.kernels, *loaded.pool, options));
-  log_debug(loaded.model->name() + ": " + std::string(loaded.kernels->name) + " kernels, " + std::to_string(loaded.pool->n_threads()) +
-            " threads; " + loaded.runner->plan().summary());
+  log_debug(loaded.model->name() + ": " + std::string(loaded.kernels->name) + " kernels, " +
+            std::to_string(loaded.pool->n_threads()) + " threads; " + loaded.runner->plan().summary());
   return loaded;
 }
 
@@ -57,7 +58,9 @@ Result<std::string> read_file(const std::string& path) {
   return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-std::string read_standard_input() { return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()}; }
+std::string read_standard_input() {
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
 
 Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::string& what) {
   std::vector<int32_t> ids;
@@ -71,7 +74,8 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::strin
     int32_t id = 0;
     const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
     if (error != std::errc() || stop != text.data() + end) {
-      return invalid_argument(what + ": expected token ids separated by commas, got \"" + text.substr(at, end - at) + "\"");
+      return invalid_argument(what + ": expected token ids separated by commas, got \"" + text.substr(at, end - at) +
+                              "\"");
     }
     ids.push_back(id);
     at = end + 1;
@@ -85,15 +89,18 @@ Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
   const RunnerLimits& limits = runner.limits();
   const auto n = static_cast<int64_t>(ids.size());
   if (n > limits.max_context) {
-    return invalid_argument("the text has " + std::to_string(n) + " tokens, the context holds " + std::to_string(limits.max_context));
+    return invalid_argument("the text has " + std::to_string(n) + " tokens, the context holds " +
+                            std::to_string(limits.max_context));
   }
   const int64_t n_blocks = (n + limits.block_tokens - 1) / limits.block_tokens;
   if (n_blocks > limits.n_blocks) {
-    return invalid_argument("the text needs " + std::to_string(n_blocks) + " cache blocks, --kv-bytes gives " + std::to_string(limits.n_blocks));
+    return invalid_argument("the text needs " + std::to_string(n_blocks) + " cache blocks, --kv-bytes gives " +
+                            std::to_string(limits.n_blocks));
   }
   for (const int32_t id : ids) {
     if (id < 0 || id >= limits.vocab) {
-      return invalid_argument("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(limits.vocab));
+      return invalid_argument("token id " + std::to_string(id) + " is outside the vocabulary of " +
+                              std::to_string(limits.vocab));
     }
   }
   std::vector<int32_t> table(static_cast<size_t>(n_blocks));

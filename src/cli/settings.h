@@ -14,13 +14,13 @@ namespace strata::cli {
 
 struct Settings {
   // Compute
-  int threads = 0;                    // 0: one per processor this process may use
-  std::string cpu_isa;                // empty: the best this processor has
+  int threads = 0;      // 0: one per processor this process may use
+  std::string cpu_isa;  // empty: the best this processor has
   std::string cache_type = "F16";
   uint64_t kv_bytes = uint64_t{1} << 30;
-  int64_t context = 0;                // 0: the model's
+  int64_t context = 0;  // 0: the model's
   int max_batch_tokens = 512;
-  int prefill_chunk = 0;              // 0: the whole step
+  int prefill_chunk = 0;  // 0: the whole step
   // Server
   std::string host = "127.0.0.1";
   int port = 8080;
@@ -61,19 +61,19 @@ struct Settings {
 
 // One row of the table.
 struct Option {
-  std::string_view flags;       // as CLI11 takes them: "-p,--prompt"; a switch has no value
-  std::string_view key;         // in the file ("kv_bytes") and, in capitals after STRATA_, in the environment; empty: neither
-  std::string_view value;       // what stands for the value in help texts; empty: a switch
+  std::string_view flags;  // as CLI11 takes them: "-p,--prompt"; a switch has no value
+  std::string_view key;  // in the file ("kv_bytes") and, in capitals after STRATA_, in the environment; empty: neither
+  std::string_view value;  // what stands for the value in help texts; empty: a switch
   std::string_view help;
-  std::string_view commands;    // blank-separated names of the commands that take it
+  std::string_view commands;  // blank-separated names of the commands that take it
   Status (*set)(Settings&, std::string_view text);
-  std::string (*show)(const Settings&);   // the default, for help and docs
+  std::string (*show)(const Settings&);  // the default, for help and docs
 };
 std::span<const Option> options();
 
 struct Command {
   std::string_view name;
-  std::string_view arguments;   // "MODEL", "MODEL...", "IN OUT"
+  std::string_view arguments;  // "MODEL", "MODEL...", "IN OUT"
   std::string_view help;
   int min_arguments = 0;
   int max_arguments = 0;
@@ -82,7 +82,7 @@ struct Command {
 std::span<const Command> commands();
 
 struct Invocation {
-  const Command* command = nullptr;   // null: print `text` and leave with `exit_status`
+  const Command* command = nullptr;  // null: print `text` and leave with `exit_status`
   Settings settings;
   std::vector<std::string> arguments;
   std::string text;

@@ -37,8 +37,9 @@ Status check_weight_types(const Graph& graph, const CpuKernels& kernels) {
     const Node& weight = graph.node(node.inputs[1]);
     const TensorType& type = weight.outputs[0];
     if (matmul_family(kernels, type.dtype, type.last().factor) == nullptr) {
-      return invalid_argument("tensor " + weight.name + ": type " + std::string(name(type.dtype)) + " cannot be multiplied by the " +
-                              std::string(kernels.name) + " kernels (convert the model with strata quantize)");
+      return invalid_argument("tensor " + weight.name + ": type " + std::string(name(type.dtype)) +
+                              " cannot be multiplied by the " + std::string(kernels.name) +
+                              " kernels (convert the model with strata quantize)");
     }
   }
   return ok_status();
@@ -50,7 +51,8 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
                                                        const RunnerOptions& options) {
   RunnerLimits limits;
   limits.vocab = static_cast<int>(model.config().vocab);
-  limits.max_context = static_cast<int>(options.context > 0 ? std::min(options.context, model.config().max_context) : model.config().max_context);
+  limits.max_context = static_cast<int>(options.context > 0 ? std::min(options.context, model.config().max_context)
+                                                            : model.config().max_context);
   limits.max_batch_tokens = static_cast<int>(options.max_batch_tokens);
   limits.max_sequences = static_cast<int>(options.max_sequences);
   limits.max_outputs = static_cast<int>(std::min(options.max_outputs, options.max_batch_tokens));
@@ -69,18 +71,21 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   const size_t block_bytes = bytes_per_block(*plan);
   const size_t blocks = options.kv_bytes / std::max<size_t>(1, block_bytes);
   // More blocks than all sequences of a step could fill are never used.
-  const size_t useful = static_cast<size_t>((limits.max_context + kBlockTokens - 1) / kBlockTokens + 1) * static_cast<size_t>(limits.max_sequences);
+  const size_t useful = static_cast<size_t>((limits.max_context + kBlockTokens - 1) / kBlockTokens + 1) *
+                        static_cast<size_t>(limits.max_sequences);
   limits.n_blocks = static_cast<int>(std::min<size_t>({blocks, useful, size_t{1} << 30}));
   if (limits.n_blocks < 1) {
-    return invalid_argument("--kv-bytes: " + std::to_string(options.kv_bytes) + " bytes hold no block of this model's cache (one takes " +
-                            std::to_string(block_bytes) + " bytes)");
+    return invalid_argument("--kv-bytes: " + std::to_string(options.kv_bytes) +
+                            " bytes hold no block of this model's cache (one takes " + std::to_string(block_bytes) +
+                            " bytes)");
   }
   auto runner = std::unique_ptr<ModelRunner>(new ModelRunner(std::move(binder), std::move(plan), pool, limits));
   runner->arithmetic_ = arithmetic_of(model.graph(), kernels, options.cache_type);
   return runner;
 }
 
-ModelRunner::ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool, RunnerLimits limits)
+ModelRunner::ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
+                         RunnerLimits limits)
     : binder_(std::move(binder)),
       context_(plan, pool),
       limits_(limits),
@@ -95,7 +100,8 @@ ModelRunner::ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<c
 }
 
 Result<std::span<const float>> ModelRunner::run(const Batch& batch) {
-  if (batch.tokens() > limits_.max_batch_tokens || batch.outputs() > limits_.max_outputs || batch.sequences() > limits_.max_sequences) {
+  if (batch.tokens() > limits_.max_batch_tokens || batch.outputs() > limits_.max_outputs ||
+      batch.sequences() > limits_.max_sequences) {
     return internal_error("a step larger than the runner's limits");
   }
   context_.run(batch);
@@ -103,7 +109,8 @@ Result<std::span<const float>> ModelRunner::run(const Batch& batch) {
 }
 
 std::byte* ModelRunner::block(size_t state, int index) const {
-  return cache_.data() + state_offset_[state] + context_.plan().states()[state].shape.block_bytes() * static_cast<size_t>(index);
+  return cache_.data() + state_offset_[state] +
+         context_.plan().states()[state].shape.block_bytes() * static_cast<size_t>(index);
 }
 
 void ModelRunner::copy_block(int from, int to) {

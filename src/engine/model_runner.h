@@ -13,19 +13,20 @@
 namespace strata {
 
 struct RunnerOptions {
-  DType cache_type = DType::kF16;      // of K and V in the cache: F32 or F16
-  int64_t context = 0;                 // tokens of one sequence; 0: the model's
-  int64_t max_batch_tokens = 512;      // T of one step
-  int64_t max_sequences = 256;         // S of one step
-  int64_t max_outputs = 256;           // O of one step
-  size_t kv_bytes = size_t{1} << 30;   // memory for the cache
+  DType cache_type = DType::kF16;     // of K and V in the cache: F32 or F16
+  int64_t context = 0;                // tokens of one sequence; 0: the model's
+  int64_t max_batch_tokens = 512;     // T of one step
+  int64_t max_sequences = 256;        // S of one step
+  int64_t max_outputs = 256;          // O of one step
+  size_t kv_bytes = size_t{1} << 30;  // memory for the cache
 };
 
 class ModelRunner final : public Runner {
  public:
-  // Binds the weights (this reads and packs the whole model) and allocates the cache. The model and the pool outlive the
-  // runner. kInvalidArgument when the cache memory does not hold one block, or the type has no kernels here.
-  static Result<std::unique_ptr<ModelRunner>> make(const Model& model, const CpuKernels& kernels, ThreadPool& pool, const RunnerOptions& options);
+  // Binds the weights (this reads and packs the whole model) and allocates the cache. The model and the pool outlive
+  // the runner. kInvalidArgument when the cache memory does not hold one block, or the type has no kernels here.
+  static Result<std::unique_ptr<ModelRunner>> make(const Model& model, const CpuKernels& kernels, ThreadPool& pool,
+                                                   const RunnerOptions& options);
 
   const RunnerLimits& limits() const override { return limits_; }
   Result<std::span<const float>> run(const Batch& batch) override;
@@ -34,19 +35,20 @@ class ModelRunner final : public Runner {
 
   const Plan& plan() const { return context_.plan(); }
   ExecutionContext& context() { return context_; }       // for benches
-  size_t weight_bytes() const { return weight_bytes_; }   // packed
+  size_t weight_bytes() const { return weight_bytes_; }  // packed
   size_t cache_bytes() const { return cache_.size(); }
   // Names what decides the bits of a result: weights' arithmetic, cache type. Part of every prefix key.
   const std::string& arithmetic() const { return arithmetic_; }
 
  private:
-  ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool, RunnerLimits limits);
+  ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
+              RunnerLimits limits);
   std::byte* block(size_t state, int index) const;
 
-  std::unique_ptr<WeightBinder> binder_;   // owns the packed weights
+  std::unique_ptr<WeightBinder> binder_;  // owns the packed weights
   ExecutionContext context_;
   RunnerLimits limits_;
-  AlignedBuffer cache_;                    // state after state, block after block
+  AlignedBuffer cache_;  // state after state, block after block
   std::vector<size_t> state_offset_;
   size_t weight_bytes_ = 0;
   std::string arithmetic_;

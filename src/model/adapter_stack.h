@@ -1,6 +1,6 @@
 // Several LoRA adapters stacked for one graph: slot s of every stacked weight is adapter s. Gives pass add_adapters its
-// targets and serves the stacked tensors "lora_a.<weight>" [slots, rank, k] and "lora_b.<weight>" [slots, n, rank] beside the
-// tensors of the model itself. Adapters of smaller rank, and weights an adapter leaves alone, are zeros.
+// targets and serves the stacked tensors "lora_a.<weight>" [slots, rank, k] and "lora_b.<weight>" [slots, n, rank]
+// beside the tensors of the model itself. Adapters of smaller rank, and weights an adapter leaves alone, are zeros.
 //
 // Immutable after make(). Borrows the model's source; owns the stacked bytes.
 #pragma once

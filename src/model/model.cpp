@@ -66,8 +66,9 @@ Status Model::load_text() {
   if (tokenizer.ok()) {
     tokenizer_ = std::move(*tokenizer);
     if (tokenizer_->vocab_size() > built_.config.vocab) {
-      return invalid_argument(checkpoint_.path().string() + ": the tokenizer has " + std::to_string(tokenizer_->vocab_size()) +
-                              " tokens, the model only " + std::to_string(built_.config.vocab));
+      return invalid_argument(checkpoint_.path().string() + ": the tokenizer has " +
+                              std::to_string(tokenizer_->vocab_size()) + " tokens, the model only " +
+                              std::to_string(built_.config.vocab));
     }
   } else if (tokenizer.status().code() == Code::kNotFound) {
     tokenizer_status_ = tokenizer.status();

@@ -1,5 +1,5 @@
-// A model as loaded from disk: checkpoint (mapped), graph, tokenizer, chat template. Immutable; shared by everything that
-// runs it. What it computes with (packed weights, plans, caches) belongs to a runner (engine/model_runner.h).
+// A model as loaded from disk: checkpoint (mapped), graph, tokenizer, chat template. Immutable; shared by everything
+// that runs it. What it computes with (packed weights, plans, caches) belongs to a runner (engine/model_runner.h).
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@ class Model {
   // `path`: a GGUF file or a Hugging Face folder. Errors say which file or field and what to do.
   static Result<std::unique_ptr<Model>> load(const std::filesystem::path& path);
 
-  const std::string& name() const { return name_; }              // file name without ".gguf", or the folder's name
+  const std::string& name() const { return name_; }  // file name without ".gguf", or the folder's name
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const ModelConfig& config() const { return built_.config; }
   const Graph& graph() const { return built_.graph; }

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,10 +35,14 @@ TEST(Parse, SizesHaveUnits) {
 }
 
 TEST(Parse, WrongUseIsStatusTwoAndOneLine) {
-  const std::vector<std::vector<const char*>> wrong = {{"nothing"},          {"run"},
-                                                      {"run", "m", "--nope"}, {"run", "m", "-n", "many"},
-                                                      {"run", "m", "-n", "-1"}, {"serve", "m", "--port", "70000"},
-                                                      {"run", "m", "--temp", "nan"}, {"serve", "m", "--kv-bytes", "99999999999999999999"}};
+  const std::vector<std::vector<const char*>> wrong = {{"nothing"},
+                                                       {"run"},
+                                                       {"run", "m", "--nope"},
+                                                       {"run", "m", "-n", "many"},
+                                                       {"run", "m", "-n", "-1"},
+                                                       {"serve", "m", "--port", "70000"},
+                                                       {"run", "m", "--temp", "nan"},
+                                                       {"serve", "m", "--kv-bytes", "99999999999999999999"}};
   for (const auto& words : wrong) {
     const Invocation invocation = parse_words(words);
     EXPECT_EQ(invocation.command, nullptr) << words.back();
@@ -93,7 +96,8 @@ TEST_F(Precedence, FileErrorsNameTheKey) {
 }
 
 TEST(Options, DocumentIsWhatTheTableSays) {
-  EXPECT_EQ(test::read_text(test::source_dir() / "docs/options.md"), options_markdown()) << "run: strata help --markdown > docs/options.md";
+  EXPECT_EQ(test::read_text(test::source_dir() / "docs/options.md"), options_markdown())
+      << "run: strata help --markdown > docs/options.md";
 }
 
 }  // namespace

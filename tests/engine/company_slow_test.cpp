@@ -1,8 +1,7 @@
-// The law of company through everything below HTTP: 64 requests at a time with cache for about 8, on real weights of every
-// arithmetic, give the tokens and log-probabilities that each gives alone: in chunks of 1, 16 and 512 tokens, on 1 and 2
-// threads, with a cold and a warm prefix cache.
+// The law of company through everything below HTTP: 64 requests at a time with cache for about 8, on real weights of
+// every arithmetic, give the tokens and log-probabilities that each gives alone: in chunks of 1, 16 and 512 tokens, on
+// 1 and 2 threads, with a cold and a warm prefix cache.
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <condition_variable>
@@ -58,7 +57,8 @@ class EngineCompany : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     const std::filesystem::path bundled = test::source_dir() / "models/strata-tales.gguf";
-    file_ = std::filesystem::temp_directory_path() / ("strata-company-" + GetParam() + "-" + std::to_string(::getpid()) + ".gguf");
+    file_ = std::filesystem::temp_directory_path() /
+            ("strata-company-" + GetParam() + "-" + std::to_string(::getpid()) + ".gguf");
     ThreadPool pool(1);
     const auto written = quantize_file(bundled, file_, GetParam(), pool);
     ASSERT_TRUE(written.ok()) << written.status().message();
@@ -85,9 +85,12 @@ class EngineCompany : public testing::TestWithParam<std::string> {
   std::vector<Request> requests() const {
     std::vector<Request> all;
     for (int i = 0; i < 64; ++i) {
-      std::string prompt = i % 2 == 0 ? "Once upon a time there was a king who had three daughters, and the youngest was so beautiful that "
-                                      : "In the forest ";
-      for (int word = 0; word < i; ++word) prompt += word % 3 == 0 ? "the old " : word % 3 == 1 ? "king went " : "away and ";
+      std::string prompt =
+          i % 2 == 0
+              ? "Once upon a time there was a king who had three daughters, and the youngest was so beautiful that "
+              : "In the forest ";
+      for (int word = 0; word < i; ++word)
+        prompt += word % 3 == 0 ? "the old " : word % 3 == 1 ? "king went " : "away and ";
       Request request;
       request.id = std::to_string(i);
       request.prompt = model_->tokenizer()->encode(prompt);
@@ -132,8 +135,10 @@ TEST_P(EngineCompany, SixtyFourStreamsEqualThemselvesAlone) {
       for (const char* prefix : {"cold", "warm"}) {
         const std::vector<Answer> together = run(*busy, all);
         for (size_t i = 0; i < all.size(); ++i) {
-          EXPECT_EQ(together[i].tokens, alone[i].tokens) << "request " << i << ", chunk " << chunk << ", " << threads << " threads, " << prefix;
-          EXPECT_TRUE(together[i] == alone[i]) << "request " << i << ", chunk " << chunk << ", " << threads << " threads, " << prefix;
+          EXPECT_EQ(together[i].tokens, alone[i].tokens)
+              << "request " << i << ", chunk " << chunk << ", " << threads << " threads, " << prefix;
+          EXPECT_TRUE(together[i] == alone[i])
+              << "request " << i << ", chunk " << chunk << ", " << threads << " threads, " << prefix;
         }
       }
       preemptions += busy->stats().preemptions;

@@ -1,5 +1,5 @@
-// What tests of whole models share: a model built and planned on one kernel table, a paged cache, and a plain way to run
-// sequences through it.
+// What tests of whole models share: a model built and planned on one kernel table, a paged cache, and a plain way to
+// run sequences through it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // Collectives over the ranks of one group: one contract for one rank, threads of one process, MPI and NCCL.
 //
-// Every rank calls the same collectives in the same order. Sums add the ranks' contributions in ascending rank order, on
-// every rank alike, so results are equal bits everywhere and on repeat. Blocking. One thread per rank.
+// Every rank calls the same collectives in the same order. Sums add the ranks' contributions in ascending rank order,
+// on every rank alike, so results are equal bits everywhere and on repeat. Blocking. One thread per rank.
 #pragma once
 
 #include <cstdint>

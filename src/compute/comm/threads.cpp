@@ -1,5 +1,5 @@
-// Ranks as threads: each publishes its buffer, all meet, each sums its own share of the elements over all buffers in rank
-// order, all meet again, and each copies the shares that others summed.
+// Ranks as threads: each publishes its buffer, all meet, each sums its own share of the elements over all buffers in
+// rank order, all meet again, and each copies the shares that others summed.
 #include <barrier>
 #include <cstring>
 
@@ -38,7 +38,8 @@ class ThreadCommunicator final : public Communicator {
       if (r == rank_) continue;
       const int64_t from = n * r / size();
       const int64_t to = n * (r + 1) / size();
-      std::memcpy(data + from, place_->buffers[static_cast<size_t>(r)] + from, static_cast<size_t>(to - from) * sizeof(float));
+      std::memcpy(data + from, place_->buffers[static_cast<size_t>(r)] + from,
+                  static_cast<size_t>(to - from) * sizeof(float));
     }
     place_->barrier.arrive_and_wait();
     return ok_status();

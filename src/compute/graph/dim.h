@@ -59,10 +59,10 @@ struct TensorType {
   size_t bytes(const SymbolValues& values) const;
 };
 
-std::string to_string(const Dim& dim);         // "4T", "96"
-std::string to_string(const Shape& shape);     // "T, 4, 16"
+std::string to_string(const Dim& dim);      // "4T", "96"
+std::string to_string(const Shape& shape);  // "T, 4, 16"
 std::optional<Shape> parse_shape(std::string_view text);
 std::optional<TensorType> parse_type(std::string_view text);
-std::string to_string(const TensorType& type); // "f32[T, 4, 16]"
+std::string to_string(const TensorType& type);  // "f32[T, 4, 16]"
 
 }  // namespace strata

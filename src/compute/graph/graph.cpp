@@ -62,10 +62,18 @@ Value Graph::add_op(std::string_view op, std::vector<Value> inputs, Attributes a
 Value Graph::add_copy(const Node& node, std::vector<Value> inputs) {
   Value value;
   switch (node.kind) {
-    case NodeKind::kWeight: value = add_weight(node.name, node.outputs[0], node.weight); break;
-    case NodeKind::kInput: value = add_input(node.name, node.outputs[0]); break;
-    case NodeKind::kState: value = add_state(node.name, node.outputs[0].dtype, node.attributes); break;
-    case NodeKind::kOp: value = add_op(node.op->name, std::move(inputs), node.attributes); break;
+    case NodeKind::kWeight:
+      value = add_weight(node.name, node.outputs[0], node.weight);
+      break;
+    case NodeKind::kInput:
+      value = add_input(node.name, node.outputs[0]);
+      break;
+    case NodeKind::kState:
+      value = add_state(node.name, node.outputs[0].dtype, node.attributes);
+      break;
+    case NodeKind::kOp:
+      value = add_op(node.op->name, std::move(inputs), node.attributes);
+      break;
   }
   Node& copy = nodes_[static_cast<size_t>(value.node)];
   copy.segment = node.segment;
@@ -162,7 +170,8 @@ Graph prune(const Graph& graph) {
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     if (!needed[i]) continue;
     std::vector<Value> inputs;
-    for (const Value input : graph.nodes()[i].inputs) inputs.push_back({place[static_cast<size_t>(input.node)], input.output});
+    for (const Value input : graph.nodes()[i].inputs)
+      inputs.push_back({place[static_cast<size_t>(input.node)], input.output});
     place[i] = pruned.add_copy(graph.nodes()[i], std::move(inputs)).node;
   }
   for (const NamedValue& output : graph.outputs()) {

@@ -40,14 +40,14 @@ enum class NodeKind : uint8_t {
 
 struct Node {
   NodeKind kind = NodeKind::kOp;
-  const OpDef* op = nullptr;         // kOp
-  std::string name;                  // weights, inputs and states: unique; ops: empty
+  const OpDef* op = nullptr;  // kOp
+  std::string name;           // weights, inputs and states: unique; ops: empty
   std::vector<Value> inputs;
-  Attributes attributes;             // of the op, or of the state (cache shape)
+  Attributes attributes;  // of the op, or of the state (cache shape)
   std::vector<TensorType> outputs;
-  WeightRef weight;                  // kWeight
-  int segment = 0;                   // set by cut
-  int chain = -1;                    // set by fuse: row-wise nodes of one chain run row by row without a barrier
+  WeightRef weight;  // kWeight
+  int segment = 0;   // set by cut
+  int chain = -1;    // set by fuse: row-wise nodes of one chain run row by row without a barrier
 };
 
 struct NamedValue {
@@ -58,7 +58,7 @@ struct NamedValue {
 class Graph {
  public:
   Value add_weight(std::string name, TensorType type, WeightRef ref);
-  Value add_input(std::string name, TensorType type);   // the existing one when there is one of this name
+  Value add_input(std::string name, TensorType type);  // the existing one when there is one of this name
   Value add_state(std::string name, DType dtype, Attributes shape);
   // Checks inputs and attributes (CHECK) and returns output 0; further outputs are {node, 1}, ...
   Value add_op(std::string_view op, std::vector<Value> inputs, Attributes attributes = {});
@@ -66,8 +66,8 @@ class Graph {
   Value add_copy(const Node& node, std::vector<Value> inputs);
 
   void add_output(std::string name, Value value) { outputs_.push_back({std::move(name), value}); }
-  // Names a value inside the graph ("layer.3": the residual stream after layer 3) without keeping it alive: cut finds its
-  // borders by these names, and keep_taps() turns them into outputs.
+  // Names a value inside the graph ("layer.3": the residual stream after layer 3) without keeping it alive: cut finds
+  // its borders by these names, and keep_taps() turns them into outputs.
   void add_tap(std::string name, Value value) { taps_.push_back({std::move(name), value}); }
 
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -76,10 +76,10 @@ class Graph {
   const TensorType& type(Value value) const { return node(value).outputs[static_cast<size_t>(value.output)]; }
   const std::vector<NamedValue>& outputs() const { return outputs_; }
   std::vector<NamedValue>& outputs() { return outputs_; }
-  Value find_output(std::string_view name) const;                  // invalid when absent
+  Value find_output(std::string_view name) const;  // invalid when absent
   const std::vector<NamedValue>& taps() const { return taps_; }
-  Value find_tap(std::string_view name) const;                     // invalid when absent
-  Value find(NodeKind kind, std::string_view name) const;          // invalid when absent
+  Value find_tap(std::string_view name) const;             // invalid when absent
+  Value find(NodeKind kind, std::string_view name) const;  // invalid when absent
   // For every value, the nodes that read it, in order: users[node] lists node indices.
   std::vector<std::vector<int32_t>> users() const;
 
@@ -97,10 +97,10 @@ class Rewriter {
 
   const Graph& from() const { return from_; }
   Graph& to() { return to_; }
-  Value map(Value old) const;                                 // the new value of an old one
+  Value map(Value old) const;  // the new value of an old one
   std::vector<Value> map(std::span<const Value> olds) const;
-  void replace(Value old, Value now);                         // for nodes with several outputs
-  Value copy(int32_t node);                                   // copies an old node with mapped inputs
+  void replace(Value old, Value now);  // for nodes with several outputs
+  Value copy(int32_t node);            // copies an old node with mapped inputs
 
   // visit(rewriter, old node index) -> the replacement of output 0, or an invalid Value to copy the node.
   Graph run(const std::function<Value(Rewriter&, int32_t)>& visit);

@@ -15,10 +15,10 @@ namespace strata {
 // nothing depends on it), and `add`, which accumulates a gradient for input i.
 struct GradientContext {
   Graph& graph;
-  Value node;                         // output 0 of the forward node
+  Value node;  // output 0 of the forward node
   std::span<const Value> inputs;
   std::span<const Value> d_outputs;
-  std::vector<Value> d_inputs;        // filled by the rule; invalid: no gradient flows
+  std::vector<Value> d_inputs;  // filled by the rule; invalid: no gradient flows
 
   Value output(int i) const { return {node.node, i}; }
   Attributes attributes() const { return graph.node(node).attributes; }  // a copy: adding nodes moves the node
@@ -28,14 +28,14 @@ struct OpDef {
   std::string_view name;
   // Output types from input types and attributes; an error text when they do not fit.
   std::string (*infer)(std::span<const TensorType> in, const Attributes& attributes, std::vector<TensorType>& out);
-  void (*gradient)(GradientContext&) = nullptr;   // null: the op has no gradient
-  bool view = false;        // output 0 is the memory of input 0 seen with another shape
-  bool row_wise = false;    // row i of every output depends on row i of the row-shaped inputs alone
-  int in_place = -1;        // output 0 may take the memory of this input when nothing else reads it
-  bool keeps_state = false; // output 0 is the state given as input 0, written
+  void (*gradient)(GradientContext&) = nullptr;  // null: the op has no gradient
+  bool view = false;                             // output 0 is the memory of input 0 seen with another shape
+  bool row_wise = false;     // row i of every output depends on row i of the row-shaped inputs alone
+  int in_place = -1;         // output 0 may take the memory of this input when nothing else reads it
+  bool keeps_state = false;  // output 0 is the state given as input 0, written
 };
 
-const OpDef& find_op(std::string_view name);           // CHECKs that it exists
+const OpDef& find_op(std::string_view name);  // CHECKs that it exists
 const OpDef* find_op_or_null(std::string_view name);
 std::span<const OpDef* const> all_ops();
 

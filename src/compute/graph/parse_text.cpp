@@ -57,7 +57,8 @@ class Cursor {
   bool value(Value& out) {
     int64_t node = 0;
     int64_t output = 0;
-    if (!take("%") || !integer(node) || (rest_.substr(0, 1) == "." && (rest_.remove_prefix(1), !integer(output)))) return false;
+    if (!take("%") || !integer(node) || (rest_.substr(0, 1) == "." && (rest_.remove_prefix(1), !integer(output))))
+      return false;
     out = {static_cast<int32_t>(node), static_cast<int32_t>(output)};
     return true;
   }
@@ -102,8 +103,8 @@ bool parse_reference(Cursor& c, WeightRef& ref) {
   do {
     WeightPart part;
     part.tensor = std::string(c.until("["));
-    if (!c.take("[") || !c.integer(part.row_begin) || !c.take(":") || !c.integer(part.row_end) || !c.take(",") || !c.integer(part.col_begin) ||
-        !c.take(":") || !c.integer(part.col_end) || !c.take("]")) {
+    if (!c.take("[") || !c.integer(part.row_begin) || !c.take(":") || !c.integer(part.row_end) || !c.take(",") ||
+        !c.integer(part.col_begin) || !c.take(":") || !c.integer(part.col_end) || !c.take("]")) {
       return false;
     }
     ref.parts.push_back(std::move(part));
@@ -161,7 +162,8 @@ class Parser {
 
   std::string node(Cursor& c) {
     Value self;
-    if (!c.value(self) || static_cast<size_t>(self.node) != graph_.nodes().size()) return "expected the next node's number";
+    if (!c.value(self) || static_cast<size_t>(self.node) != graph_.nodes().size())
+      return "expected the next node's number";
     std::vector<TensorType> types;
     while (!c.take("=")) {
       const std::optional<TensorType> type = parse_type(c.through(']'));

@@ -29,9 +29,12 @@ std::string node_text(const Node& node) {
       const std::string ref = to_string(node.weight);
       return "weight \"" + node.name + "\"" + (ref.empty() ? "" : " = " + ref);
     }
-    case NodeKind::kInput: return "input \"" + node.name + "\"";
-    case NodeKind::kState: return "state \"" + node.name + "\" (" + to_string(node.attributes) + ")";
-    case NodeKind::kOp: break;
+    case NodeKind::kInput:
+      return "input \"" + node.name + "\"";
+    case NodeKind::kState:
+      return "state \"" + node.name + "\" (" + to_string(node.attributes) + ")";
+    case NodeKind::kOp:
+      break;
   }
   const std::string attributes = to_string(node.attributes);
   return std::string(node.op->name) + "(" + inputs_text(node) + (attributes.empty() ? "" : "; " + attributes) + ")";
@@ -48,8 +51,9 @@ std::string escaped(const std::string& text) {
 std::string to_string(const WeightRef& ref) {
   std::string text;
   for (const WeightPart& part : ref.parts) {
-    text += (text.empty() ? "" : " + ") + part.tensor + "[" + std::to_string(part.row_begin) + ":" + std::to_string(part.row_end) +
-            ", " + std::to_string(part.col_begin) + ":" + std::to_string(part.col_end) + "]";
+    text += (text.empty() ? "" : " + ") + part.tensor + "[" + std::to_string(part.row_begin) + ":" +
+            std::to_string(part.row_end) + ", " + std::to_string(part.col_begin) + ":" + std::to_string(part.col_end) +
+            "]";
   }
   if (ref.transpose) text += " transposed";
   if (ref.scale != 1) text += " * " + std::to_string(ref.scale);
@@ -69,7 +73,8 @@ std::string to_text(const Graph& graph) {
     if (node.chain >= 0) text += "  {chain " + std::to_string(node.chain) + "}";
     text += "\n";
   }
-  for (const NamedValue& output : graph.outputs()) text += "output \"" + output.name + "\" = " + value_name(output.value) + "\n";
+  for (const NamedValue& output : graph.outputs())
+    text += "output \"" + output.name + "\" = " + value_name(output.value) + "\n";
   for (const NamedValue& tap : graph.taps()) text += "tap \"" + tap.name + "\" = " + value_name(tap.value) + "\n";
   return text;
 }
@@ -78,10 +83,14 @@ std::string to_dot(const Graph& graph) {
   std::string text = "digraph model {\n  rankdir=TB; node [shape=box, fontname=\"monospace\"];\n";
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     const Node& node = graph.nodes()[i];
-    const std::string label = (node.kind == NodeKind::kOp ? std::string(node.op->name) : node.name) + "\\n" + types_text(node);
-    const char* style = node.kind == NodeKind::kOp ? "" : node.kind == NodeKind::kState ? ", style=bold" : ", style=dashed";
+    const std::string label =
+        (node.kind == NodeKind::kOp ? std::string(node.op->name) : node.name) + "\\n" + types_text(node);
+    const char* style = node.kind == NodeKind::kOp      ? ""
+                        : node.kind == NodeKind::kState ? ", style=bold"
+                                                        : ", style=dashed";
     text += "  n" + std::to_string(i) + " [label=\"" + escaped(label) + "\"" + style + "];\n";
-    for (const Value input : node.inputs) text += "  n" + std::to_string(input.node) + " -> n" + std::to_string(i) + ";\n";
+    for (const Value input : node.inputs)
+      text += "  n" + std::to_string(input.node) + " -> n" + std::to_string(i) + ";\n";
   }
   return text + "}\n";
 }

@@ -8,14 +8,18 @@
 namespace strata {
 namespace {
 
-Status fault(size_t index, const std::string& why) { return internal_error("graph: node %" + std::to_string(index) + ": " + why); }
+Status fault(size_t index, const std::string& why) {
+  return internal_error("graph: node %" + std::to_string(index) + ": " + why);
+}
 
 Status verify_op(const Graph& graph, size_t index) {
   const Node& node = graph.nodes()[index];
   std::vector<TensorType> in;
   for (const Value input : node.inputs) {
-    if (input.node < 0 || static_cast<size_t>(input.node) >= index) return fault(index, "reads a value that does not come before it");
-    if (static_cast<size_t>(input.output) >= graph.node(input).outputs.size()) return fault(index, "reads an output that does not exist");
+    if (input.node < 0 || static_cast<size_t>(input.node) >= index)
+      return fault(index, "reads a value that does not come before it");
+    if (static_cast<size_t>(input.output) >= graph.node(input).outputs.size())
+      return fault(index, "reads an output that does not exist");
     in.push_back(graph.type(input));
   }
   std::vector<TensorType> out;
@@ -23,7 +27,8 @@ Status verify_op(const Graph& graph, size_t index) {
     return fault(index, std::string(node.op->name) + ": " + error);
   }
   if (out != node.outputs) return fault(index, std::string(node.op->name) + ": recorded types differ from the rule's");
-  if (node.chain >= 0 && !node.op->row_wise) return fault(index, std::string(node.op->name) + " is in a chain but not row-wise");
+  if (node.chain >= 0 && !node.op->row_wise)
+    return fault(index, std::string(node.op->name) + " is in a chain but not row-wise");
   return ok_status();
 }
 
@@ -34,7 +39,8 @@ Status verify_states(const Graph& graph) {
     const Node& node = graph.nodes()[i];
     if (node.kind != NodeKind::kOp) continue;
     for (const Value input : node.inputs) {
-      if (overwritten.count(input)) return fault(i, "reads a state that node %" + std::to_string(overwritten[input]) + " has written over");
+      if (overwritten.count(input))
+        return fault(i, "reads a state that node %" + std::to_string(overwritten[input]) + " has written over");
     }
     if (node.op->keeps_state) overwritten[node.inputs[0]] = i;
   }

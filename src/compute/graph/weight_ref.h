@@ -1,5 +1,5 @@
-// A weight in a graph is a reference, never bytes: which slices of which tensors, one below the other, maybe transposed.
-// Sharding, tying, fusing, layer selection and expert stacking rewrite references; bind() reads the bytes.
+// A weight in a graph is a reference, never bytes: which slices of which tensors, one below the other, maybe
+// transposed. Sharding, tying, fusing, layer selection and expert stacking rewrite references; bind() reads the bytes.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct WeightPart {
 
 struct WeightRef {
   std::vector<WeightPart> parts;  // rows follow each other
-  bool transpose = false;         // each part is transposed before they are stacked (GPT-2's Conv1D, MLA's key up-projection)
+  bool transpose = false;  // each part is transposed before they are stacked (GPT-2's Conv1D, MLA's key up-projection)
   float scale = 1;
   bool operator==(const WeightRef&) const = default;
 

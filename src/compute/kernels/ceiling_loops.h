@@ -1,5 +1,5 @@
-// The measuring loops of one instruction set. Each runs `iterations` rounds and returns the operations it did, or 0 when
-// the processor has no such instruction.
+// The measuring loops of one instruction set. Each runs `iterations` rounds and returns the operations it did, or 0
+// when the processor has no such instruction.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ struct CeilingLoops {
   double (*int8)(int64_t iterations);
   double (*bf16)(int64_t iterations);
   double (*fp32)(int64_t iterations);
-  uint64_t (*read)(const void* memory, size_t bytes);   // a checksum, so that nothing is left out
+  uint64_t (*read)(const void* memory, size_t bytes);  // a checksum, so that nothing is left out
 };
 
 extern const CeilingLoops kGenericCeilingLoops;

@@ -1,13 +1,13 @@
 #include "compute/kernels/ceilings.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
 #include <memory>
 #include <thread>
-
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "compute/kernels/ceiling_loops.h"

@@ -1,8 +1,9 @@
-// What this machine can do at all: the arithmetic of its vector units and the bandwidth of its memory, measured by loops
-// that do nothing else. Every speed the benches print stands beside a fraction of these.
+// What this machine can do at all: the arithmetic of its vector units and the bandwidth of its memory, measured by
+// loops that do nothing else. Every speed the benches print stands beside a fraction of these.
 //
-// Method: independent chains in registers for arithmetic (two operations per multiply-add: int8 4 per lane, bf16 2, fp32
-// 1), and reading 512 MiB for memory; all threads start together, the best of several rounds counts, over 1..n threads.
+// Method: independent chains in registers for arithmetic (two operations per multiply-add: int8 4 per lane, bf16 2,
+// fp32 1), and reading 512 MiB for memory; all threads start together, the best of several rounds counts, over 1..n
+// threads.
 #pragma once
 
 #include <vector>
@@ -11,7 +12,7 @@ namespace strata {
 
 struct Ceilings {
   int threads = 0;
-  double int8_gops = 0;   // 0: the processor has no such instruction
+  double int8_gops = 0;  // 0: the processor has no such instruction
   double bf16_gops = 0;
   double fp32_gops = 0;
   double read_gbs = 0;

@@ -1,5 +1,5 @@
-// Element types: plain numbers, GGUF's quantized blocks (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md), and
-// the forms into which activations are brought before a matmul.
+// Element types: plain numbers, GGUF's quantized blocks (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md),
+// and the forms into which activations are brought before a matmul.
 #pragma once
 
 #include <cstddef>
@@ -10,16 +10,35 @@
 namespace strata {
 
 enum class DType : uint8_t {
-  kF32, kF16, kBF16, kI8, kI32, kI64,
-  kQ8_0, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4,
+  kF32,
+  kF16,
+  kBF16,
+  kI8,
+  kI32,
+  kI64,
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
   // Activation rows (compute/kernels/activation.h): int8 with one scale per 256, or per 32, values; bf16.
-  kActQ8, kActQ8x32, kActBF16,
+  kActQ8,
+  kActQ8x32,
+  kActBF16,
 };
 inline constexpr int kDTypeCount = static_cast<int>(DType::kActBF16) + 1;
 
 struct DTypeTraits {
-  std::string_view name;   // as GGUF and the command line spell it: "F32", "Q4_K"
-  int block_elements;      // 1 for plain numbers
+  std::string_view name;  // as GGUF and the command line spell it: "F32", "Q4_K"
+  int block_elements;     // 1 for plain numbers
   int block_bytes;
 };
 const DTypeTraits& traits(DType type);

@@ -26,7 +26,8 @@ Latent read_latent(ModelBuilder& b) {
   auto scaling = b.config().get_object("rope_parameters");
   if (!scaling) scaling = b.config().get_object("rope_scaling");
   if (scaling) {
-    const double mscale = yarn_mscale(scaling->get_double("factor").value_or(1), scaling->get_double("mscale_all_dim").value_or(0));
+    const double mscale =
+        yarn_mscale(scaling->get_double("factor").value_or(1), scaling->get_double("mscale_all_dim").value_or(0));
     l.scale *= mscale * mscale;
   }
   return l;
@@ -41,36 +42,45 @@ ops::Route read_route(ModelBuilder& b, int64_t n_experts) {
   route.scale = config.get_double("routed_scaling_factor").value_or(1);
   route.n_groups = config.get_int("n_group").value_or(1);
   route.n_groups_used = config.get_int("topk_group").value_or(route.n_groups);
-  if (route.score != "sigmoid" && route.score != "softmax") b.fail(invalid_argument("config: scoring_func \"" + route.score + "\" is unknown"));
-  if (route.n_groups < 1 || n_experts % route.n_groups != 0 || route.n_groups_used < 1 || route.n_groups_used > route.n_groups ||
-      route.n_used > n_experts / route.n_groups * route.n_groups_used) {
-    b.fail(invalid_argument("config: n_group, topk_group, num_experts_per_tok and n_routed_experts do not fit each other"));
+  if (route.score != "sigmoid" && route.score != "softmax")
+    b.fail(invalid_argument("config: scoring_func \"" + route.score + "\" is unknown"));
+  if (route.n_groups < 1 || n_experts % route.n_groups != 0 || route.n_groups_used < 1 ||
+      route.n_groups_used > route.n_groups || route.n_used > n_experts / route.n_groups * route.n_groups_used) {
+    b.fail(invalid_argument(
+        "config: n_group, topk_group, num_experts_per_tok and n_routed_experts do not fit each other"));
   }
   return route;
 }
 
-Value attention(ModelBuilder& b, Value h, const std::string& p, int64_t layer, const Latent& l, const ops::Rope& rope, const DecoderFields& f) {
+Value attention(ModelBuilder& b, Value h, const std::string& p, int64_t layer, const Latent& l, const ops::Rope& rope,
+                const DecoderFields& f) {
   Graph& g = b.graph();
   const auto norm = [&](Value x, const char* name, int64_t dim) {
     return ops::rms_norm(g, x, b.vector(p + name + ".weight", dim), f.norm_eps);
   };
   const int64_t q_dim = f.n_heads * (l.nope + l.rope);
-  const Value low = l.q_rank == 0 ? Value{} : norm(b.linear(h, p + "q_a_proj", l.q_rank, f.attention_bias), "q_a_layernorm", l.q_rank);
-  const Value q = b.split_heads(l.q_rank == 0 ? b.linear(h, p + "q_proj", q_dim) : b.linear(low, p + "q_b_proj", q_dim), f.n_heads);
+  const Value low = l.q_rank == 0
+                        ? Value{}
+                        : norm(b.linear(h, p + "q_a_proj", l.q_rank, f.attention_bias), "q_a_layernorm", l.q_rank);
+  const Value q =
+      b.split_heads(l.q_rank == 0 ? b.linear(h, p + "q_proj", q_dim) : b.linear(low, p + "q_b_proj", q_dim), f.n_heads);
   const Value q_nope = ops::slice(g, q, 0, l.nope);
   const Value q_rope = ops::rope(g, ops::slice(g, q, l.nope, l.nope + l.rope), b.positions(), rope);
 
   const Value kv = b.linear(h, p + "kv_a_proj_with_mqa", l.kv_rank + l.rope, f.attention_bias);
   const Value latent = norm(ops::slice(g, kv, 0, l.kv_rank), "kv_a_layernorm", l.kv_rank);
-  const Value k_rope = ops::rope(g, b.split_heads(ops::slice(g, kv, l.kv_rank, l.kv_rank + l.rope), 1), b.positions(), rope);
+  const Value k_rope =
+      ops::rope(g, b.split_heads(ops::slice(g, kv, l.kv_rank, l.kv_rank + l.rope), 1), b.positions(), rope);
 
-  // Files have either both up-projections in one tensor, head by head, or each in its own, the keys' already transposed.
+  // Files have either both up-projections in one tensor, head by head, or each in its own, the keys' already
+  // transposed.
   const bool split = !b.has(p + "kv_b_proj.weight") && b.has(p + "k_b_proj.weight");
   const int64_t stride = l.nope + l.v_dim;
   const Value k_up = split ? b.weight(p + "k_b_proj.weight", {f.n_heads, l.kv_rank, l.nope})
                            : b.head_slices(p + "kv_b_proj.weight", f.n_heads, stride, 0, l.nope, l.kv_rank, true);
-  const Value v_up = split ? b.weight(p + "v_b_proj.weight", {f.n_heads, l.v_dim, l.kv_rank})
-                           : b.head_slices(p + "kv_b_proj.weight", f.n_heads, stride, l.nope, l.v_dim, l.kv_rank, false);
+  const Value v_up = split
+                         ? b.weight(p + "v_b_proj.weight", {f.n_heads, l.v_dim, l.kv_rank})
+                         : b.head_slices(p + "kv_b_proj.weight", f.n_heads, stride, l.nope, l.v_dim, l.kv_rank, false);
   const Value a = ops::latent_attention(g, q_nope, q_rope, latent, b.merge_heads(k_rope), k_up, v_up,
                                         {"cache." + std::to_string(layer), l.scale});
   return b.linear(b.merge_heads(a), p + "o_proj", f.hidden, f.attention_bias);
@@ -104,7 +114,8 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
       y = b.gated_mlp(m, p + "mlp", f.feed_forward, f);
     } else {
       const std::string bias = p + "mlp.gate.e_score_correction_bias";
-      y = b.mixture(m, p + "mlp", route, n_experts, expert_forward, b.has(bias) ? b.vector(bias, n_experts) : Value{}, f);
+      y = b.mixture(m, p + "mlp", route, n_experts, expert_forward, b.has(bias) ? b.vector(bias, n_experts) : Value{},
+                    f);
       if (n_shared > 0) y = ops::add(g, y, b.gated_mlp(m, p + "mlp.shared_experts", expert_forward * n_shared, f));
     }
     x = ops::add(g, x, y);

@@ -14,7 +14,8 @@ constexpr Architecture kArchitectures[] = {
 
 std::string known_names(bool gguf) {
   std::string names;
-  for (const Architecture& a : kArchitectures) names += (names.empty() ? "" : ", ") + std::string(gguf ? a.gguf_name : a.name);
+  for (const Architecture& a : kArchitectures)
+    names += (names.empty() ? "" : ", ") + std::string(gguf ? a.gguf_name : a.name);
   return names;
 }
 
@@ -37,7 +38,8 @@ Result<BuiltModel> build_model(const Checkpoint& checkpoint) {
     built->config.architecture = architecture.name;
     return built;
   }
-  return invalid_argument(checkpoint.path().string() + ": unknown architecture \"" + wanted + "\" (known: " + known_names(gguf) + ")");
+  return invalid_argument(checkpoint.path().string() + ": unknown architecture \"" + wanted +
+                          "\" (known: " + known_names(gguf) + ")");
 }
 
 }  // namespace strata

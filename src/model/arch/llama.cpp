@@ -1,5 +1,5 @@
-// Llama 1-3 and what shares its form (https://arxiv.org/abs/2302.13971): pre-norm decoder, rotary positions, grouped query
-// heads, gated feed-forward.
+// Llama 1-3 and what shares its form (https://arxiv.org/abs/2302.13971): pre-norm decoder, rotary positions, grouped
+// query heads, gated feed-forward.
 #include <cmath>
 
 #include "model/arch/model_builder.h"
@@ -25,7 +25,8 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
     const Value q = ops::rope(g, heads("q_proj", f.n_heads), b.positions(), rope);
     const Value k = ops::rope(g, heads("k_proj", f.n_kv_heads), b.positions(), rope);
     const Value v = heads("v_proj", f.n_kv_heads);
-    const Value a = ops::attention(g, q, k, v, {"cache." + std::to_string(layer), 1 / std::sqrt(static_cast<double>(f.head_dim))});
+    const Value a =
+        ops::attention(g, q, k, v, {"cache." + std::to_string(layer), 1 / std::sqrt(static_cast<double>(f.head_dim))});
     x = ops::add(g, x, b.linear(b.merge_heads(a), p + "self_attn.o_proj", f.hidden, f.attention_bias));
 
     const Value m = ops::rms_norm(g, x, b.vector(p + "post_attention_layernorm.weight", f.hidden), f.norm_eps);

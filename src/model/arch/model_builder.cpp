@@ -18,9 +18,16 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 }  // namespace
 
 std::string activation_name(const std::string& published) {
-  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"silu", "silu"}, {"swish", "silu"}, {"gelu", "gelu"}, {"gelu_new", "gelu_tanh"}, {"gelu_pytorch_tanh", "gelu_tanh"},
-      {"gelu_fast", "gelu_tanh"}, {"relu", "relu"}, {"relu2", "relu2"}, {"sigmoid", "sigmoid"}, {"tanh", "tanh"}};
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"silu", "silu"},
+                                                                             {"swish", "silu"},
+                                                                             {"gelu", "gelu"},
+                                                                             {"gelu_new", "gelu_tanh"},
+                                                                             {"gelu_pytorch_tanh", "gelu_tanh"},
+                                                                             {"gelu_fast", "gelu_tanh"},
+                                                                             {"relu", "relu"},
+                                                                             {"relu2", "relu2"},
+                                                                             {"sigmoid", "sigmoid"},
+                                                                             {"tanh", "tanh"}};
   for (const auto& [from, to] : kNames) {
     if (from == published) return std::string(to);
   }
@@ -38,7 +45,8 @@ int64_t ModelBuilder::require_int(std::string_view key) {
     return 1;
   }
   if (*value < 1 || *value > kMaxField) {
-    fail(invalid_argument("config: " + std::string(key) + " is " + std::to_string(*value) + ", expected 1 to " + std::to_string(kMaxField)));
+    fail(invalid_argument("config: " + std::string(key) + " is " + std::to_string(*value) + ", expected 1 to " +
+                          std::to_string(kMaxField)));
     return 1;
   }
   return *value;
@@ -61,10 +69,11 @@ DecoderFields ModelBuilder::decoder_fields() {
   const std::string published = config_.get_string("hidden_act").value_or("silu");
   f.activation = activation_name(published);
   if (f.activation.empty()) fail(invalid_argument("config: hidden_act \"" + published + "\" is unknown"));
-  if (f.n_layers > 4096) fail(invalid_argument("config: num_hidden_layers is " + std::to_string(f.n_layers) + ", expected at most 4096"));
+  if (f.n_layers > 4096)
+    fail(invalid_argument("config: num_hidden_layers is " + std::to_string(f.n_layers) + ", expected at most 4096"));
   if (f.n_heads % f.n_kv_heads != 0) {
-    fail(invalid_argument("config: num_attention_heads " + std::to_string(f.n_heads) + " is no multiple of num_key_value_heads " +
-                          std::to_string(f.n_kv_heads)));
+    fail(invalid_argument("config: num_attention_heads " + std::to_string(f.n_heads) +
+                          " is no multiple of num_key_value_heads " + std::to_string(f.n_kv_heads)));
     f.n_kv_heads = f.n_heads;
   }
   return f;
@@ -84,7 +93,8 @@ Value ModelBuilder::weight(const std::string& name, std::initializer_list<int64_
   if (!tensor.ok()) {
     fail(tensor.status());
   } else if ((*tensor)->shape != shape) {
-    fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", the configuration says " + shape_text(shape)));
+    fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", the configuration says " +
+                          shape_text(shape)));
   } else {
     dtype = (*tensor)->type;
   }
@@ -105,7 +115,8 @@ std::vector<double> ModelBuilder::read_vector(const std::string& name, int64_t s
   return {numbers.begin(), numbers.end()};
 }
 
-Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n, int64_t k) {
+Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n,
+                            int64_t k) {
   const std::string stacked = prefix + "." + kind + ".weight";
   if (has(stacked)) return weight(stacked, {n_experts, n, k});
   WeightRef ref;
@@ -118,8 +129,8 @@ Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, 
       break;
     }
     if ((*tensor)->shape != std::vector<int64_t>{n, k} || (e > 0 && (*tensor)->type != dtype)) {
-      fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", expected " + shape_text({n, k}) +
-                            " and one type for all experts"));
+      fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", expected " +
+                            shape_text({n, k}) + " and one type for all experts"));
     }
     dtype = (*tensor)->type;
     ref.parts.push_back({name, 0, n, 0, k});
@@ -127,20 +138,23 @@ Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, 
   return add(stacked, {n_experts, n, k}, dtype, std::move(ref));
 }
 
-Value ModelBuilder::head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n, int64_t k,
-                                bool transpose) {
+Value ModelBuilder::head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n,
+                                int64_t k, bool transpose) {
   const Result<const TensorInfo*> tensor = checkpoint_.require(name);
   const std::vector<int64_t> expected{n_heads * stride, k};
   if (!tensor.ok()) {
     fail(tensor.status());
   } else if ((*tensor)->shape != expected) {
-    fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", the configuration says " + shape_text(expected)));
+    fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", the configuration says " +
+                          shape_text(expected)));
   }
   WeightRef ref;
   ref.transpose = transpose;
   for (int64_t h = 0; h < n_heads; ++h) ref.parts.push_back({name, h * stride + first, h * stride + first + n, 0, k});
-  const std::vector<int64_t> shape = transpose ? std::vector<int64_t>{n_heads, k, n} : std::vector<int64_t>{n_heads, n, k};
-  return add(name + "[" + std::to_string(first) + ":" + std::to_string(first + n) + "]", shape, DType::kF32, std::move(ref));
+  const std::vector<int64_t> shape =
+      transpose ? std::vector<int64_t>{n_heads, k, n} : std::vector<int64_t>{n_heads, n, k};
+  return add(name + "[" + std::to_string(first) + ":" + std::to_string(first + n) + "]", shape, DType::kF32,
+             std::move(ref));
 }
 
 Value ModelBuilder::ids() { return graph_.add_input("ids", {DType::kI32, {Dim::tokens()}}); }
@@ -167,23 +181,28 @@ Value ModelBuilder::gated_mlp(Value x, const std::string& prefix, int64_t feed_f
   return linear(ops::gated(graph_, gate, up, fields.activation), prefix + ".down_proj", fields.hidden, fields.mlp_bias);
 }
 
-Value ModelBuilder::mixture(Value x, const std::string& prefix, const ops::Route& route, int64_t n_experts, int64_t feed_forward,
-                            Value choice_bias, const DecoderFields& fields) {
+Value ModelBuilder::mixture(Value x, const std::string& prefix, const ops::Route& route, int64_t n_experts,
+                            int64_t feed_forward, Value choice_bias, const DecoderFields& fields) {
   const Value logits = linear(x, prefix + ".gate", n_experts);
   const ops::Routed routed = ops::route(graph_, logits, choice_bias, route);
   const ops::ExpertGroups groups = ops::expert_groups(graph_, routed.ids, n_experts);
   const std::string experts_prefix = prefix + ".experts";
-  const Value gate = ops::expert_matmul(graph_, x, experts(experts_prefix, "gate_proj", n_experts, feed_forward, fields.hidden), groups, route.n_used);
-  const Value up = ops::expert_matmul(graph_, x, experts(experts_prefix, "up_proj", n_experts, feed_forward, fields.hidden), groups, route.n_used);
+  const Value gate = ops::expert_matmul(
+      graph_, x, experts(experts_prefix, "gate_proj", n_experts, feed_forward, fields.hidden), groups, route.n_used);
+  const Value up = ops::expert_matmul(
+      graph_, x, experts(experts_prefix, "up_proj", n_experts, feed_forward, fields.hidden), groups, route.n_used);
   const Value inner = ops::gated(graph_, gate, up, fields.activation);
-  const Value y = ops::expert_matmul(graph_, inner, experts(experts_prefix, "down_proj", n_experts, fields.hidden, feed_forward), groups, route.n_used);
+  const Value y =
+      ops::expert_matmul(graph_, inner, experts(experts_prefix, "down_proj", n_experts, fields.hidden, feed_forward),
+                         groups, route.n_used);
   return ops::combine(graph_, y, routed.weights);
 }
 
 void ModelBuilder::head(Value x, const DecoderFields& fields, double norm_offset) {
   const Value rows = graph_.add_input("output_rows", {DType::kI32, {Dim::outputs()}});
   const Value last = ops::gather_rows(graph_, x, rows);
-  const Value normed = ops::rms_norm(graph_, last, vector("model.norm.weight", fields.hidden), fields.norm_eps, norm_offset);
+  const Value normed =
+      ops::rms_norm(graph_, last, vector("model.norm.weight", fields.hidden), fields.norm_eps, norm_offset);
   const std::string name = fields.tied ? "model.embed_tokens.weight" : "lm_head.weight";
   graph_.add_output("logits", ops::matmul(graph_, normed, weight(name, {fields.vocab, fields.hidden})));
 }

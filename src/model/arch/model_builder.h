@@ -15,7 +15,8 @@ namespace strata {
 
 // The fields nearly every decoder has, as config.json names them.
 struct DecoderFields {
-  int64_t vocab = 0, hidden = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, feed_forward = 0, max_context = 0;
+  int64_t vocab = 0, hidden = 0, n_layers = 0, n_heads = 0, n_kv_heads = 0, head_dim = 0, feed_forward = 0,
+          max_context = 0;
   double norm_eps = 1e-6;
   bool tied = false;
   bool attention_bias = false;
@@ -32,7 +33,7 @@ class ModelBuilder {
   Status status() const { return status_; }
 
   DecoderFields decoder_fields();
-  int64_t require_int(std::string_view key);                  // >= 1, else keeps a failure and gives 1
+  int64_t require_int(std::string_view key);  // >= 1, else keeps a failure and gives 1
   void fail(Status status);
 
   // A weight of the checkpoint; fails unless its shape is this one.
@@ -45,7 +46,8 @@ class ModelBuilder {
   // "<prefix>.<e>.<kind>.weight".
   Value experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n, int64_t k);
   // One slice per head of a stacked projection [n_heads * stride, k]: rows [first, first + n) of each head.
-  Value head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n, int64_t k, bool transpose);
+  Value head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n, int64_t k,
+                    bool transpose);
 
   Value ids();
   Value positions();
@@ -54,8 +56,8 @@ class ModelBuilder {
   Value merge_heads(Value x);                                                    // [T, n, d] -> [T, n * d]
   Value gated_mlp(Value x, const std::string& prefix, int64_t feed_forward, const DecoderFields& fields);
   // Softmax or sigmoid routing over experts, gated feed-forward each.
-  Value mixture(Value x, const std::string& prefix, const ops::Route& route, int64_t n_experts, int64_t feed_forward, Value choice_bias,
-                const DecoderFields& fields);
+  Value mixture(Value x, const std::string& prefix, const ops::Route& route, int64_t n_experts, int64_t feed_forward,
+                Value choice_bias, const DecoderFields& fields);
   // Final norm, rows that are wanted, output projection: adds the output "logits".
   void head(Value x, const DecoderFields& fields, double norm_offset = 0);
 

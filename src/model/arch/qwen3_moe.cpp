@@ -38,12 +38,15 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
     const Value q = ops::rope(g, normed(heads("q_proj", f.n_heads), "q_norm"), b.positions(), rope);
     const Value k = ops::rope(g, normed(heads("k_proj", f.n_kv_heads), "k_norm"), b.positions(), rope);
     const Value v = heads("v_proj", f.n_kv_heads);
-    const Value a = ops::attention(g, q, k, v, {"cache." + std::to_string(layer), 1 / std::sqrt(static_cast<double>(f.head_dim))});
+    const Value a =
+        ops::attention(g, q, k, v, {"cache." + std::to_string(layer), 1 / std::sqrt(static_cast<double>(f.head_dim))});
     x = ops::add(g, x, b.linear(b.merge_heads(a), p + "self_attn.o_proj", f.hidden, f.attention_bias));
 
     const Value m = ops::rms_norm(g, x, b.vector(p + "post_attention_layernorm.weight", f.hidden), f.norm_eps);
-    const bool dense = std::count(dense_layers.begin(), dense_layers.end(), layer) > 0 || (layer + 1) % sparse_step != 0;
-    const Value y = dense ? b.gated_mlp(m, p + "mlp", f.feed_forward, f) : b.mixture(m, p + "mlp", route, n_experts, expert_forward, {}, f);
+    const bool dense =
+        std::count(dense_layers.begin(), dense_layers.end(), layer) > 0 || (layer + 1) % sparse_step != 0;
+    const Value y = dense ? b.gated_mlp(m, p + "mlp", f.feed_forward, f)
+                          : b.mixture(m, p + "mlp", route, n_experts, expert_forward, {}, f);
     x = ops::add(g, x, y);
     g.add_tap("layer." + std::to_string(layer), x);
   }

@@ -31,7 +31,8 @@ Scaling read_scaling(ModelBuilder& builder) {
 double require(ModelBuilder& builder, const Scaling& s, const char* key) {
   const Result<double> value = s.fields.require_double(key);
   if (!value.ok()) builder.fail(value.status().with_context("rope scaling " + s.type));
-  if (value.ok() && !(*value > 0)) builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " must be positive"));
+  if (value.ok() && !(*value > 0))
+    builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " must be positive"));
   return value.ok() && *value > 0 ? *value : 1;
 }
 
@@ -60,14 +61,18 @@ double yarn_magnitude(const Scaling& s, double factor) {
   return yarn_mscale(factor, 1);
 }
 
-// Blends interpolated and kept frequencies over the dimensions that turn beta_slow to beta_fast times in the original context.
+// Blends interpolated and kept frequencies over the dimensions that turn beta_slow to beta_fast times in the original
+// context.
 void scale_yarn(ModelBuilder& builder, const Scaling& s, int64_t rotary_dim, int64_t max_context, ops::Rope& rope) {
-  const double original = s.fields.get_double("original_max_position_embeddings").value_or(static_cast<double>(max_context));
-  const double factor = s.fields.has("factor") ? require(builder, s, "factor") : static_cast<double>(max_context) / original;
+  const double original =
+      s.fields.get_double("original_max_position_embeddings").value_or(static_cast<double>(max_context));
+  const double factor =
+      s.fields.has("factor") ? require(builder, s, "factor") : static_cast<double>(max_context) / original;
   const double fast = s.fields.get_double("beta_fast").value_or(32);
   const double slow = s.fields.get_double("beta_slow").value_or(1);
   const auto dim_of_turns = [&](double turns) {
-    return static_cast<double>(rotary_dim) * std::log(original / (turns * 2 * std::numbers::pi)) / (2 * std::log(s.theta));
+    return static_cast<double>(rotary_dim) * std::log(original / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(s.theta));
   };
   double low = dim_of_turns(fast);
   double high = dim_of_turns(slow);
@@ -88,18 +93,22 @@ void scale_yarn(ModelBuilder& builder, const Scaling& s, int64_t rotary_dim, int
 // One factor per frequency: the long list when the context is longer than the original one, else the short list.
 void scale_longrope(ModelBuilder& builder, const Scaling& s, int64_t max_context, ops::Rope& rope) {
   const double original = s.fields.get_double("original_max_position_embeddings")
-                              .value_or(builder.config().get_double("original_max_position_embeddings").value_or(static_cast<double>(max_context)));
+                              .value_or(builder.config()
+                                            .get_double("original_max_position_embeddings")
+                                            .value_or(static_cast<double>(max_context)));
   const double stretch = static_cast<double>(max_context) / original;
   const char* key = stretch > 1 ? "long_factor" : "short_factor";
   const std::vector<double> factors = s.fields.get_doubles(key).value_or(std::vector<double>{});
   if (factors.size() != rope.inv_freq.size()) {
-    builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " has " + std::to_string(factors.size()) + " numbers, expected " +
+    builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " has " +
+                                  std::to_string(factors.size()) + " numbers, expected " +
                                   std::to_string(rope.inv_freq.size())));
     return;
   }
   for (size_t i = 0; i < factors.size(); ++i) rope.inv_freq[i] /= factors[i];
   const double factor = s.fields.get_double("factor").value_or(stretch);
-  rope.magnitude = s.fields.get_double("attention_factor").value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
+  rope.magnitude = s.fields.get_double("attention_factor")
+                       .value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
 }
 
 }  // namespace
@@ -111,7 +120,8 @@ ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_conte
   ops::Rope rope;
   rope.interleaved = builder.config().get_bool("rope_interleaved").value_or(false);
   if (rotary_dim < 2 || rotary_dim % 2 != 0) {
-    builder.fail(invalid_argument("config: " + std::to_string(rotary_dim) + " rotary dimensions, expected an even number"));
+    builder.fail(
+        invalid_argument("config: " + std::to_string(rotary_dim) + " rotary dimensions, expected an even number"));
     rotary_dim = 2;
   }
   for (int64_t i = 0; i < rotary_dim; i += 2) {
@@ -131,7 +141,8 @@ ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_conte
     scale_longrope(builder, s, max_context, rope);
   } else if (s.type != "default" && s.type != "dynamic") {
     // "dynamic" changes nothing up to max_position_embeddings, which is where the context ends.
-    builder.fail(invalid_argument("config: rope scaling \"" + s.type + "\" is unknown (known: default, linear, dynamic, llama3, yarn, longrope)"));
+    builder.fail(invalid_argument("config: rope scaling \"" + s.type +
+                                  "\" is unknown (known: default, linear, dynamic, llama3, yarn, longrope)"));
   }
   return rope;
 }

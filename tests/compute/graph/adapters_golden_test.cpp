@@ -24,7 +24,8 @@ struct Golden {
 std::vector<Golden> read_golden(const std::filesystem::path& file) {
   std::vector<Golden> out;
   for (const json& prompt : json::parse(test::read_text(file))["prompts"]) {
-    out.push_back({prompt["ids"].get<std::vector<int32_t>>(), prompt["last_logits"].get<std::vector<float>>(), prompt["logit_range"].get<double>()});
+    out.push_back({prompt["ids"].get<std::vector<int32_t>>(), prompt["last_logits"].get<std::vector<float>>(),
+                   prompt["logit_range"].get<double>()});
   }
   return out;
 }
@@ -42,14 +43,16 @@ TEST(Adapters, TwoAdaptersAndNoneShareABatch) {
   const CheckpointWeights weights(model.checkpoint());
   const auto stack = AdapterStack::make(weights, {&*first, &*second});
   ASSERT_TRUE(stack.ok()) << stack.status().message();
-  const std::vector<Golden> goldens[] = {read_golden(folder / "lora/golden.json"), read_golden(second_folder / "golden.json"),
+  const std::vector<Golden> goldens[] = {read_golden(folder / "lora/golden.json"),
+                                         read_golden(second_folder / "golden.json"),
                                          read_golden(folder / "golden.json")};
   std::vector<std::vector<float>> bare;
   for (const Golden& golden : goldens[2]) bare.push_back(model.prefill(golden.ids));
 
   WeightBinder binder(*stack, model.pool());
   const Graph adapted = add_adapters(model.graph(), stack->targets(), 2);
-  const auto plan = Plan::make(lower_for_inference(adapted, model.kernels(), DType::kF32), model.kernels(), binder, test::maxima(256));
+  const auto plan = Plan::make(lower_for_inference(adapted, model.kernels(), DType::kF32), model.kernels(), binder,
+                               test::maxima(256));
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   ExecutionContext context(*plan, model.pool());
   const test::CacheMemory cache(context, 64);
@@ -65,11 +68,14 @@ TEST(Adapters, TwoAdaptersAndNoneShareABatch) {
       const Golden& golden = goldens[s][prompt];
       const float* row = logits.data() + static_cast<size_t>(s) * golden.logits.size();
       double worst = 0;
-      for (size_t i = 0; i < golden.logits.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(row[i]) - golden.logits[i]));
+      for (size_t i = 0; i < golden.logits.size(); ++i)
+        worst = std::max(worst, std::abs(static_cast<double>(row[i]) - golden.logits[i]));
       EXPECT_LE(worst, 1e-4 * golden.range) << "adapter " << s << ", prompt " << prompt;
     }
     // Rows without an adapter keep the bits of the model without adapters.
-    EXPECT_EQ(std::memcmp(logits.data() + 2 * bare[prompt].size(), bare[prompt].data(), bare[prompt].size() * sizeof(float)), 0);
+    EXPECT_EQ(
+        std::memcmp(logits.data() + 2 * bare[prompt].size(), bare[prompt].data(), bare[prompt].size() * sizeof(float)),
+        0);
   }
 }
 

@@ -107,7 +107,8 @@ TEST_P(Differentiate, GradientsOfGoldenLlama) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, Differentiate, testing::ValuesIn(tables()), [](const auto& tested) { return tested.param; });
+INSTANTIATE_TEST_SUITE_P(Tables, Differentiate, testing::ValuesIn(tables()),
+                         [](const auto& tested) { return tested.param; });
 
 }  // namespace
 }  // namespace strata

@@ -66,7 +66,8 @@ TEST_P(Partition, TwoThreadRanksAgreeWithOne) {
   for (int rank = 0; rank < 2; ++rank) {
     const Result<Graph> sharded = shard_tensor(model.graph(), rank, 2);
     ASSERT_TRUE(sharded.ok()) << sharded.status().message();
-    const auto plan = Plan::make(lower_for_inference(*sharded, model.kernels(), DType::kF32), model.kernels(), model.binder(), test::maxima(64));
+    const auto plan = Plan::make(lower_for_inference(*sharded, model.kernels(), DType::kF32), model.kernels(),
+                                 model.binder(), test::maxima(64));
     ASSERT_TRUE(plan.ok()) << plan.status().message();
     plans.push_back(*plan);
   }
@@ -94,16 +95,18 @@ TEST_P(Partition, TwoThreadRanksAgreeWithOne) {
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
   double worst = 0;
-  for (size_t i = 0; i < whole.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(results[0][i]) - whole[i]));
+  for (size_t i = 0; i < whole.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(results[0][i]) - whole[i]));
   RecordProperty("relative_error", std::to_string(worst / (*high - *low)));
   EXPECT_LE(worst, 1e-5 * (*high - *low));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Partition, testing::Values("llama", "qwen3-moe", "deepseek-v3"), [](const auto& tested) {
-  std::string name = tested.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Models, Partition, testing::Values("llama", "qwen3-moe", "deepseek-v3"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST(Shard, NamesWhatDoesNotDivide) {
   STRATA_REQUIRE_DATA("golden-arch/llama");
@@ -111,7 +114,8 @@ TEST(Shard, NamesWhatDoesNotDivide) {
   ASSERT_TRUE(model.ok());
   const Result<Graph> sharded = shard_tensor(model.graph(), 0, 3);
   ASSERT_FALSE(sharded.ok());
-  EXPECT_NE(sharded.status().message().find("heads do not divide over 3 ranks"), std::string::npos) << sharded.status().message();
+  EXPECT_NE(sharded.status().message().find("heads do not divide over 3 ranks"), std::string::npos)
+      << sharded.status().message();
 }
 
 }  // namespace

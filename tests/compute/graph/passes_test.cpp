@@ -137,8 +137,10 @@ TEST(PlanMemory, ReusesWhatIsDeadAndNothingElse) {
     for (size_t b = a + 1; b < g.nodes().size(); ++b) {
       if (memory.offset[a][0] == MemoryPlan::kNowhere || memory.offset[b][0] == MemoryPlan::kNowhere) continue;
       int last_use = schedule.wave_of_node[a];
-      for (const int32_t user : users[a]) last_use = std::max(last_use, schedule.wave_of_node[static_cast<size_t>(user)]);
-      const bool in_place = !users[a].empty() && users[a].back() == static_cast<int32_t>(b) && memory.offset[a][0] == memory.offset[b][0];
+      for (const int32_t user : users[a])
+        last_use = std::max(last_use, schedule.wave_of_node[static_cast<size_t>(user)]);
+      const bool in_place =
+          !users[a].empty() && users[a].back() == static_cast<int32_t>(b) && memory.offset[a][0] == memory.offset[b][0];
       if (last_use < schedule.wave_of_node[b] || in_place) continue;
       const size_t a_end = memory.offset[a][0] + g.nodes()[a].outputs[0].bytes(maxima);
       const size_t b_end = memory.offset[b][0] + g.nodes()[b].outputs[0].bytes(maxima);

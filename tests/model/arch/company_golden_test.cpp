@@ -23,10 +23,13 @@ std::vector<int32_t> random_ids(int n, int64_t vocab, unsigned seed) {
 }
 
 // Logits at every position, computed alone in one piece.
-std::vector<float> alone(ModelFixture& model, const std::vector<int32_t>& ids) { return model.prefill(ids, static_cast<int64_t>(ids.size())); }
+std::vector<float> alone(ModelFixture& model, const std::vector<int32_t>& ids) {
+  return model.prefill(ids, static_cast<int64_t>(ids.size()));
+}
 
 // Logits at every position, computed in chunks of random sizes, mixed with chunks of the other sequences.
-std::vector<std::vector<float>> together(ModelFixture& model, const std::vector<std::vector<int32_t>>& sequences, int64_t max_chunk, unsigned seed) {
+std::vector<std::vector<float>> together(ModelFixture& model, const std::vector<std::vector<int32_t>>& sequences,
+                                         int64_t max_chunk, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<std::vector<float>> logits(sequences.size());
   std::vector<int64_t> done(sequences.size(), 0);
@@ -36,12 +39,15 @@ std::vector<std::vector<float>> together(ModelFixture& model, const std::vector<
     for (size_t s = 0; s < sequences.size(); ++s) {
       const auto size = static_cast<int64_t>(sequences[s].size());
       if (done[s] == size || budget == 0 || (random() % 3 == 0 && !step.empty())) continue;
-      const int64_t n = std::min({size - done[s], 1 + static_cast<int64_t>(random() % static_cast<unsigned>(max_chunk)), budget});
+      const int64_t n =
+          std::min({size - done[s], 1 + static_cast<int64_t>(random() % static_cast<unsigned>(max_chunk)), budget});
       step.push_back({&sequences[s], {static_cast<int>(s), done[s], done[s] + n, n}});
       budget -= n;
     }
     if (step.empty()) {
-      if (std::equal(done.begin(), done.end(), sequences.begin(), [](int64_t d, const auto& ids) { return d == static_cast<int64_t>(ids.size()); })) return logits;
+      if (std::equal(done.begin(), done.end(), sequences.begin(),
+                     [](int64_t d, const auto& ids) { return d == static_cast<int64_t>(ids.size()); }))
+        return logits;
       continue;
     }
     std::shuffle(step.begin(), step.end(), random);
@@ -50,7 +56,8 @@ std::vector<std::vector<float>> together(ModelFixture& model, const std::vector<
     for (const auto& [ids, chunk] : step) {
       const size_t n = static_cast<size_t>(chunk.end - chunk.begin) * static_cast<size_t>(model.config().vocab);
       auto& mine = logits[static_cast<size_t>(chunk.sequence)];
-      mine.insert(mine.end(), out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(at + n));
+      mine.insert(mine.end(), out.begin() + static_cast<std::ptrdiff_t>(at),
+                  out.begin() + static_cast<std::ptrdiff_t>(at + n));
       at += n;
       done[static_cast<size_t>(chunk.sequence)] = chunk.end;
     }
@@ -76,7 +83,8 @@ TEST_P(Company, BitsDoNotDependOnIt) {
   ModelFixture threaded(folder, options);
   ASSERT_TRUE(model.ok() && threaded.ok());
   std::vector<std::vector<int32_t>> sequences;
-  for (const int n : {70, 33, 1, 100}) sequences.push_back(random_ids(n, model.config().vocab, static_cast<unsigned>(n)));
+  for (const int n : {70, 33, 1, 100})
+    sequences.push_back(random_ids(n, model.config().vocab, static_cast<unsigned>(n)));
   std::vector<std::vector<float>> want;
   for (const auto& ids : sequences) want.push_back(alone(model, ids));
   for (const int64_t chunk : {1, 7, 16, 64}) {
@@ -85,7 +93,8 @@ TEST_P(Company, BitsDoNotDependOnIt) {
       for (size_t s = 0; s < sequences.size(); ++s) {
         ASSERT_EQ(got[s].size(), want[s].size());
         EXPECT_EQ(std::memcmp(got[s].data(), want[s].data(), want[s].size() * sizeof(float)), 0)
-            << "sequence " << s << ", chunks up to " << chunk << (runner == &threaded ? ", two threads" : ", one thread");
+            << "sequence " << s << ", chunks up to " << chunk
+            << (runner == &threaded ? ", two threads" : ", one thread");
       }
     }
   }

@@ -43,7 +43,8 @@ TEST_P(GoldenArch, LogitsAndGreedyIdsAgree) {
   const json golden = json::parse(test::read_text(test::shared_data() / folder / "golden.json"));
   for (const json& prompt : golden["prompts"]) {
     const auto ids = prompt["ids"].get<std::vector<int32_t>>();
-    const double error = max_error(model.prefill(ids), prompt["last_logits"].get<std::vector<float>>()) / prompt["logit_range"].get<double>();
+    const double error = max_error(model.prefill(ids), prompt["last_logits"].get<std::vector<float>>()) /
+                         prompt["logit_range"].get<double>();
     RecordProperty("relative_error", std::to_string(error));
     EXPECT_LE(error, 1e-4) << "max |logit error| / range";
     EXPECT_EQ(model.greedy(ids, 32), prompt["greedy_ids"].get<std::vector<int32_t>>());
@@ -72,7 +73,8 @@ TEST_P(TrainedModel, GreedyIdsAndLogitsAgree) {
   options.blocks_per_sequence = 32;
   ModelFixture model(test::shared_data() / file, options);
   ASSERT_TRUE(model.ok());
-  const json golden = json::parse(test::read_text(test::shared_data() / "models" / (GetParam().model + ".reference.json")));
+  const json golden =
+      json::parse(test::read_text(test::shared_data() / "models" / (GetParam().model + ".reference.json")));
   const auto ids = golden["greedy_ids"].get<std::vector<int32_t>>();
   const std::vector<int32_t> got = model.greedy({ids[0]}, static_cast<int64_t>(ids.size()) - 1);
   EXPECT_EQ(got, std::vector<int32_t>(ids.begin() + 1, ids.end()));

@@ -153,8 +153,8 @@ TEST_P(FolderAsGguf, KeepsEveryWeight) {
 INSTANTIATE_TEST_SUITE_P(Golden, FolderAsGguf,
                          testing::Values("llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3-moe", "deepseek-v3",
                                          "olmo2"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& tested) {
+                           std::string name = tested.param;
                            for (char& c : name) c = c == '-' ? '_' : c;
                            return name;
                          });

@@ -45,7 +45,8 @@ std::string infer_latent_attention(Types in, const Attributes&, std::vector<Tens
 
 // The state, k and maybe v.
 std::string infer_cache_write(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() < 2 || in.size() > 3 || in[1].shape.size() != 3) return "wants state, k [T, n_kv_heads, k_dim] and maybe v";
+  if (in.size() < 2 || in.size() > 3 || in[1].shape.size() != 3)
+    return "wants state, k [T, n_kv_heads, k_dim] and maybe v";
   out = {in[0]};
   return {};
 }
@@ -59,9 +60,9 @@ std::string infer_paged_attention(Types in, const Attributes& a, std::vector<Ten
 
 void attention_gradient(GradientContext& c) {
   CHECK_EQ(c.inputs.size(), size_t{3});  // sinks have no gradient
-  const Value grad = c.graph.add_op("attention_grad",
-                                    {c.inputs[0], c.inputs[1], c.inputs[2], c.output(0), c.output(1), c.d_outputs[0]},
-                                    c.attributes());
+  const Value grad =
+      c.graph.add_op("attention_grad",
+                     {c.inputs[0], c.inputs[1], c.inputs[2], c.output(0), c.output(1), c.d_outputs[0]}, c.attributes());
   c.d_inputs = {grad, {grad.node, 1}, {grad.node, 2}};
 }
 

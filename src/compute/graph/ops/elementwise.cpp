@@ -42,9 +42,7 @@ void scale_gradient(GradientContext& c) {
   c.d_inputs = {scale(c.graph, c.d_outputs[0], c.attributes().number("factor"))};
 }
 
-void bias_gradient(GradientContext& c) {
-  c.d_inputs = {c.d_outputs[0], c.graph.add_op("sum_rows", {c.d_outputs[0]})};
-}
+void bias_gradient(GradientContext& c) { c.d_inputs = {c.d_outputs[0], c.graph.add_op("sum_rows", {c.d_outputs[0]})}; }
 
 void activate_gradient(GradientContext& c) {
   c.d_inputs = {c.graph.add_op("activate_grad", {c.d_outputs[0], c.inputs[0]}, c.attributes())};
@@ -76,7 +74,9 @@ Value add(Graph& g, Value a, Value b) { return g.add_op("add", {a, b}); }
 Value mul(Graph& g, Value a, Value b) { return g.add_op("mul", {a, b}); }
 Value scale(Graph& g, Value x, double factor) { return g.add_op("scale", {x}, {{"factor", factor}}); }
 Value add_bias(Graph& g, Value x, Value bias) { return g.add_op("add_bias", {x, bias}); }
-Value activate(Graph& g, Value x, const std::string& function) { return g.add_op("activate", {x}, {{"function", function}}); }
+Value activate(Graph& g, Value x, const std::string& function) {
+  return g.add_op("activate", {x}, {{"function", function}});
+}
 Value gated(Graph& g, Value gate, Value up, const std::string& function) {
   return g.add_op("gated", {gate, up}, {{"function", function}});
 }

@@ -20,7 +20,8 @@ std::string infer_route(Types in, const Attributes& a, std::vector<TensorType>& 
 std::string infer_groups(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (in.size() != 1 || in[0].dtype != DType::kI32 || in[0].shape.size() != 2) return "wants ids [T, n_used] i32";
   const Dim tokens = in[0].shape[0];
-  out = {{DType::kI32, {Dim(tokens.factor * in[0].last().factor, tokens.symbol)}}, {DType::kI32, {a.integer("n_experts") + 1}}};
+  out = {{DType::kI32, {Dim(tokens.factor * in[0].last().factor, tokens.symbol)}},
+         {DType::kI32, {a.integer("n_experts") + 1}}};
   return {};
 }
 
@@ -30,7 +31,8 @@ std::string infer_expert_matmul(Types in, const Attributes& a, std::vector<Tenso
   }
   const Dim pairs = in[2].shape[0];
   const Dim rows = in[0].shape[0];
-  if (rows != pairs && Dim(rows.factor * a.integer("n_used"), rows.symbol) != pairs) return "x has neither a row per token nor per pair";
+  if (rows != pairs && Dim(rows.factor * a.integer("n_used"), rows.symbol) != pairs)
+    return "x has neither a row per token nor per pair";
   out = {{DType::kF32, {pairs, in[1].shape[1]}}};
   return {};
 }

@@ -6,7 +6,8 @@ namespace strata::ops {
 namespace {
 
 std::string infer_cross_entropy(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() != 2 || in[0].shape.size() != 2 || in[1].dtype != DType::kI32) return "wants logits [O, vocab] and targets [O] i32";
+  if (in.size() != 2 || in[0].shape.size() != 2 || in[1].dtype != DType::kI32)
+    return "wants logits [O, vocab] and targets [O] i32";
   out = {{DType::kF32, {in[0].shape[0]}}, in[0]};  // the loss of each row; the gradient of their mean by the logits
   return {};
 }

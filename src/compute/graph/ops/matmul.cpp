@@ -20,7 +20,8 @@ std::string infer_matmul(Types in, const Attributes&, std::vector<TensorType>& o
 }
 
 std::string infer_matmul_dx(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].shape[0]) return "wants dy [..., n] and w [n, k]";
+  if (in.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].shape[0])
+    return "wants dy [..., n] and w [n, k]";
   out = {with_last(in[0], in[1].last())};
   return {};
 }
@@ -44,7 +45,8 @@ std::string infer_to_activation(Types in, const Attributes& a, std::vector<Tenso
   const std::string form = a.text("form");
   const DType type = form == "ActBF16" ? DType::kActBF16 : form == "ActQ8x32" ? DType::kActQ8x32 : DType::kActQ8;
   if (in.size() != 1 || !is_f32(in[0])) return "wants fp32 values";
-  if (in[0].last().factor % traits(type).block_elements != 0) return form + " wants whole blocks, got " + to_string(in[0]);
+  if (in[0].last().factor % traits(type).block_elements != 0)
+    return form + " wants whole blocks, got " + to_string(in[0]);
   out = {{type, in[0].shape}};
   return {};
 }
@@ -66,8 +68,8 @@ std::string infer_embed_grad(Types in, const Attributes& a, std::vector<TensorTy
 std::string infer_lora(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (in.size() != 5) return "wants x, y, a, b and the adapter slots";
   const TensorType &x = in[0], &y = in[1], &a = in[2], &b = in[3];
-  if (a.shape.size() != 3 || b.shape.size() != 3 || a.shape[0] != b.shape[0] || a.shape[1] != b.shape[2] || a.last() != x.last() ||
-      b.shape[1] != y.last() || x.rows() != y.rows()) {
+  if (a.shape.size() != 3 || b.shape.size() != 3 || a.shape[0] != b.shape[0] || a.shape[1] != b.shape[2] ||
+      a.last() != x.last() || b.shape[1] != y.last() || x.rows() != y.rows()) {
     return "wants x [T, k], y [T, n], a [slots, rank, k], b [slots, n, rank]";
   }
   out = {y};

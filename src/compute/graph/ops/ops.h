@@ -1,5 +1,5 @@
-// Builders: one function per op, so that a model reads like its paper. Shapes are checked (CHECK) as the graph is built.
-// T tokens, O output rows; every value is fp32 unless it says otherwise.
+// Builders: one function per op, so that a model reads like its paper. Shapes are checked (CHECK) as the graph is
+// built. T tokens, O output rows; every value is fp32 unless it says otherwise.
 #pragma once
 
 #include <string>
@@ -20,8 +20,8 @@ Value head_matmul(Graph& g, Value x, Value w);
 Value add(Graph& g, Value a, Value b);
 Value mul(Graph& g, Value a, Value b);
 Value scale(Graph& g, Value x, double factor);
-Value add_bias(Graph& g, Value x, Value bias);                     // bias: [dim]
-Value activate(Graph& g, Value x, const std::string& function);    // silu gelu gelu_tanh relu relu2 sigmoid tanh
+Value add_bias(Graph& g, Value x, Value bias);                   // bias: [dim]
+Value activate(Graph& g, Value x, const std::string& function);  // silu gelu gelu_tanh relu relu2 sigmoid tanh
 Value gated(Graph& g, Value gate, Value up, const std::string& function);  // function(gate) * up
 
 // Over the last dimension. w: [dim]; y = x / rms(x) * (w + w_offset).
@@ -29,31 +29,33 @@ Value rms_norm(Graph& g, Value x, Value w, double eps, double w_offset = 0);
 Value layer_norm(Graph& g, Value x, Value w, Value b, double eps);  // b may be invalid
 
 Value reshape(Graph& g, Value x, Shape shape);
-Value slice(Graph& g, Value x, int64_t begin, int64_t end);        // of the last dimension
-Value concat(Graph& g, Value a, Value b);                          // along the last dimension
-Value gather_rows(Graph& g, Value x, Value rows);                  // x: [T, dim], rows: [O] i32 -> [O, dim]
+Value slice(Graph& g, Value x, int64_t begin, int64_t end);  // of the last dimension
+Value concat(Graph& g, Value a, Value b);                    // along the last dimension
+Value gather_rows(Graph& g, Value x, Value rows);            // x: [T, dim], rows: [O] i32 -> [O, dim]
 
 struct Rope {
-  std::vector<double> inv_freq;   // [rotary_dim / 2], scaling applied
-  bool interleaved = false;       // pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
-  double magnitude = 1;           // factor on cos and sin
-  int64_t offset = 0;             // first number of a head that rotates
+  std::vector<double> inv_freq;  // [rotary_dim / 2], scaling applied
+  bool interleaved = false;      // pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
+  double magnitude = 1;          // factor on cos and sin
+  int64_t offset = 0;            // first number of a head that rotates
 };
 Value rope(Graph& g, Value x, Value positions, const Rope& rope);  // x: [T, n_heads, head_dim]
 
 struct Attention {
-  std::string state;              // name of the layer's cache, e.g. "cache.0"
+  std::string state;  // name of the layer's cache, e.g. "cache.0"
   double scale = 1;
-  int64_t window = 0;             // 0: none
-  double softcap = 0;             // 0: none
-  Value sinks = {};               // [n_heads] or invalid
+  int64_t window = 0;  // 0: none
+  double softcap = 0;  // 0: none
+  Value sinks = {};    // [n_heads] or invalid
 };
-// Causal self-attention. q: [T, n_heads, k_dim]; k: [T, n_kv_heads, k_dim]; v: [T, n_kv_heads, v_dim] -> [T, n_heads, v_dim].
+// Causal self-attention. q: [T, n_heads, k_dim]; k: [T, n_kv_heads, k_dim]; v: [T, n_kv_heads, v_dim] -> [T, n_heads,
+// v_dim].
 Value attention(Graph& g, Value q, Value k, Value v, const Attention& attention);
-// Multi-head latent attention (DeepSeek-V2, https://arxiv.org/abs/2405.04434). q_nope: [T, n_heads, nope]; q_rope: [T, n_heads, rope];
-// latent: [T, rank]; k_rope: [T, rope]; k_up: [n_heads, rank, nope] (transposed key up-projection);
+// Multi-head latent attention (DeepSeek-V2, https://arxiv.org/abs/2405.04434). q_nope: [T, n_heads, nope]; q_rope: [T,
+// n_heads, rope]; latent: [T, rank]; k_rope: [T, rope]; k_up: [n_heads, rank, nope] (transposed key up-projection);
 // v_up: [n_heads, v_dim, rank] -> [T, n_heads, v_dim].
-Value latent_attention(Graph& g, Value q_nope, Value q_rope, Value latent, Value k_rope, Value k_up, Value v_up, const Attention& attention);
+Value latent_attention(Graph& g, Value q_nope, Value q_rope, Value latent, Value k_rope, Value k_up, Value v_up,
+                       const Attention& attention);
 
 struct Route {
   int64_t n_used = 0;
@@ -67,17 +69,19 @@ struct Routed {
   Value ids;      // [T, n_used] i32
   Value weights;  // [T, n_used]
 };
-Routed route(Graph& g, Value logits, Value bias, const Route& route);  // logits: [T, n_experts]; bias: [n_experts] or invalid
+Routed route(Graph& g, Value logits, Value bias,
+             const Route& route);  // logits: [T, n_experts]; bias: [n_experts] or invalid
 struct ExpertGroups {
-  Value pairs;    // [n_used * T] i32: token-expert pairs ordered by expert
-  Value begin;    // [n_experts + 1] i32: where each expert's pairs begin
+  Value pairs;  // [n_used * T] i32: token-expert pairs ordered by expert
+  Value begin;  // [n_experts + 1] i32: where each expert's pairs begin
 };
 ExpertGroups expert_groups(Graph& g, Value ids, int64_t n_experts);
-// x: [T, k] (each token goes to its n_used experts) or [n_used * T, k] (one row a pair); w: [n_experts, n, k] -> [n_used * T, n].
+// x: [T, k] (each token goes to its n_used experts) or [n_used * T, k] (one row a pair); w: [n_experts, n, k] ->
+// [n_used * T, n].
 Value expert_matmul(Graph& g, Value x, Value w, const ExpertGroups& groups, int64_t n_used);
-Value combine(Graph& g, Value y, Value weights);   // y: [n_used * T, dim], weights: [T, n_used] -> [T, dim]
+Value combine(Graph& g, Value y, Value weights);  // y: [n_used * T, dim], weights: [T, n_used] -> [T, dim]
 
-Value all_sum(Graph& g, Value x);                  // over the ranks of the tensor-parallel group
+Value all_sum(Graph& g, Value x);  // over the ranks of the tensor-parallel group
 // logits: [O, vocab]; targets: [O] i32, -1 ignored -> the mean loss [1].
 Value cross_entropy(Graph& g, Value logits, Value targets);
 

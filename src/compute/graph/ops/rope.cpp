@@ -21,7 +21,8 @@ void rope_gradient(GradientContext& c) {
   c.d_inputs = {c.graph.add_op("rope", {c.d_outputs[0], c.inputs[1]}, std::move(attributes)), {}};
 }
 
-const OpDef kOps[] = {{.name = "rope", .infer = infer_rope, .gradient = rope_gradient, .row_wise = true, .in_place = 0}};
+const OpDef kOps[] = {
+    {.name = "rope", .infer = infer_rope, .gradient = rope_gradient, .row_wise = true, .in_place = 0}};
 
 }  // namespace
 

@@ -46,7 +46,8 @@ std::string infer_concat(Types in, const Attributes&, std::vector<TensorType>& o
 }
 
 std::string infer_gather(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() != 2 || in[0].shape.size() != 2 || in[1].dtype != DType::kI32) return "wants x [T, dim] and rows [O] i32";
+  if (in.size() != 2 || in[0].shape.size() != 2 || in[1].dtype != DType::kI32)
+    return "wants x [T, dim] and rows [O] i32";
   out = {{in[0].dtype, {in[1].shape[0], in[0].last()}}};
   return {};
 }
@@ -57,11 +58,14 @@ std::string infer_scatter(Types in, const Attributes&, std::vector<TensorType>& 
   return {};
 }
 
-void reshape_gradient(GradientContext& c) { c.d_inputs = {reshape(c.graph, c.d_outputs[0], c.graph.type(c.inputs[0]).shape)}; }
+void reshape_gradient(GradientContext& c) {
+  c.d_inputs = {reshape(c.graph, c.d_outputs[0], c.graph.type(c.inputs[0]).shape)};
+}
 
 void slice_gradient(GradientContext& c) {
-  c.d_inputs = {c.graph.add_op("slice_grad", {c.d_outputs[0]},
-                               {{"begin", c.attributes().integer("begin")}, {"dim", c.graph.type(c.inputs[0]).last().factor}})};
+  c.d_inputs = {
+      c.graph.add_op("slice_grad", {c.d_outputs[0]},
+                     {{"begin", c.attributes().integer("begin")}, {"dim", c.graph.type(c.inputs[0]).last().factor}})};
 }
 
 void concat_gradient(GradientContext& c) {
@@ -88,7 +92,9 @@ const OpDef kOps[] = {
 std::span<const OpDef> shape_ops() { return kOps; }
 
 Value reshape(Graph& g, Value x, Shape shape) { return g.add_op("reshape", {x}, {{"shape", to_string(shape)}}); }
-Value slice(Graph& g, Value x, int64_t begin, int64_t end) { return g.add_op("slice", {x}, {{"begin", begin}, {"end", end}}); }
+Value slice(Graph& g, Value x, int64_t begin, int64_t end) {
+  return g.add_op("slice", {x}, {{"begin", begin}, {"end", end}});
+}
 Value concat(Graph& g, Value a, Value b) { return g.add_op("concat", {a, b}); }
 Value gather_rows(Graph& g, Value x, Value rows) { return g.add_op("gather_rows", {x, rows}); }
 

@@ -18,7 +18,8 @@ Graph add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
     if (node.kind != NodeKind::kOp || node.op->name != "matmul") return {};
     const std::string& weight = graph.node(node.inputs[1]).name;
-    const auto target = std::find_if(targets.begin(), targets.end(), [&](const AdapterTarget& t) { return t.weight == weight; });
+    const auto target =
+        std::find_if(targets.begin(), targets.end(), [&](const AdapterTarget& t) { return t.weight == weight; });
     if (target == targets.end()) return {};
     Graph& g = r.to();
     const Value y = g.add_copy(node, r.map(node.inputs));

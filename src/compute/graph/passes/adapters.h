@@ -1,5 +1,6 @@
-// Pass add_adapters: low-rank adapters (LoRA, https://arxiv.org/abs/2106.09685) on chosen matmuls. Every token carries the
-// slot of its adapter, or -1; sequences with different adapters share a batch, and tokens without one keep their bits.
+// Pass add_adapters: low-rank adapters (LoRA, https://arxiv.org/abs/2106.09685) on chosen matmuls. Every token carries
+// the slot of its adapter, or -1; sequences with different adapters share a batch, and tokens without one keep their
+// bits.
 #pragma once
 
 #include <string>
@@ -10,8 +11,8 @@
 namespace strata {
 
 struct AdapterTarget {
-  std::string weight;   // name of the matmul's weight, "model.layers.0.self_attn.q_proj.weight"
-  int64_t rank = 0;     // of the largest adapter; smaller ones are padded with zeros
+  std::string weight;  // name of the matmul's weight, "model.layers.0.self_attn.q_proj.weight"
+  int64_t rank = 0;    // of the largest adapter; smaller ones are padded with zeros
 };
 
 // Slots are stacked: the new weights "lora_a.<weight>" [n_slots, rank, k] and "lora_b.<weight>" [n_slots, n, rank] are

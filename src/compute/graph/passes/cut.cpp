@@ -33,7 +33,8 @@ Graph cut_evenly(const Graph& graph, int n_segments) {
   const auto n_layers = static_cast<int>(borders.size());
   for (int s = 1; s < n_segments; ++s) {
     const int layer = std::clamp(n_layers * s / n_segments - 1, 0, n_layers - 1);
-    if (chosen.empty() || chosen.back() != borders[static_cast<size_t>(layer)]) chosen.push_back(borders[static_cast<size_t>(layer)]);
+    if (chosen.empty() || chosen.back() != borders[static_cast<size_t>(layer)])
+      chosen.push_back(borders[static_cast<size_t>(layer)]);
   }
   return cut(graph, chosen);
 }

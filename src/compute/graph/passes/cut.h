@@ -1,5 +1,5 @@
-// Pass cut (keeps bits): divides a graph into segments that can be run one after the other, on one machine or several. A
-// cut goes through the residual stream: the values that cross it are few.
+// Pass cut (keeps bits): divides a graph into segments that can be run one after the other, on one machine or several.
+// A cut goes through the residual stream: the values that cross it are few.
 #pragma once
 
 #include <span>

@@ -50,7 +50,8 @@ class Backward {
     }
     if (!any) return ok_status();
     const Node node = graph_.nodes()[static_cast<size_t>(index)];
-    if (node.op->gradient == nullptr) return invalid_argument("differentiate: op " + std::string(node.op->name) + " has no gradient");
+    if (node.op->gradient == nullptr)
+      return invalid_argument("differentiate: op " + std::string(node.op->name) + " has no gradient");
     GradientContext context{graph_, {index, 0}, node.inputs, d_outputs, {}};
     node.op->gradient(context);
     for (size_t i = 0; i < context.d_inputs.size(); ++i) accumulate(node.inputs[i], context.d_inputs[i]);

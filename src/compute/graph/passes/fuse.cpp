@@ -55,7 +55,8 @@ Graph fuse(const Graph& graph) {
     int chain = last >= 0 ? nodes[static_cast<size_t>(last)].chain : -1;
     for (const Value input : node.inputs) {
       const Node& producer = fused.node(input);
-      if (level[static_cast<size_t>(input.node)] == ready && producer.kind == NodeKind::kOp && producer.chain != chain) chain = -1;
+      if (level[static_cast<size_t>(input.node)] == ready && producer.kind == NodeKind::kOp && producer.chain != chain)
+        chain = -1;
       if (producer.chain == chain && chain >= 0 && row_dim(fused, producer) != row_dim(fused, node)) chain = -1;
     }
     if (chain >= 0) {

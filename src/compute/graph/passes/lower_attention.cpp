@@ -6,7 +6,8 @@
 namespace strata {
 namespace {
 
-Value cache_state(Graph& g, const std::string& name, DType type, int64_t n_kv_heads, int64_t k_dim, int64_t v_dim, bool prefix) {
+Value cache_state(Graph& g, const std::string& name, DType type, int64_t n_kv_heads, int64_t k_dim, int64_t v_dim,
+                  bool prefix) {
   Attributes shape{{"n_kv_heads", n_kv_heads}, {"k_dim", k_dim}, {"v_dim", v_dim}};
   if (prefix) shape.set("value_is_key_prefix", int64_t{1});
   return g.add_state(name, type, std::move(shape));
@@ -24,7 +25,8 @@ Value lower_plain(Rewriter& r, const Node& node, DType cache_type) {
   const std::vector<Value> in = r.map(node.inputs);
   const TensorType k = g.type(in[1]);
   const int64_t v_dim = g.type(in[2]).last().factor;
-  const Value state = cache_state(g, node.attributes.text("state"), cache_type, k.shape[1].factor, k.last().factor, v_dim, false);
+  const Value state =
+      cache_state(g, node.attributes.text("state"), cache_type, k.shape[1].factor, k.last().factor, v_dim, false);
   const Value written = g.add_op("cache_write", {state, in[1], in[2]});
   std::vector<Value> inputs{in[0], written};
   if (in.size() > 3) inputs.push_back(in[3]);

@@ -1,7 +1,8 @@
 // Pass lower_attention: from attention as models write it to what runs.
-//   paged:    a paged cache per layer as state; K and V are rounded into it first and read from it only. Latent attention
-//             (MLA) runs in one form for prefill and decode: queries go through the key up-projection, the cached row is
-//             [latent | rope part], and the attended latent goes through the value up-projection.
+//   paged:    a paged cache per layer as state; K and V are rounded into it first and read from it only. Latent
+//   attention
+//             (MLA) runs in one form for prefill and decode: queries go through the key up-projection, the cached row
+//             is [latent | rope part], and the attended latent goes through the value up-projection.
 //   segments: flat causal segments of one training batch, no cache.
 // Changes bits where the cache type rounds.
 #pragma once

@@ -13,7 +13,7 @@ constexpr size_t kAlignment = 64;
 
 struct Buffer {
   size_t bytes = 0;
-  int first_wave = 0;   // life, both ends included
+  int first_wave = 0;  // life, both ends included
   int last_wave = 0;
   size_t offset = 0;
 };
@@ -99,7 +99,8 @@ class Planner {
     for (size_t other = 0; other < buffer_of_.size(); ++other) {  // all values that live in this buffer
       for (size_t output = 0; output < buffer_of_[other].size(); ++output) {
         if (buffer_of_[other][output] != buffer) continue;
-        if (!only_earlier_readers({static_cast<int32_t>(other), static_cast<int32_t>(output)}, index, wave, node.chain)) return -1;
+        if (!only_earlier_readers({static_cast<int32_t>(other), static_cast<int32_t>(output)}, index, wave, node.chain))
+          return -1;
       }
     }
     return buffer;
@@ -122,7 +123,8 @@ class Planner {
   void place() {
     std::vector<size_t> order(buffers_.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return buffers_[a].bytes > buffers_[b].bytes; });
     std::vector<size_t> placed;  // by offset
     for (const size_t i : order) {
       Buffer& buffer = buffers_[i];

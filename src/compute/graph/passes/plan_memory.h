@@ -13,8 +13,8 @@ namespace strata {
 struct MemoryPlan {
   static constexpr size_t kNowhere = static_cast<size_t>(-1);
   std::vector<std::vector<size_t>> offset;  // by node and output; kNowhere for what is not in the arena
-  size_t bytes = 0;          // of the arena, after reuse
-  size_t bytes_unshared = 0; // if every value had memory of its own
+  size_t bytes = 0;                         // of the arena, after reuse
+  size_t bytes_unshared = 0;                // if every value had memory of its own
 };
 
 MemoryPlan plan_memory(const Graph& graph, const Schedule& schedule, const SymbolValues& maxima);

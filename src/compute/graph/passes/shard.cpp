@@ -10,19 +10,24 @@ namespace strata {
 namespace {
 
 enum class Role : uint8_t {
-  kWhole,     // the same on every rank
-  kDivided,   // each rank has its heads or columns
-  kColumn,    // a matmul whose weight rows are divided: whole in, divided out
-  kRow,       // a matmul whose weight columns are divided: divided in, partial sums out
+  kWhole,    // the same on every rank
+  kDivided,  // each rank has its heads or columns
+  kColumn,   // a matmul whose weight rows are divided: whole in, divided out
+  kRow,      // a matmul whose weight columns are divided: divided in, partial sums out
 };
 
-bool is_matmul(const Node& node) { return node.kind == NodeKind::kOp && (node.op->name == "matmul" || node.op->name == "expert_matmul"); }
+bool is_matmul(const Node& node) {
+  return node.kind == NodeKind::kOp && (node.op->name == "matmul" || node.op->name == "expert_matmul");
+}
 
 bool is_attention(const Node& node) {
   return node.kind == NodeKind::kOp && (node.op->name == "attention" || node.op->name == "latent_attention");
 }
 
-bool is_seed(const Node& node) { return is_attention(node) || (node.kind == NodeKind::kOp && (node.op->name == "gated" || node.op->name == "activate")); }
+bool is_seed(const Node& node) {
+  return is_attention(node) ||
+         (node.kind == NodeKind::kOp && (node.op->name == "gated" || node.op->name == "activate"));
+}
 
 // Ops that treat heads (values of three dimensions) or columns independently.
 bool passes_division(const Graph& graph, int32_t index) {
@@ -32,7 +37,8 @@ bool passes_division(const Graph& graph, int32_t index) {
   return is_seed(node) || op == "reshape" || op == "mul" || op == "scale" || op == "add_bias";
 }
 
-// How many of a node's inputs are divided along with its output; the others are whole (positions, norm weights, latents).
+// How many of a node's inputs are divided along with its output; the others are whole (positions, norm weights,
+// latents).
 size_t divided_inputs(const Node& node) {
   const std::string_view op = node.op->name;
   if (op == "attention") return 3;
@@ -42,7 +48,8 @@ size_t divided_inputs(const Node& node) {
 
 class Division {
  public:
-  explicit Division(const Graph& graph) : graph_(graph), users_(graph.users()), role_(graph.nodes().size(), Role::kWhole) {}
+  explicit Division(const Graph& graph)
+      : graph_(graph), users_(graph.users()), role_(graph.nodes().size(), Role::kWhole) {}
 
   Result<std::vector<Role>> run() {
     for (int32_t i = 0; i < static_cast<int32_t>(graph_.nodes().size()); ++i) {
@@ -63,7 +70,8 @@ class Division {
       role = Role::kDivided;
       for (size_t i = 0; i < divided_inputs(node); ++i) RETURN_IF_ERROR(divide(node.inputs[i].node));
     } else {
-      return invalid_argument("shard: cannot divide through " + std::string(node.kind == NodeKind::kOp ? node.op->name : node.name));
+      return invalid_argument("shard: cannot divide through " +
+                              std::string(node.kind == NodeKind::kOp ? node.op->name : node.name));
     }
     for (const int32_t user : users_[static_cast<size_t>(index)]) RETURN_IF_ERROR(divide_user(index, user));
     return ok_status();
@@ -91,8 +99,8 @@ class Slicer {
 
   Result<std::pair<int64_t, int64_t>> share(int64_t size, int64_t unit, const std::string& name) const {
     if (size % (n_ranks_ * unit) != 0) {
-      return invalid_argument("shard: " + name + ": " + std::to_string(size) + " does not divide into " + std::to_string(n_ranks_) +
-                              " parts of whole blocks of " + std::to_string(unit));
+      return invalid_argument("shard: " + name + ": " + std::to_string(size) + " does not divide into " +
+                              std::to_string(n_ranks_) + " parts of whole blocks of " + std::to_string(unit));
     }
     return std::pair{size / n_ranks_ * rank_, size / n_ranks_ * (rank_ + 1)};
   }
@@ -172,7 +180,8 @@ class Sharder {
         const TensorType& type = weight.outputs[0];
         const bool column = roles_[i] == Role::kColumn;
         const Dim dim = column ? type.shape[type.shape.size() - 2] : type.shape.back();
-        RETURN_IF_ERROR(slicer_.share(dim.factor, column ? 1 : traits(type.dtype).block_elements, weight.name).status());
+        RETURN_IF_ERROR(
+            slicer_.share(dim.factor, column ? 1 : traits(type.dtype).block_elements, weight.name).status());
       }
     }
     return ok_status();
@@ -186,10 +195,14 @@ class Sharder {
   Value visit(Rewriter& r, int32_t index) {
     const Node& node = graph_.nodes()[static_cast<size_t>(index)];
     switch (roles_[static_cast<size_t>(index)]) {
-      case Role::kWhole: return {};
-      case Role::kColumn: return with_weight(r, node, 1, slicer_.rows(r.to(), graph_.node(node.inputs[1]), false));
-      case Role::kRow: return ops::all_sum(r.to(), with_weight(r, node, 1, slicer_.columns(r.to(), graph_.node(node.inputs[1]))));
-      case Role::kDivided: return divided(r, node);
+      case Role::kWhole:
+        return {};
+      case Role::kColumn:
+        return with_weight(r, node, 1, slicer_.rows(r.to(), graph_.node(node.inputs[1]), false));
+      case Role::kRow:
+        return ops::all_sum(r.to(), with_weight(r, node, 1, slicer_.columns(r.to(), graph_.node(node.inputs[1]))));
+      case Role::kDivided:
+        return divided(r, node);
     }
     return {};
   }
@@ -230,7 +243,8 @@ Status check_heads(const Graph& graph, int n_ranks) {
     for (size_t i = 0; i < last; ++i) {
       const int64_t heads = graph.type(node.inputs[i]).shape[1].factor;
       if (heads % n_ranks != 0) {
-        return invalid_argument("shard: " + std::to_string(heads) + " heads do not divide over " + std::to_string(n_ranks) + " ranks");
+        return invalid_argument("shard: " + std::to_string(heads) + " heads do not divide over " +
+                                std::to_string(n_ranks) + " ranks");
       }
     }
   }

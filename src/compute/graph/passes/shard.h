@@ -1,7 +1,8 @@
-// Pass shard(tensor): what one of n ranks computes of a model (Megatron-LM, https://arxiv.org/abs/1909.08053). Heads and
-// feed-forward columns are divided: weights become slices, and an all_sum follows each matmul whose input is divided. The
-// pass finds the regions by itself, from matmuls that read a whole value to the matmuls that make one again; what lies
-// between must treat heads or columns independently. Changes bits (sums are split over ranks), equally on every rank.
+// Pass shard(tensor): what one of n ranks computes of a model (Megatron-LM, https://arxiv.org/abs/1909.08053). Heads
+// and feed-forward columns are divided: weights become slices, and an all_sum follows each matmul whose input is
+// divided. The pass finds the regions by itself, from matmuls that read a whole value to the matmuls that make one
+// again; what lies between must treat heads or columns independently. Changes bits (sums are split over ranks), equally
+// on every rank.
 #pragma once
 
 #include "base/status.h"

@@ -10,14 +10,14 @@
 namespace strata {
 
 struct Task {
-  std::vector<int32_t> nodes;   // one op, or the ops of a chain in order
+  std::vector<int32_t> nodes;  // one op, or the ops of a chain in order
 };
-using Wave = std::vector<Task>; // tasks that do not depend on each other
+using Wave = std::vector<Task>;  // tasks that do not depend on each other
 
 struct Schedule {
   std::vector<Wave> waves;
-  std::vector<int> segment_of_wave;   // ascending
-  std::vector<int> wave_of_node;      // -1 for weights, inputs, states and views of them
+  std::vector<int> segment_of_wave;  // ascending
+  std::vector<int> wave_of_node;     // -1 for weights, inputs, states and views of them
 };
 
 // Views (reshape) need no work and stand in no wave.

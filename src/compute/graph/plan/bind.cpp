@@ -85,7 +85,8 @@ const AlignedBuffer& WeightBinder::keep(std::string key, AlignedBuffer buffer) {
 
 const float* WeightBinder::dense(const Node& weight) {
   const std::string key = to_string(weight.weight) + " f32";
-  if (const auto known = bound_.find(key); known != bound_.end()) return reinterpret_cast<const float*>(known->second.data());
+  if (const auto known = bound_.find(key); known != bound_.end())
+    return reinterpret_cast<const float*>(known->second.data());
   size_t elements = 0;
   std::vector<size_t> begin;
   for (const WeightPart& part : weight.weight.parts) {

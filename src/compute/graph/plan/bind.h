@@ -19,7 +19,7 @@ namespace strata {
 
 struct WeightTensor {
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;            // outermost first
+  std::vector<int64_t> shape;  // outermost first
   std::span<const std::byte> data;
 };
 
@@ -29,14 +29,14 @@ class WeightSource {
  public:
   virtual ~WeightSource() = default;
   virtual std::optional<WeightTensor> find(std::string_view name) const = 0;
-  virtual void release(std::string_view /*name*/) const {}   // its pages are not needed soon
+  virtual void release(std::string_view /*name*/) const {}  // its pages are not needed soon
 };
 
 // Bytes, 64-byte aligned, never moved.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes);   // zeroed
+  explicit AlignedBuffer(size_t bytes);  // zeroed
   AlignedBuffer(AlignedBuffer&& other) noexcept;
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;
   ~AlignedBuffer();
@@ -58,7 +58,7 @@ class WeightBinder {
   const float* dense(const Node& weight);
   // Rows as the file has them (no copy); the reference must be rows of one tensor with all its columns.
   const void* rows(const Node& weight);
-  void release_sources();                 // after all plans are made
+  void release_sources();  // after all plans are made
 
   size_t bound_bytes() const { return bound_bytes_; }
 
@@ -67,7 +67,7 @@ class WeightBinder {
   const WeightSource& source_;
   ThreadPool& pool_;
   std::map<std::string, AlignedBuffer> bound_;
-  std::map<std::string, bool> used_;      // source tensors that were copied
+  std::map<std::string, bool> used_;  // source tensors that were copied
   size_t bound_bytes_ = 0;
 };
 

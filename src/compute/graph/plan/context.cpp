@@ -29,12 +29,21 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
   operand.rank = static_cast<int>(ref.type.shape.size());
   for (size_t i = 0; i < ref.type.shape.size(); ++i) operand.dims[i] = ref.type.shape[i].at(sizes_);
   switch (ref.place) {
-    case OperandRef::Place::kNone: operand.data = nullptr; break;
-    case OperandRef::Place::kArena: operand.data = arena_.data() + ref.offset; break;
-    case OperandRef::Place::kConstant: operand.data = const_cast<void*>(ref.constant); break;
-    case OperandRef::Place::kState: operand.data = states_[static_cast<size_t>(ref.index)]; break;
+    case OperandRef::Place::kNone:
+      operand.data = nullptr;
+      break;
+    case OperandRef::Place::kArena:
+      operand.data = arena_.data() + ref.offset;
+      break;
+    case OperandRef::Place::kConstant:
+      operand.data = const_cast<void*>(ref.constant);
+      break;
+    case OperandRef::Place::kState:
+      operand.data = states_[static_cast<size_t>(ref.index)];
+      break;
     case OperandRef::Place::kInput: {
-      const std::span<const int32_t> spans[] = {batch_->ids, batch_->positions, batch_->output_rows, batch_->adapters, batch_->targets};
+      const std::span<const int32_t> spans[] = {batch_->ids, batch_->positions, batch_->output_rows, batch_->adapters,
+                                                batch_->targets};
       const auto& span = spans[ref.index];
       operand.data = span.empty() ? nullptr : const_cast<int32_t*>(span.data());
       break;

@@ -34,8 +34,8 @@ class ExecutionContext {
 
   // A named output of the last run, in its arena: rows of this run times the row's numbers. Empty when unknown.
   std::span<float> output(std::string_view name);
-  // What crosses from a segment to later ones with this batch: copy it into the same values of another context of the plan
-  // to continue there.
+  // What crosses from a segment to later ones with this batch: copy it into the same values of another context of the
+  // plan to continue there.
   std::vector<std::span<std::byte>> boundary(int segment, const Batch& batch);
 
  private:
@@ -57,16 +57,16 @@ class ExecutionContext {
   std::vector<AlignedBuffer> workspaces_;
   std::vector<void*> states_;
   std::vector<StepArgs> args_;
-  std::vector<WorkQueue> queues_;        // one per task of the widest wave
+  std::vector<WorkQueue> queues_;  // one per task of the widest wave
   std::vector<int64_t> grains_;
   Barrier barrier_;
   SymbolValues sizes_;
   const Batch* batch_ = nullptr;
-  std::vector<double> wave_seconds_;     // written by whichever worker ends a wave, while the others wait
+  std::vector<double> wave_seconds_;  // written by whichever worker ends a wave, while the others wait
   TimePoint wave_start_;
-  size_t first_wave_ = 0;                // of the run under way
+  size_t first_wave_ = 0;  // of the run under way
   size_t last_wave_ = 0;
-  std::function<void(int)> body_;        // work(), made once: a step allocates nothing
+  std::function<void(int)> body_;  // work(), made once: a step allocates nothing
 };
 
 }  // namespace strata

@@ -19,7 +19,8 @@ constexpr std::array<std::string_view, 5> kInputNames = {"ids", "positions", "ou
 // Makes operand references for the values of one graph.
 class Operands {
  public:
-  Operands(const Graph& graph, WeightBinder& binder, const std::vector<std::vector<size_t>>& offsets, std::vector<PlanState>& states)
+  Operands(const Graph& graph, WeightBinder& binder, const std::vector<std::vector<size_t>>& offsets,
+           std::vector<PlanState>& states)
       : graph_(graph), binder_(binder), offsets_(offsets), states_(states) {}
 
   Result<OperandRef> of(Value value, WeightForm form = WeightForm::kDense, const MatmulFamily* family = nullptr) {
@@ -49,7 +50,8 @@ class Operands {
         ref.place = OperandRef::Place::kState;
         ref.index = state_index(node);
         return ref;
-      case NodeKind::kOp: break;
+      case NodeKind::kOp:
+        break;
     }
     if (node.op->keeps_state) return of(node.inputs[0]);
     if (node.op->view) {  // the memory of what it views, with another shape
@@ -114,12 +116,14 @@ Status Plan::add_steps(const Graph& graph, const CpuKernels& kernels, WeightBind
         PlanStep step;
         step.op = node.op->name;
         step.kernel = make_step(context, node);
-        if (step.kernel == nullptr) return invalid_argument("plan: no " + std::string(kernels.name) + " kernel for op " + std::string(step.op));
+        if (step.kernel == nullptr)
+          return invalid_argument("plan: no " + std::string(kernels.name) + " kernel for op " + std::string(step.op));
         CHECK_LE(node.inputs.size(), static_cast<size_t>(kMaxOperands));
         for (size_t i = 0; i < node.inputs.size(); ++i) {
           const WeightForm form = weight_form(node, i);
           const TensorType& type = graph.type(node.inputs[i]);
-          const MatmulFamily* family = form == WeightForm::kPacked ? &family_for(kernels, type.dtype, type.last().factor) : nullptr;
+          const MatmulFamily* family =
+              form == WeightForm::kPacked ? &family_for(kernels, type.dtype, type.last().factor) : nullptr;
           ASSIGN_OR_RETURN(OperandRef ref, operands.of(node.inputs[i], form, family));
           step.in.push_back(std::move(ref));
         }
@@ -160,12 +164,14 @@ void Plan::find_boundary(const Graph& graph, const std::vector<std::vector<size_
 
 std::pair<size_t, size_t> Plan::segment_waves(int segment) const {
   const auto range = std::equal_range(segment_of_wave_.begin(), segment_of_wave_.end(), segment);
-  return {static_cast<size_t>(range.first - segment_of_wave_.begin()), static_cast<size_t>(range.second - segment_of_wave_.begin())};
+  return {static_cast<size_t>(range.first - segment_of_wave_.begin()),
+          static_cast<size_t>(range.second - segment_of_wave_.begin())};
 }
 
 std::string Plan::summary() const {
-  return std::to_string(steps_.size()) + " steps in " + std::to_string(waves_.size()) + " waves, " + std::to_string(n_segments_) +
-         " segment(s); activations " + megabytes(unshared_bytes_) + " before reuse, " + megabytes(arena_bytes_) + " after";
+  return std::to_string(steps_.size()) + " steps in " + std::to_string(waves_.size()) + " waves, " +
+         std::to_string(n_segments_) + " segment(s); activations " + megabytes(unshared_bytes_) + " before reuse, " +
+         megabytes(arena_bytes_) + " after";
 }
 
 }  // namespace strata

@@ -17,9 +17,9 @@ namespace strata {
 // Where an operand is found in a run.
 struct OperandRef {
   enum class Place : uint8_t { kNone, kArena, kConstant, kInput, kState } place = Place::kNone;
-  size_t offset = 0;              // kArena
-  const void* constant = nullptr; // kConstant: a bound weight
-  int index = 0;                  // kInput: InputSlot; kState: number of the state
+  size_t offset = 0;               // kArena
+  const void* constant = nullptr;  // kConstant: a bound weight
+  int index = 0;                   // kInput: InputSlot; kState: number of the state
   TensorType type;
 };
 
@@ -35,7 +35,7 @@ struct PlanStep {
 
 // A step, or the steps of a chain.
 struct PlanTask {
-  std::vector<size_t> steps;      // into Plan::steps
+  std::vector<size_t> steps;  // into Plan::steps
 };
 
 struct PlanState {
@@ -67,9 +67,9 @@ class Plan {
   const std::vector<std::pair<int, OperandRef>>& boundary() const { return boundary_; }
 
   size_t arena_bytes() const { return arena_bytes_; }
-  size_t unshared_bytes() const { return unshared_bytes_; }     // what the arena would be without reuse
-  size_t workspace_bytes() const { return workspace_bytes_; }   // per worker
-  std::string summary() const;                                  // a few lines for people
+  size_t unshared_bytes() const { return unshared_bytes_; }    // what the arena would be without reuse
+  size_t workspace_bytes() const { return workspace_bytes_; }  // per worker
+  std::string summary() const;                                 // a few lines for people
 
  private:
   Status add_steps(const Graph& graph, const CpuKernels& kernels, WeightBinder& binder, const Schedule& schedule,

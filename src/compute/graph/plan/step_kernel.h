@@ -1,5 +1,5 @@
-// One step of a plan: an op bound to kernels of one instruction set, with its constants. Immutable; the operands of a run
-// come from the execution context. Work is split in items that any worker may take in any order.
+// One step of a plan: an op bound to kernels of one instruction set, with its constants. Immutable; the operands of a
+// run come from the execution context. Work is split in items that any worker may take in any order.
 #pragma once
 
 #include <array>

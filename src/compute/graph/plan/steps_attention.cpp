@@ -37,8 +37,7 @@ class CacheWriteStep final : public RowKernel {
 
 class PagedAttentionStep final : public StepKernel {
  public:
-  PagedAttentionStep(const StepContext& c, const Node& node)
-      : kernels_(c.kernels), has_sinks_(node.inputs.size() > 2) {
+  PagedAttentionStep(const StepContext& c, const Node& node) : kernels_(c.kernels), has_sinks_(node.inputs.size() > 2) {
     const Attributes& a = node.attributes;
     form_.shape = cache_shape(state_of(c.graph, node.inputs[1]));
     form_.n_heads = static_cast<int>(c.input(node, 0).shape[1].factor);
@@ -73,7 +72,8 @@ class PagedAttentionStep final : public StepKernel {
 
 class SegmentAttentionStep final : public StepKernel {
  public:
-  SegmentAttentionStep(const StepContext& c, const Node& node) : kernels_(c.kernels), grad_(node.op->name == "attention_grad") {
+  SegmentAttentionStep(const StepContext& c, const Node& node)
+      : kernels_(c.kernels), grad_(node.op->name == "attention_grad") {
     form_.n_heads = static_cast<int>(c.input(node, 0).shape[1].factor);
     form_.n_kv_heads = static_cast<int>(c.input(node, 1).shape[1].factor);
     form_.k_dim = static_cast<int>(c.input(node, 1).last().factor);

@@ -22,6 +22,8 @@ class AllSumStep final : public StepKernel {
 
 }  // namespace
 
-std::unique_ptr<StepKernel> make_collective_step(const StepContext&, const Node&) { return std::make_unique<AllSumStep>(); }
+std::unique_ptr<StepKernel> make_collective_step(const StepContext&, const Node&) {
+  return std::make_unique<AllSumStep>();
+}
 
 }  // namespace strata

@@ -71,7 +71,8 @@ class ActivationStep final : public RowKernel {
     if (op_ == "activate") return kernels_.activate(function_, y, a.in[0].f32() + at, n);
     if (op_ == "gated") return kernels_.gated(function_, y, a.in[0].f32() + at, a.in[1].f32() + at, n);
     if (op_ == "activate_grad") return kernels_.activate_grad(function_, y, a.in[0].f32() + at, a.in[1].f32() + at, n);
-    kernels_.gated_grad(function_, y, a.out[1].f32() + at, a.in[0].f32() + at, a.in[1].f32() + at, a.in[2].f32() + at, n);
+    kernels_.gated_grad(function_, y, a.out[1].f32() + at, a.in[0].f32() + at, a.in[1].f32() + at, a.in[2].f32() + at,
+                        n);
   }
 
  private:
@@ -99,8 +100,9 @@ class SumRowsStep final : public StepKernel {
 
 Activation activation_from_name(const std::string& name) {
   static constexpr std::pair<std::string_view, Activation> kNames[] = {
-      {"silu", Activation::kSilu},   {"gelu", Activation::kGelu},       {"gelu_tanh", Activation::kGeluTanh}, {"relu", Activation::kRelu},
-      {"relu2", Activation::kRelu2}, {"sigmoid", Activation::kSigmoid}, {"tanh", Activation::kTanh}};
+      {"silu", Activation::kSilu}, {"gelu", Activation::kGelu},   {"gelu_tanh", Activation::kGeluTanh},
+      {"relu", Activation::kRelu}, {"relu2", Activation::kRelu2}, {"sigmoid", Activation::kSigmoid},
+      {"tanh", Activation::kTanh}};
   for (const auto& [known, activation] : kNames) {
     if (known == name) return activation;
   }
@@ -111,7 +113,8 @@ std::unique_ptr<StepKernel> make_elementwise_step(const StepContext& c, const No
   const std::string_view op = node.op->name;
   if (op == "add") return std::make_unique<BinaryStep>(c.kernels.add);
   if (op == "mul") return std::make_unique<BinaryStep>(c.kernels.mul);
-  if (op == "scale") return std::make_unique<ScaleStep>(c.kernels, static_cast<float>(node.attributes.number("factor")));
+  if (op == "scale")
+    return std::make_unique<ScaleStep>(c.kernels, static_cast<float>(node.attributes.number("factor")));
   if (op == "softmax" || op == "add_bias") return std::make_unique<LastDimStep>(c.kernels, op == "softmax");
   if (op == "sum_rows") return std::make_unique<SumRowsStep>(c.kernels);
   return std::make_unique<ActivationStep>(c.kernels, node);

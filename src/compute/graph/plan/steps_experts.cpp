@@ -96,7 +96,8 @@ class ExpertMatmulStep final : public StepKernel {
     m.x = a.in[0].data;
     m.y = a.out[0].f32();
     m.y_stride = m.n;
-    m.packed = static_cast<const std::byte*>(a.in[1].data) + static_cast<size_t>(expert) * family_.packed_bytes(m.n, m.k);
+    m.packed =
+        static_cast<const std::byte*>(a.in[1].data) + static_cast<size_t>(expert) * family_.packed_bytes(m.n, m.k);
     m.y_rows = pairs;
     m.x_rows = pairs;
     const bool row_per_token = a.in[0].leading() * n_used_ == a.out[0].leading() && n_used_ > 1;
@@ -115,7 +116,8 @@ class CombineStep final : public RowKernel {
  public:
   explicit CombineStep(const CpuKernels& kernels) : kernels_(kernels) {}
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
-    kernels_.combine(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.out[0].last(), static_cast<int>(a.in[1].last()), begin, end);
+    kernels_.combine(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.out[0].last(), static_cast<int>(a.in[1].last()),
+                     begin, end);
   }
 
  private:

@@ -36,7 +36,8 @@ class MatmulDxStep final : public StepKernel {
   int64_t items(const StepArgs& a) const override { return a.out[0].rows(); }
   int64_t grain(const StepArgs&) const override { return 16; }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
-    kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), begin, end);
+    kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), begin,
+                       end);
   }
 
  private:
@@ -65,8 +66,8 @@ class HeadMatmulStep final : public RowKernel {
   explicit HeadMatmulStep(const CpuKernels& kernels) : kernels_(kernels) {}
   int64_t grain(const StepArgs&) const override { return 16; }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
-    kernels_.head_matmul(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), static_cast<int>(a.in[1].dims[0]), a.in[1].dims[1], a.in[1].dims[2],
-                         begin, end);
+    kernels_.head_matmul(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), static_cast<int>(a.in[1].dims[0]),
+                         a.in[1].dims[1], a.in[1].dims[2], begin, end);
   }
 
  private:
@@ -79,7 +80,8 @@ class ToActivationStep final : public RowKernel {
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     const int64_t k = a.in[0].last();
     const int64_t per_item = a.in[0].rows() / a.in[0].leading();
-    auto* out = static_cast<std::byte*>(a.out[0].data) + static_cast<size_t>(begin * per_item) * row_bytes(a.out[0].dtype, k);
+    auto* out =
+        static_cast<std::byte*>(a.out[0].data) + static_cast<size_t>(begin * per_item) * row_bytes(a.out[0].dtype, k);
     kernels_.to_activation(a.out[0].dtype, out, a.in[0].f32() + begin * per_item * k, (end - begin) * per_item, k);
   }
 
@@ -87,8 +89,8 @@ class ToActivationStep final : public RowKernel {
   const CpuKernels& kernels_;
 };
 
-// y += scale * b (a x) for tokens with an adapter; tokens without one keep their bits. a: [slots, rank, k], b: [slots, n, rank],
-// the adapter's scale is part of b. Sums run over k, then over rank, ascending.
+// y += scale * b (a x) for tokens with an adapter; tokens without one keep their bits. a: [slots, rank, k], b: [slots,
+// n, rank], the adapter's scale is part of b. Sums run over k, then over rank, ascending.
 class LoraStep final : public RowKernel {
  public:
   void run(const StepArgs& s, int64_t begin, int64_t end, void*) const override {

@@ -24,7 +24,8 @@ class NormStep final : public RowKernel {
     float* y = a.out[0].f32() + at;
     const float* x = a.in[0].f32() + at;
     if (op_ == "rms_norm") return kernels_.rms_norm(y, x, a.in[1].f32(), rows, dim, eps_, w_offset_);
-    if (op_ == "layer_norm") return kernels_.layer_norm(y, x, a.in[1].f32(), has_bias_ ? a.in[2].f32() : nullptr, rows, dim, eps_);
+    if (op_ == "layer_norm")
+      return kernels_.layer_norm(y, x, a.in[1].f32(), has_bias_ ? a.in[2].f32() : nullptr, rows, dim, eps_);
     kernels_.rms_norm_dx(y, x, a.in[1].f32() + at, a.in[2].f32(), rows, dim, eps_, w_offset_);
   }
 
@@ -45,7 +46,8 @@ class RmsNormDwStep final : public StepKernel {
   int64_t grain(const StepArgs&) const override { return 256; }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     std::memset(a.out[0].f32() + begin, 0, static_cast<size_t>(end - begin) * sizeof(float));
-    kernels_.rms_norm_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.in[0].last(), eps_, begin, end);
+    kernels_.rms_norm_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.in[0].last(), eps_, begin,
+                         end);
   }
 
  private:

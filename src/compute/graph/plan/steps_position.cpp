@@ -30,8 +30,8 @@ class EmbedGradStep final : public StepKernel {
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     const int64_t dim = a.out[0].last();
     std::memset(a.out[0].f32() + begin * dim, 0, static_cast<size_t>((end - begin) * dim) * sizeof(float));
-    kernels_.embed_grad(a.out[0].f32(), a.in[0].f32(), a.in[1].i32(), a.in[1].leading(), dim, static_cast<int32_t>(begin),
-                        static_cast<int32_t>(end));
+    kernels_.embed_grad(a.out[0].f32(), a.in[0].f32(), a.in[1].i32(), a.in[1].leading(), dim,
+                        static_cast<int32_t>(begin), static_cast<int32_t>(end));
   }
 
  private:

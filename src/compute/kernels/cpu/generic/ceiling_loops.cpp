@@ -5,7 +5,7 @@
 namespace strata {
 namespace {
 
-constexpr int kLanes = 128;   // enough independent chains for any width of vector unit
+constexpr int kLanes = 128;  // enough independent chains for any width of vector unit
 
 double no_instruction(int64_t) { return 0; }
 
