@@ -27,8 +27,8 @@ class Answer {
 // What every answer says about itself.
 struct AnswerHead {
   std::string id;
-  std::string model;     // the name the client asked for
-  int64_t created = 0;   // seconds since 1970
+  std::string model;    // the name the client asked for
+  int64_t created = 0;  // seconds since 1970
   bool include_usage = false;
 };
 

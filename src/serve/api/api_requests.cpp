@@ -42,7 +42,8 @@ Result<std::vector<Prompt>> read_prompts(const JsonFields& fields) {
         prompts.emplace_back(std::string(text));
         continue;
       }
-      ASSIGN_OR_RETURN(std::vector<TokenId> ids, read_token_ids(item, "prompt[" + std::to_string(prompts.size()) + "]"));
+      ASSIGN_OR_RETURN(std::vector<TokenId> ids,
+                       read_token_ids(item, "prompt[" + std::to_string(prompts.size()) + "]"));
       prompts.emplace_back(std::move(ids));
     }
   }

@@ -15,12 +15,12 @@
 namespace strata::api {
 
 struct ChatRequest {
-  std::string model;                   // empty: not given
+  std::string model;  // empty: not given
   GenerationParams params;
-  nlohmann::ordered_json messages;     // as sent, with every content a string (text parts joined by line breaks)
+  nlohmann::ordered_json messages;  // as sent, with every content a string (text parts joined by line breaks)
   nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();  // chat_template_kwargs
   bool logprobs = false;
-  int top_logprobs = 0;                // [0, 20]
+  int top_logprobs = 0;  // [0, 20]
 };
 Result<ChatRequest> parse_chat_request(std::string_view body);
 
@@ -30,9 +30,9 @@ using Prompt = std::variant<std::string, std::vector<TokenId>>;
 struct CompletionRequest {
   std::string model;
   GenerationParams params;
-  std::vector<Prompt> prompts;         // not empty, none of them empty
+  std::vector<Prompt> prompts;  // not empty, none of them empty
   bool echo = false;
-  int logprobs = -1;                   // [0, 20], -1: none
+  int logprobs = -1;  // [0, 20], -1: none
 };
 Result<CompletionRequest> parse_completion_request(std::string_view body);
 
@@ -47,7 +47,7 @@ Result<PredictRequest> parse_predict_request(std::string_view body);
 struct TokenizeRequest {
   std::string model;
   std::string prompt;
-  nlohmann::ordered_json messages;     // null: there is a prompt
+  nlohmann::ordered_json messages;  // null: there is a prompt
   bool add_special_tokens = true;
 };
 Result<TokenizeRequest> parse_tokenize_request(std::string_view body);

@@ -1,8 +1,8 @@
 #include "serve/api/api_server.h"
 
-#include <algorithm>
-
 #include <openssl/crypto.h>
+
+#include <algorithm>
 
 #include "serve/api/endpoints.h"
 #include "serve/api/error_response.h"
@@ -24,7 +24,8 @@ Status check_key(const http::Request& request, const std::vector<std::string>& k
   }
   if (!given.starts_with(kBearer)) return {Code::kUnauthenticated, "the Authorization header must be: Bearer KEY"};
   given.remove_prefix(kBearer.size());
-  const bool known = std::any_of(keys.begin(), keys.end(), [given](const std::string& key) { return same_key(given, key); });
+  const bool known =
+      std::any_of(keys.begin(), keys.end(), [given](const std::string& key) { return same_key(given, key); });
   return known ? ok_status() : Status(Code::kUnauthenticated, "the API key is not valid");
 }
 

@@ -1,5 +1,5 @@
-// The inference server: OpenAI's endpoints, predict, tokenize, probes and metrics over one HTTP server, for one or several
-// models. Used as: make it, start(), add_model() as models become ready, then drain() and stop().
+// The inference server: OpenAI's endpoints, predict, tokenize, probes and metrics over one HTTP server, for one or
+// several models. Used as: make it, start(), add_model() as models become ready, then drain() and stop().
 //
 // Any thread may call the functions below. The engines and tokenizers of added models outlive stop().
 #pragma once
@@ -28,15 +28,15 @@ class ApiServer {
   ApiServer(ApiOptions options, Metrics& metrics);
   ~ApiServer();  // stop()
 
-  Status start();    // listens; /ready says 503 until a model is there
+  Status start();  // listens; /ready says 503 until a model is there
   int port() const;
 
   // From now on requests for these names are answered. A name that is taken is kInvalidArgument.
   Status add_model(ModelHost host);
 
-  void drain();                        // no new connections; running requests finish
-  bool wait_drained(Duration limit);   // true: all are finished
-  void stop();                         // ends everything, cancels what runs
+  void drain();                       // no new connections; running requests finish
+  bool wait_drained(Duration limit);  // true: all are finished
+  void stop();                        // ends everything, cancels what runs
 
  private:
   struct Impl;

@@ -28,7 +28,8 @@ Result<std::string> read_content(const JsonElement element, const std::string& n
     if (part.at_key("type").get(type)) return invalid_argument(part_name + ".type is missing", part_name + ".type");
     if (type != "text") {
       return invalid_argument(part_name + ": parts of type '" + std::string(type.substr(0, 64)) +
-                                  "' are not supported by this model (send text)", part_name + ".type");
+                                  "' are not supported by this model (send text)",
+                              part_name + ".type");
     }
     if (part.at_key("text").get(text)) {
       return invalid_argument(part_name + ".text must be a string", part_name + ".text");
@@ -78,12 +79,18 @@ Json to_json(JsonElement element) {
       for (const auto [key, value] : dom::object(element)) out[std::string(key)] = to_json(value);
       return out;
     }
-    case dom::element_type::INT64: return int64_t(element);
-    case dom::element_type::UINT64: return uint64_t(element);
-    case dom::element_type::DOUBLE: return double(element);
-    case dom::element_type::STRING: return std::string(std::string_view(element));
-    case dom::element_type::BOOL: return bool(element);
-    case dom::element_type::NULL_VALUE: return nullptr;
+    case dom::element_type::INT64:
+      return int64_t(element);
+    case dom::element_type::UINT64:
+      return uint64_t(element);
+    case dom::element_type::DOUBLE:
+      return double(element);
+    case dom::element_type::STRING:
+      return std::string(std::string_view(element));
+    case dom::element_type::BOOL:
+      return bool(element);
+    case dom::element_type::NULL_VALUE:
+      return nullptr;
   }
   return nullptr;
 }

@@ -69,7 +69,8 @@ http::Handler Endpoints::on_intake(Task task) {
         responder->send(error_response(internal_error("the request could not be processed")));
       }
     };
-    if (!intake_.add(run)) responder->send(error_response(exhausted("too many requests are waiting (try again later)")));
+    if (!intake_.add(run))
+      responder->send(error_response(exhausted("too many requests are waiting (try again later)")));
   };
 }
 

@@ -5,9 +5,9 @@ namespace {
 
 const std::vector<double> kFirstTokenBounds = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5,
                                                0.75,  1,     2.5,  5,    7.5,  10,   20,   40,  80};
-const std::vector<double> kInterTokenBounds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075,
-                                               0.1,    0.15,  0.2,    0.3,   0.4,  0.5,   0.75, 1, 2.5};
-const std::vector<double> kLatencyBounds = {0.005, 0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,  2.5,
+const std::vector<double> kInterTokenBounds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1,
+                                               0.15,   0.2,   0.3,    0.4,   0.5,  0.75,  1,    2.5};
+const std::vector<double> kLatencyBounds = {0.005, 0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,   2.5,
                                             5,     10,   15,   20,  30,  40,  50,  60, 120, 240, 480};
 
 constexpr std::pair<FinishReason, const char*> kReasons[] = {{FinishReason::kStop, "stop"},

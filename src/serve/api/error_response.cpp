@@ -10,24 +10,36 @@ namespace {
 
 const char* error_type(int http_status) {
   switch (http_status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 429: return "rate_limit_error";
-    default: return http_status < 500 ? "invalid_request_error" : "server_error";
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return http_status < 500 ? "invalid_request_error" : "server_error";
   }
 }
 
 // The codes that clients look at; null for the rest.
 nlohmann::json error_code(int http_status, const Status& reason) {
   switch (http_status) {
-    case 401: return "invalid_api_key";
-    case 404: return reason.param() == "model" ? nlohmann::json("model_not_found") : nlohmann::json();
-    case 408: return "timeout";
-    case 413: return "request_too_large";
-    case 429: return "rate_limit_exceeded";
-    case 501: return "not_implemented";
-    case 503: return "unavailable";
-    default: return nullptr;
+    case 401:
+      return "invalid_api_key";
+    case 404:
+      return reason.param() == "model" ? nlohmann::json("model_not_found") : nlohmann::json();
+    case 408:
+      return "timeout";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_exceeded";
+    case 501:
+      return "not_implemented";
+    case 503:
+      return "unavailable";
+    default:
+      return nullptr;
   }
 }
 

@@ -15,9 +15,8 @@ void Generation::start(std::vector<Request> requests) {
   int index = 0;
   for (Request& request : requests) {
     auto sink = [self, index](Event&& event) {
-      self->responder_->post([self, index, event = std::move(event)]() mutable {
-        self->on_event(index, std::move(event));
-      });
+      self->responder_->post(
+          [self, index, event = std::move(event)]() mutable { self->on_event(index, std::move(event)); });
     };
     const Result<Engine::RequestHandle> handle = engine_.submit(std::move(request), std::move(sink));
     if (!handle.ok()) {

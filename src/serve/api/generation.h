@@ -1,8 +1,8 @@
 // One generating HTTP request: its engine requests, the answer they build up, and the way back to the client.
 //
-// Thread rule: start() is called once, on any thread. The engine's events are posted to the connection's network thread,
-// where everything else happens; so the answer needs no lock and the engine thread does nothing but post. When the client
-// leaves, the engine requests are cancelled at once.
+// Thread rule: start() is called once, on any thread. The engine's events are posted to the connection's network
+// thread, where everything else happens; so the answer needs no lock and the engine thread does nothing but post. When
+// the client leaves, the engine requests are cancelled at once.
 #pragma once
 
 #include <memory>

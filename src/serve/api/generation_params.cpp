@@ -21,9 +21,9 @@ constexpr double kSmallest = 1e-6;  // where 0 itself makes no sense
 
 // Fields that ask for another kind of answer. Ignoring them would answer something else than was asked.
 constexpr std::string_view kNotBuilt[] = {
-    "tools",         "functions",      "audio",           "web_search_options", "guided_json", "guided_regex",
-    "guided_choice", "guided_grammar", "guided_decoding", "structured_outputs", "grammar",     "json_schema",
-    "use_beam_search"};
+    "tools",        "functions",     "audio",          "web_search_options", "guided_json",
+    "guided_regex", "guided_choice", "guided_grammar", "guided_decoding",    "structured_outputs",
+    "grammar",      "json_schema",   "use_beam_search"};
 
 bool is_empty(JsonElement element) {
   dom::array array;
@@ -49,7 +49,8 @@ Status refuse_what_is_not_built(const JsonFields& fields) {
   for (const std::string_view name : {"tool_choice", "function_call"}) {
     const auto element = fields.find(name);
     std::string_view choice;
-    if (element && (element->get(choice) || (choice != "none" && choice != "auto"))) return refuse(fields.full_name(name));
+    if (element && (element->get(choice) || (choice != "none" && choice != "auto")))
+      return refuse(fields.full_name(name));
   }
   if (const auto format = fields.find("response_format")) {
     dom::object object;
@@ -141,8 +142,8 @@ Status read_limits(const JsonFields& fields, GenerationParams& out) {
     return invalid_argument(name + " is larger than max_tokens", name);
   }
   RETURN_IF_ERROR(fields.read_integer("n", 1, kMaxChoices, out.n));
-  RETURN_IF_ERROR(fields.read_integer("priority", std::numeric_limits<int>::min(), std::numeric_limits<int>::max(),
-                                      out.priority));
+  RETURN_IF_ERROR(
+      fields.read_integer("priority", std::numeric_limits<int>::min(), std::numeric_limits<int>::max(), out.priority));
   RETURN_IF_ERROR(fields.read_number("timeout", kSmallest, kMaxTimeout, out.timeout));
   RETURN_IF_ERROR(fields.read_bool("ignore_eos", out.ignore_eos));
   if (const auto ids = fields.find("stop_token_ids")) {
@@ -154,8 +155,8 @@ Status read_limits(const JsonFields& fields, GenerationParams& out) {
 Status check_ids(const GenerationParams& params, const std::vector<TokenId>& prompt, int vocab,
                  const std::string& field) {
   const auto outside = [vocab](TokenId id, const std::string& name) {
-    return invalid_argument(name + ": token id " + std::to_string(id) + " is outside the vocabulary of " +
-                                std::to_string(vocab), name);
+    return invalid_argument(
+        name + ": token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab), name);
   };
   for (const TokenId id : prompt) {
     if (id < 0 || id >= vocab) return outside(id, field);
@@ -208,8 +209,8 @@ Status read_generation_params(const JsonFields& fields, GenerationParams& out) {
   RETURN_IF_ERROR(fields.read_number("presence_penalty", -2, 2, out.presence_penalty));
   RETURN_IF_ERROR(fields.read_number("frequency_penalty", -2, 2, out.frequency_penalty));
   RETURN_IF_ERROR(fields.read_integer("top_k", -1, kMaxTokens, out.top_k));
-  RETURN_IF_ERROR(fields.read_integer("seed", std::numeric_limits<int64_t>::min(),
-                                      std::numeric_limits<int64_t>::max(), out.seed));
+  RETURN_IF_ERROR(
+      fields.read_integer("seed", std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), out.seed));
   RETURN_IF_ERROR(read_logit_bias(fields, out.logit_bias));
   RETURN_IF_ERROR(read_limits(fields, out));
   return read_stream_options(fields, out);
@@ -243,7 +244,8 @@ Result<Request> make_engine_request(const GenerationParams& params, const ModelH
   request.stop_tokens = params.stop_token_ids;
   request.ignore_eos = params.ignore_eos;
   request.priority = params.priority;
-  if (params.timeout) request.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*params.timeout));
+  if (params.timeout)
+    request.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*params.timeout));
   return request;
 }
 
@@ -251,7 +253,8 @@ Status check_text_size(size_t bytes, size_t longest_token_bytes, int context, co
   const size_t fewest = bytes / std::max<size_t>(longest_token_bytes, 1);
   if (fewest <= static_cast<size_t>(context)) return ok_status();
   return invalid_argument("the maximum context length is " + std::to_string(context) + " tokens, but " + field +
-                              " has at least " + std::to_string(fewest) + " tokens (shorten it)", field);
+                              " has at least " + std::to_string(fewest) + " tokens (shorten it)",
+                          field);
 }
 
 }  // namespace strata::api

@@ -29,17 +29,17 @@ struct GenerationParams {
   std::optional<int64_t> max_tokens;         // max_completion_tokens or, older, max_tokens
   int n = 1;                                 // [1, 128]
   int min_tokens = 0;
-  std::vector<std::string> stop;             // at most 16, none empty
+  std::vector<std::string> stop;  // at most 16, none empty
   std::vector<TokenId> stop_token_ids;
   bool ignore_eos = false;
-  int priority = 0;                          // lower goes first
-  std::optional<double> timeout;             // seconds
+  int priority = 0;               // lower goes first
+  std::optional<double> timeout;  // seconds
   bool stream = false;
-  bool include_usage = false;                // stream_options
+  bool include_usage = false;  // stream_options
 };
 
-// Reads all of the above. Fields that would change the answer but are not built (tools, response_format other than text,
-// grammars ...) give kInvalidArgument with their name.
+// Reads all of the above. Fields that would change the answer but are not built (tools, response_format other than
+// text, grammars ...) give kInvalidArgument with their name.
 Status read_generation_params(const JsonFields& fields, GenerationParams& out);
 
 // An engine request for this prompt: defaults filled in, ids checked against the vocabulary, `default_max_tokens` used

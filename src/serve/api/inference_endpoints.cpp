@@ -28,14 +28,16 @@ AnswerHead make_head(std::string_view prefix, const ServedModel& model, const st
     for (int shift = 60; shift >= 0; shift -= 4) head.id.push_back(kHex[(bits >> shift) & 15]);
   }
   head.model = asked_name.empty() ? model.host.names.front() : asked_name;
-  head.created = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  head.created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   head.include_usage = params.include_usage;
   return head;
 }
 
 Result<std::vector<TokenId>> encode_text(const ServedModel& model, std::string_view text, const EncodeOptions& options,
                                          const std::string& field) {
-  RETURN_IF_ERROR(check_text_size(text.size(), model.longest_token_bytes, model.host.engine->max_request_tokens(), field));
+  RETURN_IF_ERROR(
+      check_text_size(text.size(), model.longest_token_bytes, model.host.engine->max_request_tokens(), field));
   return model.host.tokenizer->encode(text, options);
 }
 
@@ -48,7 +50,8 @@ Result<std::vector<TokenId>> encode_chat(const ServedModel& model, Json messages
   variables.update(extra_variables);
   variables["messages"] = std::move(messages);
   const Result<std::string> text = model.host.chat_template->render(variables);
-  if (!text.ok()) return Status(Code::kInvalidArgument, text.status().message(), "messages").with_context("chat template");
+  if (!text.ok())
+    return Status(Code::kInvalidArgument, text.status().message(), "messages").with_context("chat template");
   return encode_text(model, *text, {.add_special = false, .parse_special = true}, "messages");
 }
 
@@ -132,9 +135,8 @@ Status Endpoints::tokenize(const http::Request& http_request, const ResponderPtr
   } else {
     ASSIGN_OR_RETURN(ids, encode_chat(*model, std::move(tokenize.messages), Json::object()));
   }
-  send_json(*responder, {{"tokens", ids},
-                         {"count", ids.size()},
-                         {"max_model_len", model->host.engine->max_request_tokens()}});
+  send_json(*responder,
+            {{"tokens", ids}, {"count", ids.size()}, {"max_model_len", model->host.engine->max_request_tokens()}});
   return ok_status();
 }
 
@@ -144,8 +146,8 @@ Status Endpoints::detokenize(const http::Request& http_request, const ResponderP
   const int vocab = model->host.tokenizer->vocab_size();
   for (const TokenId id : detokenize.tokens) {
     if (id < vocab) continue;
-    return invalid_argument("tokens: token id " + std::to_string(id) + " is outside the vocabulary of " +
-                                std::to_string(vocab), "tokens");
+    return invalid_argument(
+        "tokens: token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab), "tokens");
   }
   send_json(*responder, {{"prompt", model->host.tokenizer->decode(detokenize.tokens, true)}});
   return ok_status();

@@ -1,5 +1,6 @@
-// Reads the fields of a JSON object with simdjson and names the field in every error. Internal to serve/api: it includes
-// the JSON library. A field that is absent or null leaves its target as it was; unknown fields are not looked at.
+// Reads the fields of a JSON object with simdjson and names the field in every error. Internal to serve/api: it
+// includes the JSON library. A field that is absent or null leaves its target as it was; unknown fields are not looked
+// at.
 #pragma once
 
 #include <simdjson.h>

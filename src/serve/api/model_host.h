@@ -28,7 +28,7 @@ struct ModelHost {
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: chat is refused with a clear error
   GenerationDefaults defaults;
-  int64_t created = 0;             // seconds since 1970, for the list of models
+  int64_t created = 0;  // seconds since 1970, for the list of models
 };
 
 }  // namespace strata::api

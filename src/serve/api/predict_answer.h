@@ -19,7 +19,7 @@ class PredictAnswer final : public Answer {
  private:
   const AnswerHead head_;
   std::string text_;
-  double logprob_ = 0;   // of the tokens whose text has not been sent
+  double logprob_ = 0;  // of the tokens whose text has not been sent
   FinishReason finish_ = FinishReason::kNone;
 };
 

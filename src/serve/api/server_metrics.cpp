@@ -13,7 +13,9 @@ const std::vector<double> kDurationBounds = {0.0001, 0.0005, 0.001, 0.005, 0.01,
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); };
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -33,9 +35,10 @@ ServerMetrics::ServerMetrics(Metrics& metrics)
       open_connections_(metrics.gauge("strata_http_open_connections", "Client connections.")),
       bytes_in_(metrics.counter("strata_http_received_bytes_total", "Bytes of requests.")),
       bytes_out_(metrics.counter("strata_http_sent_bytes_total", "Bytes of answers.")) {
-  readings_.push_back(metrics.read_counter("strata_process_cpu_seconds_total", "CPU time of the process.", {}, cpu_seconds));
   readings_.push_back(
-      metrics.read_gauge("strata_process_resident_memory_bytes", "Resident memory of the process.", {}, resident_bytes));
+      metrics.read_counter("strata_process_cpu_seconds_total", "CPU time of the process.", {}, cpu_seconds));
+  readings_.push_back(metrics.read_gauge("strata_process_resident_memory_bytes", "Resident memory of the process.", {},
+                                         resident_bytes));
 }
 
 void ServerMetrics::on_request(const std::string& route, int status, double seconds, size_t bytes_in,
@@ -45,16 +48,20 @@ void ServerMetrics::on_request(const std::string& route, int status, double seco
   const std::lock_guard lock(mutex_);
   auto counter = requests_.find({route, status});
   if (counter == requests_.end()) {
-    counter = requests_.emplace(std::pair(route, status),
-                                metrics_.counter("strata_http_requests_total", "Requests by route and status.",
-                                                 {{"route", route}, {"status", std::to_string(status)}})).first;
+    counter = requests_
+                  .emplace(std::pair(route, status),
+                           metrics_.counter("strata_http_requests_total", "Requests by route and status.",
+                                            {{"route", route}, {"status", std::to_string(status)}}))
+                  .first;
   }
   counter->second.add();
   auto duration = durations_.find(route);
   if (duration == durations_.end()) {
-    duration = durations_.emplace(route, metrics_.histogram("strata_http_request_duration_seconds",
-                                                            "Seconds from a request's first byte to its last answer byte.",
-                                                            kDurationBounds, {{"route", route}})).first;
+    duration = durations_
+                   .emplace(route, metrics_.histogram("strata_http_request_duration_seconds",
+                                                      "Seconds from a request's first byte to its last answer byte.",
+                                                      kDurationBounds, {{"route", route}}))
+                   .first;
   }
   duration->second.observe(seconds);
 }

@@ -1,5 +1,5 @@
-// A few threads that read, render and tokenize requests, so that a long prompt never holds up a network thread. Bounded:
-// when too many tasks wait, new ones are refused. Any thread may add.
+// A few threads that read, render and tokenize requests, so that a long prompt never holds up a network thread.
+// Bounded: when too many tasks wait, new ones are refused. Any thread may add.
 #pragma once
 
 #include <condition_variable>

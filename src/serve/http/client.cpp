@@ -34,7 +34,8 @@ struct Client::Impl {
     if (!io.stopped()) {
       close();
       io.run();
-      return {Code::kDeadline, std::string(what) + ": no answer from " + host + ":" + std::to_string(port) + " in time"};
+      return {Code::kDeadline,
+              std::string(what) + ": no answer from " + host + ":" + std::to_string(port) + " in time"};
     }
     if (error) {
       close();

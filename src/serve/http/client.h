@@ -1,5 +1,5 @@
-// A small blocking HTTP/1.1 client for load generation and tests: keep-alive, whole answers or server-sent events, a time
-// limit on every wait. Plain TCP. One thread at a time per client.
+// A small blocking HTTP/1.1 client for load generation and tests: keep-alive, whole answers or server-sent events, a
+// time limit on every wait. Plain TCP. One thread at a time per client.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,8 @@ struct ClientResponse {
 
 class Client {
  public:
-  // Connects at the first request. `timeout`: longest wait for the connection, for a whole answer, or between two events.
+  // Connects at the first request. `timeout`: longest wait for the connection, for a whole answer, or between two
+  // events.
   Client(std::string host, int port, Duration timeout = std::chrono::seconds(60));
   ~Client();
   Client(Client&&) noexcept;

@@ -1,6 +1,6 @@
 // One client connection (private to this folder: it includes the network library). A small state machine on its own
-// strand: read a request, hand it to its handler, carry the answer back, start again. One read is always outstanding, so
-// that a client who leaves is noticed at once, and every wait has a deadline.
+// strand: read a request, hand it to its handler, carry the answer back, start again. One read is always outstanding,
+// so that a client who leaves is noticed at once, and every wait has a deadline.
 #pragma once
 
 #include <atomic>
@@ -88,7 +88,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_deadline();
   void report(int status);
   bool current(uint64_t generation) const { return generation == generation_ && state_ != State::kClosed; }
-  bool answering() const { return state_ == State::kHandling || state_ == State::kStreaming || state_ == State::kSending; }
+  bool answering() const {
+    return state_ == State::kHandling || state_ == State::kStreaming || state_ == State::kSending;
+  }
   template <class Message>
   void set_fields(Message& message, const Response& response);
 
@@ -99,19 +101,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<beast_http::request_parser<beast_http::string_body>> parser_;
 
   State state_ = State::kReading;
-  bool reading_ = false;        // a read is outstanding
-  bool started_ = false;        // bytes of the current request have come
+  bool reading_ = false;  // a read is outstanding
+  bool started_ = false;  // bytes of the current request have come
   bool header_seen_ = false;
   bool keep_alive_ = true;
-  bool unread_ = false;         // the request was refused before all of it had come
-  bool head_ = false;           // the answer to HEAD has no body
-  bool chunked_ = true;         // false for HTTP/1.0: the stream ends with the connection
-  bool writing_ = false;        // a write is outstanding
-  bool finishing_ = false;      // finish() was called
+  bool unread_ = false;     // the request was refused before all of it had come
+  bool head_ = false;       // the answer to HEAD has no body
+  bool chunked_ = true;     // false for HTTP/1.0: the stream ends with the connection
+  bool writing_ = false;    // a write is outstanding
+  bool finishing_ = false;  // finish() was called
   uint64_t generation_ = 0;
 
-  std::string pending_;         // stream bytes not yet handed to the system
-  std::string sending_;         // stream bytes being written
+  std::string pending_;  // stream bytes not yet handed to the system
+  std::string sending_;  // stream bytes being written
   std::optional<beast_http::response<beast_http::string_body>> full_;
   std::optional<beast_http::response<beast_http::empty_body>> head_only_;
   std::optional<beast_http::response_serializer<beast_http::empty_body>> head_writer_;

@@ -28,9 +28,8 @@ class ConnectionResponder final : public Responder {
     });
   }
   void write(std::string bytes) override {
-    connection_->dispatch([to = connection_, n = generation_, bytes = std::move(bytes)]() mutable {
-      to->write(n, std::move(bytes));
-    });
+    connection_->dispatch(
+        [to = connection_, n = generation_, bytes = std::move(bytes)]() mutable { to->write(n, std::move(bytes)); });
   }
   void finish() override {
     connection_->dispatch([to = connection_, n = generation_] { to->finish(n); });

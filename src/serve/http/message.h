@@ -12,13 +12,13 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // A whole request: header and body have been received and are within the server's limits.
 struct Request {
-  std::string method;   // as sent, upper case
-  std::string path;     // the target before '?', still percent-encoded
-  std::string query;    // the target after '?'
-  Headers headers;      // names in lower case, in the order received
+  std::string method;  // as sent, upper case
+  std::string path;    // the target before '?', still percent-encoded
+  std::string query;   // the target after '?'
+  Headers headers;     // names in lower case, in the order received
   std::string body;
-  std::string id;       // x-request-id: the client's own when it is printable and short, else one made here
-  Headers params;       // path parameters by name, percent-decoded
+  std::string id;  // x-request-id: the client's own when it is printable and short, else one made here
+  Headers params;  // path parameters by name, percent-decoded
 
   // The first header of this (lower-case) name, or empty.
   std::string_view header(std::string_view name) const;
@@ -29,7 +29,7 @@ struct Request {
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  Headers headers;      // further ones; Content-Length, Connection and x-request-id are added by the server
+  Headers headers;  // further ones; Content-Length, Connection and x-request-id are added by the server
   std::string body;
 };
 

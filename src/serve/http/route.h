@@ -33,7 +33,7 @@ struct Route {
 struct RouteMatch {
   const Route* route = nullptr;  // null: no such path, or not with this method
   Headers params;
-  std::string allow;             // methods the path does have, when the method is the problem
+  std::string allow;  // methods the path does have, when the method is the problem
 };
 
 // Immutable after construction; any thread.

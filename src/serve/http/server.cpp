@@ -13,17 +13,15 @@
 namespace strata::http {
 namespace {
 
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 constexpr int kNetworkNice = -5;
 constexpr Duration kStopTime = std::chrono::seconds(2);
 
 // Network threads run short and seldom; before compute threads they keep probes and streams prompt on a busy machine.
 // Needs a right that containers often lack; then they run as equals.
-void raise_thread_priority() {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNetworkNice);
-}
+void raise_thread_priority() { setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNetworkNice); }
 
 void run_network_thread(asio::io_context& io) {
   raise_thread_priority();
@@ -177,18 +175,30 @@ int HttpServer::open_connections() const {
 
 int http_status(Code code) {
   switch (code) {
-    case Code::kOk: return 200;
-    case Code::kInvalidArgument: return 400;
-    case Code::kUnauthenticated: return 401;
-    case Code::kPermissionDenied: return 403;
-    case Code::kNotFound: return 404;
-    case Code::kDeadline: return 408;
-    case Code::kTooLarge: return 413;
-    case Code::kExhausted: return 429;
-    case Code::kCancelled: return 499;
-    case Code::kUnavailable: return 503;
-    case Code::kDataLoss: return 500;
-    case Code::kInternal: return 500;
+    case Code::kOk:
+      return 200;
+    case Code::kInvalidArgument:
+      return 400;
+    case Code::kUnauthenticated:
+      return 401;
+    case Code::kPermissionDenied:
+      return 403;
+    case Code::kNotFound:
+      return 404;
+    case Code::kDeadline:
+      return 408;
+    case Code::kTooLarge:
+      return 413;
+    case Code::kExhausted:
+      return 429;
+    case Code::kCancelled:
+      return 499;
+    case Code::kUnavailable:
+      return 503;
+    case Code::kDataLoss:
+      return 500;
+    case Code::kInternal:
+      return 500;
   }
   return 500;
 }

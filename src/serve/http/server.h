@@ -1,8 +1,8 @@
 // An HTTP/1.1 server: keep-alive, chunked streams, hard limits on everything a client can send, and a clear answer to
 // each violation. One or two network threads carry all connections; handlers must not block them.
 //
-// What a client meets: 400 broken HTTP, 404 unknown path, 405 with Allow, 408 a request that trickles in, 413 a body over
-// the limit, 431 a header over the limit, 503 too many connections. A connection that stays silent is closed after
+// What a client meets: 400 broken HTTP, 404 unknown path, 405 with Allow, 408 a request that trickles in, 413 a body
+// over the limit, 431 a header over the limit, 503 too many connections. A connection that stays silent is closed after
 // `idle_timeout`; one that does not take its answer after `write_timeout`; a client that vanished without a word is
 // found by TCP keep-alive. The network library stays inside this folder, and none of its exceptions leaves it.
 #pragma once
@@ -27,7 +27,7 @@ struct ServerOptions {
   size_t max_header_bytes = 64 * 1024;
   int max_header_fields = 200;
   size_t max_body_bytes = 16 * 1024 * 1024;
-  size_t max_backlog_bytes = 4 * 1024 * 1024;  // unsent bytes of one stream before its client counts as gone
+  size_t max_backlog_bytes = 4 * 1024 * 1024;          // unsent bytes of one stream before its client counts as gone
   Duration idle_timeout = std::chrono::seconds(75);    // between requests
   Duration header_timeout = std::chrono::seconds(10);  // from a request's first byte to the end of its header
   Duration body_timeout = std::chrono::seconds(60);    // for the whole body

@@ -46,22 +46,25 @@ TEST(ChatAnswer, WritesOneBody) {
   answer.collect(0, event("other", FinishReason::kLength, 1));
   answer.collect(0, event("y", FinishReason::kStop));
   const Json body = Json::parse(answer.body(kUsage));
-  EXPECT_EQ(body.dump(),
-            R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
-            R"({"index":0,"message":{"role":"assistant","content":"hey","refusal":null},"logprobs":null,"finish_reason":"stop"},)"
-            R"({"index":1,"message":{"role":"assistant","content":"other","refusal":null},"logprobs":null,"finish_reason":"length"}],)"
-            R"("usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":2}}})");
+  EXPECT_EQ(
+      body.dump(),
+      R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
+      R"({"index":0,"message":{"role":"assistant","content":"hey","refusal":null},"logprobs":null,"finish_reason":"stop"},)"
+      R"({"index":1,"message":{"role":"assistant","content":"other","refusal":null},"logprobs":null,"finish_reason":"length"}],)"
+      R"("usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":2}}})");
 }
 
 TEST(ChatAnswer, WritesLogprobsWithExactBytes) {
   ChatAnswer answer(head(), kTokenizer, 1, true);
   Event one = event("a", FinishReason::kStop);
-  one.logprobs = {position(ByteTokenizer::of('a'), -0.5f, {{ByteTokenizer::of('a'), -0.5f}, {ByteTokenizer::of('\xe2'), -INFINITY}})};
+  one.logprobs = {position(ByteTokenizer::of('a'), -0.5f,
+                           {{ByteTokenizer::of('a'), -0.5f}, {ByteTokenizer::of('\xe2'), -INFINITY}})};
   answer.collect(0, std::move(one));
   const Json logprobs = Json::parse(answer.body(kUsage))["choices"][0]["logprobs"];
-  EXPECT_EQ(logprobs.dump(),
-            R"({"content":[{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[{"token":"a","logprob":-0.5,"bytes":[97]},)"
-            R"({"token":"bytes:\\xe2","logprob":-9999.0,"bytes":[226]}]}],"refusal":null})");
+  EXPECT_EQ(
+      logprobs.dump(),
+      R"({"content":[{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[{"token":"a","logprob":-0.5,"bytes":[97]},)"
+      R"({"token":"bytes:\\xe2","logprob":-9999.0,"bytes":[226]}]}],"refusal":null})");
 }
 
 TEST(ChatAnswer, StreamsRoleTextFinishAndUsage) {

@@ -49,7 +49,9 @@ class ApiServerTest : public ::testing::Test {
     return Json::parse(answer.body, nullptr, false);
   }
   Json chat_body() const {
-    return {{"model", "story"}, {"temperature", 0}, {"max_tokens", 20},
+    return {{"model", "story"},
+            {"temperature", 0},
+            {"max_tokens", 20},
             {"messages", {{{"role", "user"}, {"content", "tell me"}}}}};
   }
   Json completion_body() const {
@@ -106,14 +108,15 @@ TEST_F(ApiServerTest, StreamsTheSameText) {
   body["stream"] = true;
   std::string text, last;
   http::Client to_server = client();
-  const auto answer = to_server.stream("POST", "/v1/chat/completions", body.dump(), {}, [&](const http::SseEvent& event) {
-    last = event.data;
-    if (event.data == "[DONE]") return true;
-    const Json chunk = Json::parse(event.data);
-    EXPECT_FALSE(chunk.contains("usage"));
-    if (!chunk["choices"].empty()) text += chunk["choices"][0]["delta"].value("content", "");
-    return true;
-  });
+  const auto answer =
+      to_server.stream("POST", "/v1/chat/completions", body.dump(), {}, [&](const http::SseEvent& event) {
+        last = event.data;
+        if (event.data == "[DONE]") return true;
+        const Json chunk = Json::parse(event.data);
+        EXPECT_FALSE(chunk.contains("usage"));
+        if (!chunk["choices"].empty()) text += chunk["choices"][0]["delta"].value("content", "");
+        return true;
+      });
   ASSERT_TRUE(answer.ok()) << answer.status().message();
   EXPECT_EQ(answer->status, 200);
   EXPECT_EQ(answer->header("content-type"), "text/event-stream");
@@ -185,18 +188,19 @@ TEST_F(ApiServerTest, Predicts) {
   std::string text;
   std::vector<std::string> kinds;
   http::Client to_server = client();
-  const auto streamed = to_server.stream("POST", "/v1/models/story/predict", body.dump(), {}, [&](const http::SseEvent& event) {
-    const Json data = Json::parse(event.data);
-    kinds.push_back(event.event);
-    if (event.event == "progress") {
-      text += data["token"];
-      EXPECT_GT(data["probability"], 0.0);
-      EXPECT_LE(data["probability"], 1.0);
-    } else {
-      EXPECT_EQ(data["usage"]["completion_tokens"], 8);
-    }
-    return true;
-  });
+  const auto streamed =
+      to_server.stream("POST", "/v1/models/story/predict", body.dump(), {}, [&](const http::SseEvent& event) {
+        const Json data = Json::parse(event.data);
+        kinds.push_back(event.event);
+        if (event.event == "progress") {
+          text += data["token"];
+          EXPECT_GT(data["probability"], 0.0);
+          EXPECT_LE(data["probability"], 1.0);
+        } else {
+          EXPECT_EQ(data["usage"]["completion_tokens"], 8);
+        }
+        return true;
+      });
   ASSERT_TRUE(streamed.ok()) << streamed.status().message();
   EXPECT_EQ(text, "old fox ");
   EXPECT_EQ(kinds.back(), "done");
@@ -329,7 +333,8 @@ TEST_F(ApiServerTest, AClientThatLeavesIsCancelledWithinAStep) {
   const int before = model_->control.steps;
   socket.close();
   ASSERT_TRUE(eventually([this] { return model_->engine->idle(); }));
-  EXPECT_LE(model_->control.steps - before, 6);  // 30 ms of steps: the notice, a step under way, and the scheduler's share
+  EXPECT_LE(model_->control.steps - before,
+            6);  // 30 ms of steps: the notice, a step under way, and the scheduler's share
 }
 
 TEST_F(ApiServerTest, AFullQueueIs429WithRetryAfter) {
@@ -386,8 +391,9 @@ TEST_F(ApiServerTest, MetricsCarryTheContractsNames) {
         "strata_http_requests_total{route=\"/v1/completions\",status=\"200\"} 1"}) {
     EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n" << text;
   }
-  for (const char* name : {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "strata_http_open_connections",
-                           "strata_process_cpu_seconds_total", "strata_process_resident_memory_bytes"}) {
+  for (const char* name :
+       {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "strata_http_open_connections",
+        "strata_process_cpu_seconds_total", "strata_process_resident_memory_bytes"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }
@@ -423,10 +429,11 @@ TEST_F(ApiServerTest, ManyStreamsGetTheirOwnAnswers) {
     body["stream"] = true;
     std::string text;
     http::Client to_server = client();
-    const auto streamed = to_server.stream("POST", "/v1/completions", body.dump(), {}, [&](const http::SseEvent& event) {
-      if (event.data != "[DONE]") text += Json::parse(event.data)["choices"][0].value("text", "");
-      return true;
-    });
+    const auto streamed =
+        to_server.stream("POST", "/v1/completions", body.dump(), {}, [&](const http::SseEvent& event) {
+          if (event.data != "[DONE]") text += Json::parse(event.data)["choices"][0].value("text", "");
+          return true;
+        });
     EXPECT_TRUE(streamed.ok()) << streamed.status().message();
     return text;
   };

@@ -1,5 +1,5 @@
-// A model that tells a fixed story, for tests of the server: the next token follows from the position alone, with a little
-// room for sampling, and it can be slowed down or broken at will. Its tokens are single bytes.
+// A model that tells a fixed story, for tests of the server: the next token follows from the position alone, with a
+// little room for sampling, and it can be slowed down or broken at will. Its tokens are single bytes.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,8 @@ class ByteTokenizer final : public Tokenizer {
   static TokenId of(char c) { return 3 + static_cast<unsigned char>(c); }
 
   ByteTokenizer() : pieces_(kVocab) {
-    for (int byte = 0; byte < 256; ++byte) pieces_[static_cast<size_t>(3 + byte)] = std::string(1, static_cast<char>(byte));
+    for (int byte = 0; byte < 256; ++byte)
+      pieces_[static_cast<size_t>(3 + byte)] = std::string(1, static_cast<char>(byte));
   }
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const override {
     std::vector<TokenId> ids;

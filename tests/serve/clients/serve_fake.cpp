@@ -1,6 +1,6 @@
-// A real server on scripted models, for the tests with real clients: serve_fake PORT [KEY] (PORT 0: any free one). Prints
-// the port it listens at and ends when its standard input does. Models: story, slow (20 ms a step), broken (every step
-// fails).
+// A real server on scripted models, for the tests with real clients: serve_fake PORT [KEY] (PORT 0: any free one).
+// Prints the port it listens at and ends when its standard input does. Models: story, slow (20 ms a step), broken
+// (every step fails).
 #include <cstdio>
 #include <cstdlib>
 #include <string>

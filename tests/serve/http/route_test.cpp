@@ -46,8 +46,8 @@ TEST(RouteTable, NamesTheMethodsOfAKnownPath) {
 
 TEST(RouteTable, RefusesWhatDoesNotFit) {
   const RouteTable routes = table();
-  for (const char* path : {"/", "", "/v1", "/v1/models/", "/v1/modelsx", "/items/%zz/parts/1", "/items/%00/parts/1", "/items//parts/1",
-                           "/items/%4"}) {
+  for (const char* path : {"/", "", "/v1", "/v1/models/", "/v1/modelsx", "/items/%zz/parts/1", "/items/%00/parts/1",
+                           "/items//parts/1", "/items/%4"}) {
     const RouteMatch match = routes.find("GET", path);
     EXPECT_EQ(match.route, nullptr) << path;
     EXPECT_EQ(match.allow, "") << path;

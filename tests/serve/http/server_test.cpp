@@ -107,7 +107,8 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
   start();
   RawSocket socket(server_->port());
   std::string both;
-  for (const char* body : {"one", "two"}) both += std::string("POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\n") + body;
+  for (const char* body : {"one", "two"})
+    both += std::string("POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\n") + body;
   socket.send(both);
   const std::string answer = socket.read("two");
   EXPECT_LT(answer.find("one"), answer.find("two"));
@@ -297,7 +298,8 @@ TEST_F(ServerTest, NamesTheRightStatusForEachBadRequest) {
   EXPECT_EQ(status_of("POST /echo HTTP/1.1\r\nContent-Length: 1001\r\n\r\n"), 413);
   EXPECT_EQ(status_of("POST /echo HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n"), 413);
   EXPECT_EQ(status_of("POST /echo HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"), 400);
-  EXPECT_EQ(status_of("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + std::string(4096, 'x')), 413);
+  EXPECT_EQ(status_of("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + std::string(4096, 'x')),
+            413);
   EXPECT_EQ(status_of("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n"), 400);
   EXPECT_EQ(status_of("GET /" + std::string(100'000, 'a') + " HTTP/1.1\r\n\r\n"), 431);
   std::string many = "GET /echo HTTP/1.1\r\n";

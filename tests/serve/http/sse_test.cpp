@@ -12,7 +12,8 @@ TEST(Sse, WritesFrames) {
 }
 
 TEST(Sse, ReadsWhatItWroteInAnyPieces) {
-  const std::string bytes = sse_frame("one") + ": a comment\n\n" + sse_frame("two\n\nlines", "named") + "data: crlf\r\n\r\n";
+  const std::string bytes =
+      sse_frame("one") + ": a comment\n\n" + sse_frame("two\n\nlines", "named") + "data: crlf\r\n\r\n";
   for (size_t step = 1; step <= bytes.size(); ++step) {
     SseParser parser;
     std::vector<SseEvent> events;
