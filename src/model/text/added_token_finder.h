@@ -21,7 +21,7 @@ class AddedTokenFinder {
 
   struct Found {
     TokenId id;
-    Span span;   // with the white space it takes along
+    Span span;  // with the white space it takes along
   };
   // All tokens in `text`, in order, not overlapping; special ones only with `parse_special`.
   std::vector<Found> find_all(std::string_view text, bool parse_special) const;
@@ -32,8 +32,8 @@ class AddedTokenFinder {
 
   std::vector<AddedToken> tokens_;
   std::bitset<256> first_bytes_;
-  std::unordered_map<uint64_t, uint32_t> children_;   // node << 8 | byte -> node
-  std::vector<int32_t> ends_;                         // by node: the token that ends there, or -1
+  std::unordered_map<uint64_t, uint32_t> children_;  // node << 8 | byte -> node
+  std::vector<int32_t> ends_;                        // by node: the token that ends there, or -1
 };
 
 }  // namespace strata

@@ -1,6 +1,6 @@
-// Applies merges to one word: always the pair of lowest rank, the leftmost among equals, until none is left. Short words
-// by looking through all pairs; long ones by a queue, so that a megabyte of one letter costs n log n.
-// One object per encoding call: it keeps its memory between words. One thread.
+// Applies merges to one word: always the pair of lowest rank, the leftmost among equals, until none is left. Short
+// words by looking through all pairs; long ones by a queue, so that a megabyte of one letter costs n log n. One object
+// per encoding call: it keeps its memory between words. One thread.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +55,8 @@ class BpeMerger {
   Merge find(Symbol left, Symbol right) const;
 
   const MergeTable* merges_;
-  std::vector<Merge> pair_;      // pair_[i]: the merge of part i with its right neighbour
-  std::vector<uint32_t> left_;   // neighbours of the parts that are alive, for long words
+  std::vector<Merge> pair_;     // pair_[i]: the merge of part i with its right neighbour
+  std::vector<uint32_t> left_;  // neighbours of the parts that are alive, for long words
   std::vector<uint32_t> right_;
   MergeQueue queue_;
 };

@@ -83,7 +83,8 @@ std::vector<BpeModel::Rule> BpeModel::ranked_rules(const BpeSpec& spec, const st
   for (size_t rank = 0; rank < spec.merges.size(); ++rank) {
     const auto [left, right, result] = spec.merges[rank];
     if (texts[left].empty() || texts[right].empty() || texts[result].empty()) continue;
-    rules.push_back({static_cast<Symbol>(left), static_cast<Symbol>(right),
+    rules.push_back({static_cast<Symbol>(left),
+                     static_cast<Symbol>(right),
                      {static_cast<uint32_t>(rank), static_cast<Symbol>(result)}});
   }
   return rules;

@@ -2,8 +2,8 @@
 // (https://arxiv.org/abs/1508.07909); merging by score as SentencePiece does.
 //
 // Two things make it fast and change no result. (1) A word is cut where no merge can bridge two neighbouring symbols;
-// the parts are encoded on their own. So texts that come as one "word" (SentencePiece) fall into small parts. (2) A part
-// that is a token, and that its own merges lead to (tried once, when the model is made), needs no merging.
+// the parts are encoded on their own. So texts that come as one "word" (SentencePiece) fall into small parts. (2) A
+// part that is a token, and that its own merges lead to (tried once, when the model is made), needs no merging.
 //
 // Immutable; any thread may encode.
 #pragma once

@@ -8,9 +8,30 @@ namespace strata {
 namespace {
 
 constexpr std::array<std::string_view, 24> kEndNames = {
-    "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>",
-    "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<|eot|>", "</s>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
-    "<end_of_utterance>", "<turn|>", "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~[", "<|END_OF_TURN_TOKEN|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot|>",
+    "</s>",
+    "<eos>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<end_of_utterance>",
+    "<turn|>",
+    "<|tool_response>",
+    "<｜end▁of▁sentence｜>",
+    "[e~[",
+    "<|END_OF_TURN_TOKEN|>",
 };
 
 bool has(const std::vector<std::string_view>& names, std::string_view name) {

@@ -29,12 +29,18 @@ Result<std::vector<std::string_view>> require_strings(const GgufFile& file, std:
 
 TokenKind kind_of(int64_t number) {
   switch (number) {
-    case 2: return TokenKind::kUnknown;
-    case 3: return TokenKind::kControl;
-    case 4: return TokenKind::kUserDefined;
-    case 5: return TokenKind::kUnused;
-    case 6: return TokenKind::kByte;
-    default: return TokenKind::kNormal;
+    case 2:
+      return TokenKind::kUnknown;
+    case 3:
+      return TokenKind::kControl;
+    case 4:
+      return TokenKind::kUserDefined;
+    case 5:
+      return TokenKind::kUnused;
+    case 6:
+      return TokenKind::kByte;
+    default:
+      return TokenKind::kNormal;
   }
 }
 
@@ -48,8 +54,8 @@ Status read_vocabulary(const GgufFile& file, TokenizerSpec& spec) {
   if (types == nullptr) return ok_status();
   const auto numbers = types->as_ints();
   if (!numbers || numbers->size() != texts.size()) {
-    return bad_key("tokenizer.ggml.token_type", "not one number for each of the " + std::to_string(texts.size()) +
-                                                    " tokens");
+    return bad_key("tokenizer.ggml.token_type",
+                   "not one number for each of the " + std::to_string(texts.size()) + " tokens");
   }
   for (size_t id = 0; id < texts.size(); ++id) spec.tokens[id].kind = kind_of((*numbers)[id]);
   return ok_status();
@@ -67,8 +73,8 @@ Status read_scores(const GgufFile& file, TokenizerSpec& spec) {
   if (value == nullptr) return bad_key("tokenizer.ggml.scores", "missing");
   const auto scores = value->as_doubles();
   if (!scores || scores->size() != spec.tokens.size()) {
-    return bad_key("tokenizer.ggml.scores", "not one number for each of the " + std::to_string(spec.tokens.size()) +
-                                                " tokens");
+    return bad_key("tokenizer.ggml.scores",
+                   "not one number for each of the " + std::to_string(spec.tokens.size()) + " tokens");
   }
   spec.model.scores.assign(scores->begin(), scores->end());
   return ok_status();
@@ -148,8 +154,8 @@ Status read_sentencepiece(const GgufFile& file, TokenizerSpec& spec) {
 Status read_byte_level(const GgufFile& file, std::string_view pre, TokenizerSpec& spec, bool& add_bos) {
   const GgufWordPatterns* patterns = find_gguf_word_patterns(pre);
   if (patterns == nullptr) {
-    return bad_key("tokenizer.ggml.pre", "unknown pre-tokenizer " + quoted_name(pre) + " (known: " +
-                                             known_gguf_word_patterns() + ")");
+    return bad_key("tokenizer.ggml.pre",
+                   "unknown pre-tokenizer " + quoted_name(pre) + " (known: " + known_gguf_word_patterns() + ")");
   }
   RETURN_IF_ERROR(read_merges(file, spec));
   std::vector<PreTokenizerStep> steps;
@@ -198,7 +204,8 @@ Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
     const std::string_view named = file.get_string("tokenizer.ggml.pre").value_or("default");
     RETURN_IF_ERROR(read_byte_level(file, *model == "gemma4" ? "gemma4" : named, spec, add_bos));
   } else {
-    return bad_key("tokenizer.ggml.model", "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, gemma4)");
+    return bad_key("tokenizer.ggml.model",
+                   "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, gemma4)");
   }
   read_end_tokens(file, spec, add_bos);
   add_end_of_generation(spec, true);

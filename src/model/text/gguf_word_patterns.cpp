@@ -40,7 +40,8 @@ std::map<std::string_view, Patterns> make_table() {
   add({"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, {{kLlama3}});
   add({"gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum",
        "modern-bert", "jina-v1-en", "jina-v2-code", "roberta-bpe", "exaone4", "mpt", "olmo", "jais", "trillion",
-       "granite-docling"}, {{kGpt2}});
+       "granite-docling"},
+      {{kGpt2}});
   add({"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"},
       {{R"(\p{N})", kGpt2}});
   add({"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"},

@@ -60,7 +60,8 @@ Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Checkpoint& checkpoint) 
   }
   const auto in_vocabulary = [&](TokenId id) { return id >= 0 && static_cast<size_t>(id) < spec.tokens.size(); };
   if (!spec.bos && generation.bos_id && in_vocabulary(*generation.bos_id)) spec.bos = generation.bos_id;
-  if (!spec.eos && !generation.eos_ids.empty() && in_vocabulary(generation.eos_ids[0])) spec.eos = generation.eos_ids[0];
+  if (!spec.eos && !generation.eos_ids.empty() && in_vocabulary(generation.eos_ids[0]))
+    spec.eos = generation.eos_ids[0];
   add_end_ids(generation.eos_ids, spec);
   return make_tokenizer(std::move(spec));
 }

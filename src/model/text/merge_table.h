@@ -8,8 +8,8 @@
 
 namespace strata {
 
-using Symbol = uint32_t;                               // a token id, or beyond the ids a character that is no token
-inline constexpr Symbol kNoSymbol = 0xFFFFFFFF;        // what the vocabulary does not know; merges with nothing
+using Symbol = uint32_t;                         // a token id, or beyond the ids a character that is no token
+inline constexpr Symbol kNoSymbol = 0xFFFFFFFF;  // what the vocabulary does not know; merges with nothing
 inline constexpr uint32_t kNoRank = 0xFFFFFFFF;
 
 struct Merge {

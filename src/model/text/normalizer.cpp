@@ -1,8 +1,8 @@
 #include "model/text/normalizer.h"
 
+#include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 #include <unicode/stringpiece.h>
-#include <unicode/bytestream.h>
 #include <unicode/uchar.h>
 
 #include <algorithm>
@@ -16,10 +16,14 @@ namespace {
 const icu::Normalizer2* normalizer_of(UnicodeForm form) {
   UErrorCode error = U_ZERO_ERROR;
   switch (form) {
-    case UnicodeForm::kNfc: return icu::Normalizer2::getNFCInstance(error);
-    case UnicodeForm::kNfd: return icu::Normalizer2::getNFDInstance(error);
-    case UnicodeForm::kNfkc: return icu::Normalizer2::getNFKCInstance(error);
-    case UnicodeForm::kNfkd: return icu::Normalizer2::getNFKDInstance(error);
+    case UnicodeForm::kNfc:
+      return icu::Normalizer2::getNFCInstance(error);
+    case UnicodeForm::kNfd:
+      return icu::Normalizer2::getNFDInstance(error);
+    case UnicodeForm::kNfkc:
+      return icu::Normalizer2::getNFKCInstance(error);
+    case UnicodeForm::kNfkd:
+      return icu::Normalizer2::getNFKDInstance(error);
   }
   return nullptr;
 }

@@ -1,6 +1,6 @@
 // The normalizer of a tokenizer: what is done to the text between added tokens before it is cut into words.
-// https://huggingface.co/docs/tokenizers/api/normalizers lists the kinds. Immutable; any thread. Bytes that are not UTF-8
-// pass through unchanged.
+// https://huggingface.co/docs/tokenizers/api/normalizers lists the kinds. Immutable; any thread. Bytes that are not
+// UTF-8 pass through unchanged.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct UnicodeFormStep {
   UnicodeForm form = UnicodeForm::kNfc;
 };
 struct LowercaseStep {};
-struct StripAccentsStep {};   // drops all marks; meant to follow kNfd or kNfkd
-struct StripStep {            // white space at the ends
+struct StripAccentsStep {};  // drops all marks; meant to follow kNfd or kNfkd
+struct StripStep {           // white space at the ends
   bool left = true;
   bool right = true;
 };
-struct PrependStep {          // before every text that is not empty
+struct PrependStep {  // before every text that is not empty
   std::string text;
 };
 struct ReplaceStep {

@@ -13,12 +13,13 @@
 namespace strata {
 namespace {
 
-constexpr size_t kLongestStretch = size_t{1} << 30;   // the model counts the bytes of a word in 32 bits
-constexpr size_t kLongestScoredToken = 1024;          // bytes; all ways to join it are listed
+constexpr size_t kLongestStretch = size_t{1} << 30;  // the model counts the bytes of a word in 32 bits
+constexpr size_t kLongestScoredToken = 1024;         // bytes; all ways to join it are listed
 
 // What a token stands for inside words, as the model sees them.
 std::string word_text(const VocabularyToken& token, bool byte_level) {
-  if (token.kind == TokenKind::kControl || token.kind == TokenKind::kUnknown || token.kind == TokenKind::kByte) return {};
+  if (token.kind == TokenKind::kControl || token.kind == TokenKind::kUnknown || token.kind == TokenKind::kByte)
+    return {};
   if (!byte_level) return token.text;
   return unspell_bytes(token.text).value_or(token.text);
 }
@@ -161,7 +162,7 @@ class PipelineTokenizer final : public Tokenizer {
   TokenMap by_spelling_;
   AddedTokenFinder raw_finder_;
   AddedTokenFinder normalized_finder_;
-  std::string pieces_;               // the decoded texts of all tokens, one after the other
+  std::string pieces_;  // the decoded texts of all tokens, one after the other
   std::vector<size_t> piece_ends_;
 };
 
@@ -187,7 +188,8 @@ Status check_ids(const TokenizerSpec& spec) {
     }
   }
   for (const auto& id : {spec.bos, spec.eos}) {
-    if (id && !in_vocabulary(*id)) return invalid_argument("token id " + std::to_string(*id) + " is outside the vocabulary");
+    if (id && !in_vocabulary(*id))
+      return invalid_argument("token id " + std::to_string(*id) + " is outside the vocabulary");
   }
   if (spec.model.unknown && !in_vocabulary(*spec.model.unknown)) {
     return invalid_argument("unknown token id " + std::to_string(*spec.model.unknown) + " is outside the vocabulary");
@@ -199,14 +201,15 @@ Status check_scores(const TokenizerSpec& spec) {
   const std::vector<float>& scores = spec.model.scores;
   if (scores.empty()) return ok_status();
   if (scores.size() != spec.tokens.size()) {
-    return invalid_argument(std::to_string(scores.size()) + " scores for " + std::to_string(spec.tokens.size()) +
-                            " tokens", "scores");
+    return invalid_argument(
+        std::to_string(scores.size()) + " scores for " + std::to_string(spec.tokens.size()) + " tokens", "scores");
   }
   for (size_t id = 0; id < scores.size(); ++id) {
-    if (scores[id] != scores[id]) return invalid_argument("the score of token " + std::to_string(id) + " is no number", "scores");
+    if (scores[id] != scores[id])
+      return invalid_argument("the score of token " + std::to_string(id) + " is no number", "scores");
     if (spec.tokens[id].text.size() > kLongestScoredToken) {
-      return invalid_argument("token " + std::to_string(id) + " has more than " + std::to_string(kLongestScoredToken) +
-                              " bytes", "tokens");
+      return invalid_argument(
+          "token " + std::to_string(id) + " has more than " + std::to_string(kLongestScoredToken) + " bytes", "tokens");
     }
   }
   return ok_status();

@@ -64,9 +64,15 @@ void append_words(const std::vector<Piece>& pieces, SplitBehavior behavior, std:
     case SplitBehavior::kIsolated:
       for (const Piece& piece : pieces) words.push_back(piece.span);
       break;
-    case SplitBehavior::kMergedWithPrevious: append_merged_with_previous(pieces, words); break;
-    case SplitBehavior::kMergedWithNext: append_merged_with_next(pieces, words); break;
-    case SplitBehavior::kContiguous: append_contiguous(pieces, words); break;
+    case SplitBehavior::kMergedWithPrevious:
+      append_merged_with_previous(pieces, words);
+      break;
+    case SplitBehavior::kMergedWithNext:
+      append_merged_with_next(pieces, words);
+      break;
+    case SplitBehavior::kContiguous:
+      append_contiguous(pieces, words);
+      break;
   }
 }
 
@@ -114,7 +120,8 @@ void apply(const SpellBytesStep&, bool /*at_start*/, WordList& list) {
 }
 
 void apply(const UnspellBytesStep&, bool /*at_start*/, WordList& list) {
-  rewrite(list, [](std::string_view word, std::string& out) { out += unspell_bytes(word).value_or(std::string(word)); });
+  rewrite(list,
+          [](std::string_view word, std::string& out) { out += unspell_bytes(word).value_or(std::string(word)); });
 }
 
 void apply(const MetaspaceStep& step, bool at_start, WordList& list) {

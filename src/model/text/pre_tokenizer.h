@@ -19,7 +19,7 @@ enum class SplitBehavior : uint8_t { kRemoved, kIsolated, kMergedWithPrevious, k
 struct SplitStep {
   SplitPattern pattern;
   SplitBehavior behavior = SplitBehavior::kIsolated;
-  bool invert = false;   // what lies between the matches counts as the match
+  bool invert = false;  // what lies between the matches counts as the match
 };
 
 // A space put before a word that begins with none.
@@ -37,11 +37,10 @@ struct MetaspaceStep {
 struct SpellBytesStep {};
 struct UnspellBytesStep {};
 
-using PreTokenizerStep =
-    std::variant<SplitStep, PrefixSpaceStep, MetaspaceStep, SpellBytesStep, UnspellBytesStep>;
+using PreTokenizerStep = std::variant<SplitStep, PrefixSpaceStep, MetaspaceStep, SpellBytesStep, UnspellBytesStep>;
 
 struct WordList {
-  std::string_view text;     // the text the spans refer to: the one given, or `changed`
+  std::string_view text;  // the text the spans refer to: the one given, or `changed`
   std::string changed;
   std::vector<Span> words;
   WordList() = default;

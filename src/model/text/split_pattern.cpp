@@ -92,6 +92,8 @@ Result<SplitPattern> SplitPattern::regex(std::string_view expression) {
     engine->scanner = *scanner;
     return SplitPattern(std::move(engine));
   }
+  // As it stands, each space of a run that does not end the text is tried anew; a match begins where its run begins.
+  if (expression == R"(\s+$)") return regex_without_scanner(R"((?<!\s)\s++$)");
   return regex_without_scanner(expression);
 }
 

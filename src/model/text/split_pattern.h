@@ -1,7 +1,7 @@
 // What a text is cut by or searched for: a literal or a regular expression as tokenizer.json writes them (Oniguruma's
-// syntax where PCRE2 shares it; letters, digits and \s by Unicode). The expressions of well-known models run as hand-made
-// scanners (word_scanner.h), the others in PCRE2.
-// Immutable; cheap to copy; any thread may search. Bytes that are not UTF-8 match nothing, or count as symbols.
+// syntax where PCRE2 shares it; letters, digits and \s by Unicode). The expressions of well-known models run as
+// hand-made scanners (word_scanner.h), the others in PCRE2. Immutable; cheap to copy; any thread may search. Bytes that
+// are not UTF-8 match nothing, or count as symbols.
 #pragma once
 
 #include <memory>
@@ -21,8 +21,8 @@ class SplitPattern {
   static Result<SplitPattern> regex_without_scanner(std::string_view expression);  // always PCRE2, for comparison
   static SplitPattern literal(std::string text);
 
-  // Appends all matches in text[within], left to right, not overlapping; one may be empty. What lies outside `within` is as if
-  // it were not there. An expression that gives up (it would take unreasonably long) matches nothing further.
+  // Appends all matches in text[within], left to right, not overlapping; one may be empty. What lies outside `within`
+  // is as if it were not there. An expression that gives up (it would take unreasonably long) matches nothing further.
   void find_all(std::string_view text, Span within, std::vector<Span>& matches) const;
 
  private:

@@ -17,8 +17,8 @@ namespace strata {
 using TokenId = int32_t;
 
 struct EncodeOptions {
-  bool add_special = true;     // begin / end tokens as the model wants them
-  bool parse_special = true;   // recognise special tokens written out in the text, e.g. "<|user|>"
+  bool add_special = true;    // begin / end tokens as the model wants them
+  bool parse_special = true;  // recognise special tokens written out in the text, e.g. "<|user|>"
 };
 
 class Tokenizer {
@@ -37,12 +37,12 @@ class Tokenizer {
   // U+FFFD for each maximal ill-formed part. Always well-formed UTF-8.
   virtual std::string decode(const std::vector<TokenId>& ids, bool special = false) const = 0;
 
-  virtual int vocab_size() const = 0;   // ids are below this; some may stand for no token
+  virtual int vocab_size() const = 0;  // ids are below this; some may stand for no token
   virtual bool is_special(TokenId id) const = 0;
-  virtual std::optional<TokenId> find(std::string_view token) const = 0;   // by its spelling in the vocabulary
+  virtual std::optional<TokenId> find(std::string_view token) const = 0;  // by its spelling in the vocabulary
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
-  virtual std::vector<TokenId> end_of_generation() const = 0;   // eos, eot, ... : ids that end an answer; ascending
+  virtual std::vector<TokenId> end_of_generation() const = 0;  // eos, eot, ... : ids that end an answer; ascending
 
   // True when decode() drops one leading space of the text (SentencePiece's dummy prefix).
   virtual bool strips_leading_space() const = 0;
@@ -59,8 +59,8 @@ class IncrementalDecoder {
  public:
   explicit IncrementalDecoder(const Tokenizer& tokenizer, bool special = false,
                               TextStart start = TextStart::kBeginning);
-  std::string push(TokenId id);   // the text that became certain with this token, maybe empty
-  std::string finish();           // what was held back
+  std::string push(TokenId id);  // the text that became certain with this token, maybe empty
+  std::string finish();          // what was held back
 
  private:
   const Tokenizer* tokenizer_;

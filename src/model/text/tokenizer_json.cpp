@@ -83,10 +83,12 @@ class TokenizerJsonReader {
     ASSIGN_OR_RETURN(const simdjson::dom::object entries, vocabulary.object());
     size_t count = 0;
     for ([[maybe_unused]] const auto entry : entries) ++count;
+    if (count == 0) return vocabulary.wrong("empty");
     highest_id_ = 2 * count + kReservedIds;
     for (const auto [spelling, value] : entries) {
       int64_t id = 0;
-      if (value.get(id) != simdjson::SUCCESS) return vocabulary.wrong("the id of " + quoted_name(spelling) + " is no integer");
+      if (value.get(id) != simdjson::SUCCESS)
+        return vocabulary.wrong("the id of " + quoted_name(spelling) + " is no integer");
       RETURN_IF_ERROR(check_id(vocabulary, spelling, id));
       if (static_cast<size_t>(id) >= spec_.tokens.size()) spec_.tokens.resize(id + 1);
       if (!spec_.tokens[id].text.empty()) {
@@ -105,7 +107,8 @@ class TokenizerJsonReader {
 
   Status check_id(const JsonNode& node, std::string_view spelling, int64_t id) const {
     if (id >= 0 && id <= static_cast<int64_t>(highest_id_)) return ok_status();
-    return node.wrong("id " + std::to_string(id) + " of " + quoted_name(spelling) + " is negative or far beyond the vocabulary");
+    return node.wrong("id " + std::to_string(id) + " of " + quoted_name(spelling) +
+                      " is negative or far beyond the vocabulary");
   }
 
   Status read_merges(const JsonNode& model) {
@@ -213,7 +216,7 @@ class TokenizerJsonReader {
   }
 
   TokenizerSpec spec_;
-  TokenMap by_spelling_;   // of the model's vocabulary; its spellings lie in the document
+  TokenMap by_spelling_;  // of the model's vocabulary; its spellings lie in the document
   std::unordered_set<std::string> added_;
   size_t highest_id_ = 0;
 };
@@ -221,7 +224,7 @@ class TokenizerJsonReader {
 }  // namespace
 
 Result<TokenizerSpec> tokenizer_spec_from_json(std::string_view tokenizer_json, std::string_view tokenizer_config) {
-  simdjson::dom::parser parser;   // keeps the strings of the document
+  simdjson::dom::parser parser;  // keeps the strings of the document
   TokenizerJsonReader reader;
   const auto read = [&](std::string_view text) -> Status {
     simdjson::dom::element root;

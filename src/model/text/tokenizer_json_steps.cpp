@@ -10,16 +10,16 @@ constexpr std::string_view kPunctuation = R"([\p{P}!-/:-@\[-`{-~])";
 
 // \w+|[^\w\s]+ with \w as is_word_character() has it: alphabetic are letters, letter numbers and circled letters.
 std::string words_or_symbols() {
-  const std::string word =
-      R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9})"
-      R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+  const std::string word = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9})"
+                           R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
   return "[" + word + "]+|[^" + word + R"(\s]+)";
 }
 
 Result<std::string_view> type_of(const JsonNode& node) { return node.require_string("type"); }
 
 Status not_supported(const JsonNode& node, std::string_view what, std::string_view type, std::string_view known) {
-  return node.wrong(std::string(what) + " " + quoted_name(type) + " is not supported (known: " + std::string(known) + ")");
+  return node.wrong(std::string(what) + " " + quoted_name(type) + " is not supported (known: " + std::string(known) +
+                    ")");
 }
 
 // {"String": "x"} or {"Regex": "x"}

@@ -9,8 +9,8 @@
 namespace strata {
 
 struct CodePoint {
-  char32_t value = 0;   // U+FFFD when not valid
-  uint8_t length = 0;   // bytes; of something invalid: its longest part that could begin a sequence, at least 1
+  char32_t value = 0;  // U+FFFD when not valid
+  uint8_t length = 0;  // bytes; of something invalid: its longest part that could begin a sequence, at least 1
   bool valid = false;
 };
 

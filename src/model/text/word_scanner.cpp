@@ -1,6 +1,5 @@
 #include "model/text/word_scanner.h"
 
-
 #include "model/text/utf8.h"
 
 namespace strata {
@@ -58,7 +57,8 @@ size_t contraction_end(std::string_view text, size_t at, bool any_case) {
   if (any_case && text.substr(at + 1).starts_with("\xC5\xBF")) return at + 3;
   if (at + 2 >= text.size()) return at;
   const char second = any_case ? folded(text[at + 2]) : text[at + 2];
-  const bool pair = (first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l');
+  const bool pair =
+      (first == 'r' && second == 'e') || (first == 'v' && second == 'e') || (first == 'l' && second == 'l');
   return pair ? at + 3 : at;
 }
 
@@ -117,8 +117,8 @@ size_t WordScanner::letters_end(std::string_view text, size_t at) const {
   const CharClass first = class_at(text, at, length);
   size_t begin = at;
   if (!(first & letters)) {
-    const bool may_precede = shape_.letters == Letters::kAfterSpace ? text[at] == ' '
-                                                                    : !(first & (kClassNewline | kClassNumber));
+    const bool may_precede =
+        shape_.letters == Letters::kAfterSpace ? text[at] == ' ' : !(first & (kClassNewline | kClassNumber));
     if (!may_precede) return at;
     begin = at + length;
   }
@@ -194,7 +194,7 @@ size_t WordScanner::symbols_end(std::string_view text, size_t at) const {
 
 size_t WordScanner::space_end(std::string_view text, size_t at) const {
   size_t end = at;
-  size_t last = at;         // where the last character of the run begins
+  size_t last = at;  // where the last character of the run begins
   size_t after_newline = at;
   size_t length = 0;
   while (end < text.size()) {

@@ -28,9 +28,9 @@ class WordScanner {
     Apostrophe apostrophe;
     Letters letters;
     bool marks_are_letters;
-    int max_digits;            // 0: any number, and a space may go before them
-    std::string_view tail;     // what may follow symbols: "", "\r\n" or "\r\n/"
-    bool newlines_end_space;   // \s*[\r\n]+
+    int max_digits;           // 0: any number, and a space may go before them
+    std::string_view tail;    // what may follow symbols: "", "\r\n" or "\r\n/"
+    bool newlines_end_space;  // \s*[\r\n]+
   };
 
  private:

@@ -44,7 +44,8 @@ std::string decode_base64(const std::string& text) {
 }
 
 // tiktoken files give ranks only; a token's merge is what its bytes come to when all lower merges are done.
-std::pair<std::string, std::string> merge_of(const std::string& token, const std::unordered_map<std::string, int>& ranks) {
+std::pair<std::string, std::string> merge_of(const std::string& token,
+                                             const std::unordered_map<std::string, int>& ranks) {
   std::vector<std::string> parts;
   for (const char c : token) parts.emplace_back(1, c);
   while (parts.size() > 2) {

@@ -1,10 +1,9 @@
-// Builds tokenizer.json documents for the tests from published vocabularies (../shared/data/tokenizers) and the pipelines
-// of tests/data/tokenizer_golden.json.
+// Builds tokenizer.json documents for the tests from published vocabularies (../shared/data/tokenizers) and the
+// pipelines of tests/data/tokenizer_golden.json.
 #pragma once
 
-#include <string>
-
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace strata::test {
 

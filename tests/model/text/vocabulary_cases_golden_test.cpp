@@ -4,9 +4,8 @@
 
 #include <algorithm>
 #include <memory>
-#include <sstream>
-
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "model/format/gguf.h"
 #include "model/text/load_tokenizer.h"
