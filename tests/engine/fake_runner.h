@@ -91,8 +91,9 @@ class FakeRunner final : public Runner {
     const auto read = [&](int position) {
       const size_t at =
           slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
-      ASSERT_NE(slots_[at], 0u) << "position " << position << " is read before it was written";
-      ASSERT_FALSE(written_in_[at] == steps_ && written_by_[at] != s) << "read in the step in which another writes it";
+      if (slots_[at] == 0) ADD_FAILURE() << "position " << position << " is read before it was written";
+      if (written_in_[at] == steps_ && written_by_[at] != s)
+        ADD_FAILURE() << "read in the step that writes it elsewhere";
       context = mix(context, slots_[at]);
     };
     const int begin = batch.context_len[s] - count;
