@@ -45,6 +45,10 @@ class CountingObserver final : public Observer {
     seen.push_back(route + " " + std::to_string(status));
     bytes += bytes_out;
   }
+  size_t requests() {
+    const std::lock_guard lock(mutex);
+    return seen.size();
+  }
   std::atomic<int> open{0};
   std::mutex mutex;
   std::vector<std::string> seen;
@@ -423,6 +427,8 @@ TEST_F(ServerTest, TellsTheObserver) {
     ASSERT_TRUE(to_server.request("POST", "/echo", "x").ok());
     ASSERT_TRUE(to_server.request("GET", "/nowhere").ok());
     EXPECT_EQ(observer_.open, 1);
+    // The client has its answer a moment before the server hears that the write is through.
+    for (int i = 0; i < 1000 && observer_.requests() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   server_->stop();
   EXPECT_EQ(observer_.open, 0);
