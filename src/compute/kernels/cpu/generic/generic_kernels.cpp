@@ -1,5 +1,5 @@
+#include "compute/kernels/cpu/generic/matmul.h"
 #include "compute/kernels/cpu/generic/ops.h"
-#include "compute/kernels/reference/matmul.h"
 
 namespace strata {
 
@@ -7,10 +7,10 @@ namespace ops = generic;
 
 const CpuKernels kGenericKernels = {
     .name = "generic",
-    .matmul = kReferenceMatmul,
-    .to_activation = reference::to_activation,
-    .matmul_dw = reference::matmul_dw,
-    .matmul_dx = reference::matmul_dx,
+    .matmul = kGenericMatmul,
+    .to_activation = generic::to_activation,
+    .matmul_dw = generic::matmul_dw,
+    .matmul_dx = generic::matmul_dx,
 #include "compute/kernels/op_table.inl"
 };
 

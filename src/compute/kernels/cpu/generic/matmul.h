@@ -1,4 +1,7 @@
-// Matmul in plain C++: any processor. Products and sums round separately (arithmetic "*.mul_add.1").
+// Matmul in plain C++, for any processor, on the packed weights of packed_weights.h.
+//
+// Arithmetic "*.mul_add.1": as kernels/reference/matmul.h says, with each fma a product and a sum that round apart,
+// because a processor without fma would call a library for each.
 #pragma once
 
 #include "compute/kernels/cpu_kernels.h"

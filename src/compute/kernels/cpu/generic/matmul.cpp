@@ -1,0 +1,186 @@
+#include "compute/kernels/cpu/generic/matmul.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "compute/kernels/activation.h"
+#include "compute/kernels/cpu/generic/lanes.h"
+#include "compute/kernels/cpu/matmul_split.h"
+#include "compute/kernels/packed_weights.h"
+#include "compute/tensor/half.h"
+
+namespace strata {
+namespace generic {
+namespace {
+
+constexpr int kMaxRows = 64;     // of a tile of work
+constexpr int64_t kStep = 256;   // K of the floats that are brought into fp32 at a time
+
+// Rows of x, results and place of one tile of work: `rows` rows by the 16 columns of a group.
+struct Tile {
+  const MatmulArgs& args;
+  int64_t first_row, rows, column;
+};
+
+int64_t x_row(const Tile& tile, int64_t t) {
+  const int64_t i = tile.first_row + t;
+  return tile.args.x_rows != nullptr ? tile.args.x_rows[i] : i;
+}
+
+void store_tile(const Tile& tile, const float y[][kGroupRows]) {
+  const int64_t columns = tile.args.n - tile.column < kGroupRows ? tile.args.n - tile.column : kGroupRows;
+  for (int64_t t = 0; t < tile.rows; ++t) {
+    const int64_t i = tile.first_row + t;
+    float* to = tile.args.y + (tile.args.y_rows != nullptr ? tile.args.y_rows[i] : i) * tile.args.y_stride + tile.column;
+    std::memcpy(to, y[t], static_cast<size_t>(columns) * sizeof(float));
+  }
+}
+
+// Struct i of the group, [kSpan][16] fp32.
+void to_floats(const PackedF32& p, float out[][kGroupRows]) { std::memcpy(out[0], p.w, sizeof(p.w)); }
+void to_floats(const PackedF16& p, float out[][kGroupRows]) {
+  for (int lane = 0; lane < kGroupRows; ++lane) out[0][lane] = half_to_float(p.w[lane]);
+}
+void to_floats(const PackedBF16& p, float out[][kGroupRows]) {
+  for (int lane = 0; lane < kGroupRows; ++lane) {
+    out[0][lane] = bfloat16_to_float(p.w[lane][0]);
+    out[1][lane] = bfloat16_to_float(p.w[lane][1]);
+  }
+}
+
+// Numbers [begin, end) of a row of x.
+template <DType kActivation>
+void load_x(const uint8_t* row, int64_t begin, int64_t end, float* out) {
+  if constexpr (kActivation == DType::kF32) {
+    std::memcpy(out, row + 4 * begin, static_cast<size_t>(end - begin) * sizeof(float));
+  } else {
+    for (int64_t i = begin; i < end; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, row + 2 * i, 2);
+      out[i - begin] = bfloat16_to_float(bits);
+    }
+  }
+}
+
+void add_products(const float w[][kGroupRows], const float* x, int64_t n, float y[kGroupRows]) {
+  static_assert(kLanes == kGroupRows);
+  Lanes sum = load(y);
+  for (int64_t i = 0; i < n; ++i) sum = multiply_add(broadcast(x[i]), load(w[i]), sum);
+  store(y, sum);
+}
+
+template <class Packed, DType kActivation>
+void run_floats(const Tile& tile, const PackedPanel<Packed>& panel, int64_t group) {
+  const int64_t k = tile.args.k, stride = static_cast<int64_t>(row_bytes(kActivation, k));
+  float w[kStep][kGroupRows], x[kStep], y[kMaxRows][kGroupRows] = {};
+  for (int64_t begin = 0; begin < k; begin += kStep) {
+    const int64_t end = begin + kStep < k ? begin + kStep : k;
+    for (int64_t i = begin; i < end; i += Packed::kSpan) {
+      to_floats(panel.first[i / Packed::kSpan * panel.width + group], w + (i - begin));
+    }
+    for (int64_t t = 0; t < tile.rows; ++t) {
+      load_x<kActivation>(static_cast<const uint8_t*>(tile.args.x) + x_row(tile, t) * stride, begin, end, x);
+      add_products(w, x, end - begin, y[t]);
+    }
+  }
+  store_tile(tile, y);
+}
+
+// What one struct of a lane adds to y.
+template <int kSpan, int kGroup, bool kHasMinima>
+float add_block(float y, const QuantBlock& w, const int16_t* q, const uint8_t* x, const int16_t* sums, float scale) {
+  float s = 0;
+  for (int g = 0; g < kSpan / kGroup; ++g) {
+    int32_t dot = 0;
+    for (int i = g * kGroup; i < (g + 1) * kGroup; ++i) dot += q[i] * static_cast<int16_t>(x[i] - 128);
+    s += static_cast<float>(dot) * w.scale[g];
+  }
+  y += s * (w.d * scale);
+  if constexpr (kHasMinima) {
+    int32_t minima = 0;
+    for (int b = 0; b < kSpan / 32; ++b) minima += w.min[b] * (sums[2 * b] + sums[2 * b + 1]);
+    y -= static_cast<float>(minima) * (w.dmin * scale);
+  }
+  return y;
+}
+
+template <class Packed, DType kActivation>
+void run_blocks(const Tile& tile, const PackedPanel<Packed>& panel, int64_t group) {
+  constexpr int kSpan = Packed::kSpan, kGroup = Packed::kWeight == DType::kQ6_K ? 16 : 32;
+  constexpr bool kHasMinima = Packed::kWeight == DType::kQ4_K;
+  const int64_t k = tile.args.k, stride = static_cast<int64_t>(row_bytes(kActivation, k));
+  float y[kMaxRows][kGroupRows] = {};
+  QuantBlock block;
+  int16_t q[kSpan];
+  for (int64_t i = 0; i < k / kSpan; ++i) {
+    for (int lane = 0; lane < kGroupRows; ++lane) {
+      decode_lane(panel.first[i * panel.width + group], lane, block);
+      for (int j = 0; j < kSpan; ++j) q[j] = block.q[j];
+      for (int64_t t = 0; t < tile.rows; ++t) {
+        const ActivationRow x = activation_row(tile.args.x, x_row(tile, t), stride, k, kSpan);
+        y[t][lane] = add_block<kSpan, kGroup, kHasMinima>(y[t][lane], block, q, x.value + i * kSpan,
+                                                          x.sum + i * (kSpan / 16), x.scale[i]);
+      }
+    }
+  }
+  store_tile(tile, y);
+}
+
+template <class Packed>
+MatmulSplit split_of(const MatmulArgs& a) {
+  constexpr double kWeightBytes = sizeof(Packed) / (16.0 * Packed::kSpan);
+  return split_matmul({kWeightBytes, 2.0, 10.0, kMaxRows, 1, a.k * (Packed::kSpan == 1 ? 4 : 1)}, a.rows, a.n, a.k);
+}
+
+template <class Packed>
+int64_t tiles(const MatmulArgs& a) {
+  const MatmulSplit split = split_of<Packed>(a);
+  return split.row_tiles * split.column_tiles;
+}
+
+template <class Packed, DType kActivation>
+void run(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
+  const MatmulSplit split = split_of<Packed>(a);
+  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+    const int64_t first_row = tile / split.column_tiles * split.rows;
+    const int64_t rows = first_row + split.rows < a.rows ? split.rows : a.rows - first_row;
+    const int64_t begin = tile % split.column_tiles * split.columns;
+    const int64_t end = begin + split.columns < a.n ? begin + split.columns : a.n;
+    for (int64_t column = begin; column < end; column += kGroupRows) {
+      const auto panel = packed_panel<Packed>(a.packed, column / kPanelColumns, a.n, a.k);
+      const int64_t group = column / kGroupRows % 2;
+      if constexpr (is_quantized(Packed::kWeight)) {
+        run_blocks<Packed, kActivation>({a, first_row, rows, column}, panel, group);
+      } else {
+        run_floats<Packed, kActivation>({a, first_row, rows, column}, panel, group);
+      }
+    }
+  }
+}
+
+template <class P, DType kActivation>
+constexpr MatmulFamily family(std::string_view arithmetic, const MatmulFamily* other_k = nullptr) {
+  return {P::kWeight,      kActivation,       P::kName, arithmetic,          packed_weight_bytes<P>,
+          pack_weights<P>, unpack_weights<P>, tiles<P>, run<P, kActivation>, other_k};
+}
+
+constexpr MatmulFamily kF32 = family<PackedF32, DType::kF32>("f32.mul_add.1");
+constexpr MatmulFamily kF16 = family<PackedF16, DType::kF32>("f16.mul_add.1");
+constexpr MatmulFamily kBF16 = family<PackedBF16, DType::kActBF16>("bf16.mul_add.1");
+constexpr MatmulFamily kQ8_0x32 = family<PackedQ8_0<1>, DType::kActQ8x32>("q8_0.x32.mul_add.1");
+constexpr MatmulFamily kQ4_0x32 = family<PackedQ4_0<1>, DType::kActQ8x32>("q4_0.x32.mul_add.1");
+constexpr MatmulFamily kQ8_0 = family<PackedQ8_0<8>, DType::kActQ8>("q8_0.mul_add.1", &kQ8_0x32);
+constexpr MatmulFamily kQ4_0 = family<PackedQ4_0<8>, DType::kActQ8>("q4_0.mul_add.1", &kQ4_0x32);
+constexpr MatmulFamily kQ4_K = family<PackedQ4_K, DType::kActQ8>("q4_k.mul_add.1");
+constexpr MatmulFamily kQ6_K = family<PackedQ6_K, DType::kActQ8>("q6_k.mul_add.1");
+
+}  // namespace
+}  // namespace generic
+
+// In the order of DType.
+constexpr const MatmulFamily* const kGenericMatmul[kDTypeCount] = {
+    &generic::kF32,  &generic::kF16,  &generic::kBF16, nullptr, nullptr, nullptr,
+    &generic::kQ8_0, &generic::kQ4_0, nullptr,         nullptr, nullptr, nullptr, nullptr,
+    &generic::kQ4_K, nullptr,         &generic::kQ6_K};
+
+}  // namespace strata
