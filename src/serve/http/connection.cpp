@@ -158,6 +158,10 @@ void Connection::read() {
 void Connection::on_read(error_code error, size_t size) {
   reading_ = false;
   if (state_ == State::kClosed) return;
+  if (error && state_ == State::kSending) {  // the write under way will tell whether the answer got through
+    keep_alive_ = false;
+    return;
+  }
   if (error) return answering() ? client_left() : close();
   buffer_.commit(size);
   if (state_ == State::kLingering) buffer_.consume(buffer_.size());

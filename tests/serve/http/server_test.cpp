@@ -229,6 +229,23 @@ TEST_F(ServerTest, NoticesAClientThatLeavesBeforeTheAnswer) {
   held.reset();
 }
 
+TEST_F(ServerTest, AnswersAClientThatHasSentAllItWillSend) {
+  add("GET", "/long", [](Request&&, std::shared_ptr<Responder> responder) {
+    Response response;
+    response.body.assign(8 << 20, 'x');
+    responder->send(std::move(response));
+  });
+  start();
+  RawSocket socket(server_->port());
+  socket.send("GET /long HTTP/1.1\r\n\r\n");
+  socket.shut_write();
+  EXPECT_GT(socket.read().size(), size_t{8} << 20);
+  EXPECT_TRUE(socket.closed_by_peer());
+  server_->stop();
+  ASSERT_EQ(observer_.requests(), 1u);
+  EXPECT_EQ(observer_.seen[0], "/long 200");
+}
+
 TEST_F(ServerTest, AnOnCloseThatComesLateRunsAtOnce) {
   Signal closed, arrived;
   std::shared_ptr<Responder> held;
