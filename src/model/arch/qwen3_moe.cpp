@@ -15,7 +15,8 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   const ConfigView& config = b.config();
   const DecoderFields f = b.decoder_fields();
   const ops::Rope rope = read_rope(b, f.head_dim, f.max_context);
-  const int64_t n_experts = b.require_int("num_experts");
+  const int64_t n_experts =
+      b.require_int(config.has("num_local_experts") ? "num_local_experts" : "num_experts");  // two spellings
   const int64_t expert_forward = b.require_int("moe_intermediate_size");
   ops::Route route;
   route.n_used = b.require_int("num_experts_per_tok");
