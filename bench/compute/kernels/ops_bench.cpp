@@ -67,10 +67,28 @@ void register_table(const CpuKernels& k) {
       {q.data(), kv.data(), kv.data(), out.data(), log_sum_exp.data(), 8, 2, 64, 64, 0.125f, 0, 0, 2, segments},
       q.data(), dq.data(), dk.data(), dv.data()};
   const double pairs = 2 * 256 * 257 / 2 * 8.0;
+  static std::vector<float> workspace(1 << 20);
+  auto* aligned = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(workspace.data()) + 63) / 64 * 64);
   measure(isa + "/segment_attention/2x256", "GFLOP/s", 4 * 64 * pairs,
-          [&k] { k.segment_attention(grad.forward, 0, k.segment_attention_items(grad.forward)); });
+          [&k, aligned] { k.segment_attention(grad.forward, 0, k.segment_attention_items(grad.forward), aligned); });
   measure(isa + "/segment_attention_grad/2x256", "GFLOP/s", 10 * 64 * pairs,
-          [&k] { k.segment_attention_grad(grad, 0, k.segment_attention_items(grad.forward)); });
+          [&k] { k.segment_attention_grad(grad, 0, k.segment_attention_grad_items(grad.forward)); });
+  // An encoder: 32 texts of 16 tokens, and 1 of 512; 12 heads of 32.
+  static std::vector<float> wide = ramp(kTokens * 384), attended = wide, lse(kTokens * 12);
+  static std::vector<int32_t> texts(33), one = {0, kTokens};
+  for (int s = 0; s <= 32; ++s) texts[static_cast<size_t>(s)] = 16 * s;
+  for (const std::vector<int32_t>* begins : {&texts, &one}) {
+    const int64_t n = static_cast<int64_t>(begins->size()) - 1, length = kTokens / n;
+    measure(isa + "/encoder_attention/" + std::to_string(n) + "x" + std::to_string(length), "GFLOP/s",
+            4.0 * 32 * 12 * kTokens * length, [&k, aligned, begins, n] {
+              const SegmentAttentionArgs args = {.q = wide.data(), .k = wide.data(), .v = wide.data(),
+                                                 .out = attended.data(), .log_sum_exp = lse.data(), .n_heads = 12,
+                                                 .n_kv_heads = 12, .k_dim = 32, .v_dim = 32, .scale = 0.18f,
+                                                 .n_segments = static_cast<int>(n), .segment_begin = begins->data(),
+                                                 .causal = false};
+              k.segment_attention(args, 0, k.segment_attention_items(args), aligned);
+            });
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace strata {
 struct Batch {
   std::span<const int32_t> ids;          // [T] token ids
   std::span<const int32_t> positions;    // [T]
+  std::span<const int32_t> token_types;  // [T] for models that have them: which text of a pair a token belongs to
   std::span<const int64_t> slots;        // [T] cache slot: block * block_tokens + offset
   std::span<const int32_t> query_begin;  // [S + 1] sequence s owns tokens [query_begin[s], query_begin[s+1])
   std::span<const int32_t> context_len;  // [S] tokens of the sequence in the cache after this step

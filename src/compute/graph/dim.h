@@ -38,6 +38,7 @@ struct Dim {
   Dim(int64_t f, Symbol s) : factor(f), symbol(s) {}
   static Dim tokens() { return {1, Symbol::kTokens}; }
   static Dim outputs() { return {1, Symbol::kOutputs}; }
+  static Dim sequences() { return {1, Symbol::kSequences}; }
 
   bool is_constant() const { return symbol == Symbol::kNone; }
   int64_t at(const SymbolValues& values) const { return factor * values[symbol]; }

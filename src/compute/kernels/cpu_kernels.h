@@ -141,8 +141,9 @@ struct RouteArgs {
   int n_groups_used = 1;
 };
 
-// Attention of training: the same flat [tokens], but k and v in plain rows and no cache. Segment s is the tokens
-// [segment_begin[s], segment_begin[s + 1]); a token sees its own segment up to itself. Work item = (segment, kv head).
+// Attention of encoders and of training: the same flat [tokens], but k and v in plain rows and no cache. Segment s is the
+// tokens [segment_begin[s], segment_begin[s + 1]); a token sees its own segment, if causal up to itself. The arithmetic
+// is that of attention over a cache of type F32, positions counted from the segment's first token.
 struct SegmentAttentionArgs {
   const float* q = nullptr;         // [tokens, n_heads, k_dim]
   const float* k = nullptr;         // [tokens, n_kv_heads, k_dim]
@@ -155,9 +156,11 @@ struct SegmentAttentionArgs {
   int v_dim = 0;
   float scale = 1;
   float softcap = 0;                // as in AttentionArgs
-  int window = 0;                   // as in AttentionArgs
+  int window = 0;                   // causal: as in AttentionArgs; else only positions up to window / 2 away
   int n_segments = 0;
   const int32_t* segment_begin = nullptr;  // [n_segments + 1], as Batch::query_begin
+  bool causal = true;
+  const float* sinks = nullptr;     // as in AttentionArgs; they have no gradient
 };
 
 // Gradient of segment_attention. Probabilities are computed again from log_sum_exp: nothing of size tokens^2 is kept.
@@ -234,7 +237,10 @@ struct CpuKernels {
   // db[j] += sum_i dy[i, j] for j in [dim_begin, dim_end): the gradient of add_bias.
   void (*add_bias_grad)(float* db, const float* dy, int64_t rows, int64_t dim, int64_t dim_begin, int64_t dim_end);
   int64_t (*segment_attention_items)(const SegmentAttentionArgs&);
-  void (*segment_attention)(const SegmentAttentionArgs&, int64_t item_begin, int64_t item_end);
+  // As attention_workspace; depends on the shape only, not on the segments.
+  size_t (*segment_attention_workspace)(const SegmentAttentionArgs&);
+  void (*segment_attention)(const SegmentAttentionArgs&, int64_t item_begin, int64_t item_end, void* workspace);
+  int64_t (*segment_attention_grad_items)(const SegmentAttentionArgs&);
   void (*segment_attention_grad)(const SegmentAttentionGradArgs&, int64_t item_begin, int64_t item_end);
   void (*cross_entropy)(const CrossEntropyArgs&, int64_t row_begin, int64_t row_end);
   // dw[ids[t], :] += dy[t, :] for tokens t ascending with ids[t] in [id_begin, id_end). dw: [vocab, dim].

@@ -29,7 +29,9 @@ void activate_grad(Activation, float* dx, const float* dy, const float* x, int64
 void gated_grad(Activation, float* dgate, float* dup, const float* dy, const float* gate, const float* up, int64_t n);
 void add_bias_grad(float* db, const float* dy, int64_t rows, int64_t dim, int64_t dim_begin, int64_t dim_end);
 int64_t segment_attention_items(const SegmentAttentionArgs& args);
-void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end);
+size_t segment_attention_workspace(const SegmentAttentionArgs& args);
+void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end, void* workspace);
+int64_t segment_attention_grad_items(const SegmentAttentionArgs& args);
 void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end);
 void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_end);
 void embed_grad(float* dw, const float* dy, const int32_t* ids, int64_t tokens, int64_t dim, int32_t id_begin,

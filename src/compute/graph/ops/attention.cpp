@@ -1,5 +1,5 @@
-// Attention as models write it (attention, latent_attention), and as passes lower it: over a paged cache for inference,
-// over flat causal segments for training.
+// Attention as models write it (attention, latent_attention), and as passes lower it: over a paged cache for
+// generating, over flat segments for encoders and training.
 #include "base/check.h"
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
@@ -70,6 +70,7 @@ Attributes to_attributes(const Attention& attention) {
   Attributes attributes{{"state", attention.state}, {"scale", attention.scale}};
   if (attention.window != 0) attributes.set("window", attention.window);
   if (attention.softcap != 0) attributes.set("softcap", attention.softcap);
+  if (!attention.causal) attributes.set("causal", int64_t{0});
   return attributes;
 }
 

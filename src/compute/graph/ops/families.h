@@ -12,6 +12,7 @@ std::span<const OpDef> norm_ops();
 std::span<const OpDef> matmul_ops();
 std::span<const OpDef> shape_ops();
 std::span<const OpDef> rope_ops();
+std::span<const OpDef> pool_ops();
 std::span<const OpDef> attention_ops();
 std::span<const OpDef> expert_ops();
 std::span<const OpDef> loss_ops();

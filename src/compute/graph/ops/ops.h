@@ -32,6 +32,9 @@ Value reshape(Graph& g, Value x, Shape shape);
 Value slice(Graph& g, Value x, int64_t begin, int64_t end);  // of the last dimension
 Value concat(Graph& g, Value a, Value b);                    // along the last dimension
 Value gather_rows(Graph& g, Value x, Value rows);            // x: [T, dim], rows: [O] i32 -> [O, dim]
+// One row per sequence of the step. x: [T, dim] (or [O, dim] where every token gives a row) -> [S, dim]. `rule`: first,
+// last, or mean.
+Value pool(Graph& g, Value x, const std::string& rule);
 
 struct Rope {
   std::vector<double> inv_freq;  // [rotary_dim / 2], scaling applied
@@ -44,11 +47,12 @@ Value rope(Graph& g, Value x, Value positions, const Rope& rope);  // x: [T, n_h
 struct Attention {
   std::string state;  // name of the layer's cache, e.g. "cache.0"
   double scale = 1;
-  int64_t window = 0;  // 0: none
+  int64_t window = 0;  // 0: none; causal: the last `window` positions; else those up to window / 2 away
   double softcap = 0;  // 0: none
   Value sinks = {};    // [n_heads] or invalid
+  bool causal = true;  // false: encoders, which see the whole sequence and have no cache
 };
-// Causal self-attention. q: [T, n_heads, k_dim]; k: [T, n_kv_heads, k_dim]; v: [T, n_kv_heads, v_dim] -> [T, n_heads,
+// Self-attention. q: [T, n_heads, k_dim]; k: [T, n_kv_heads, k_dim]; v: [T, n_kv_heads, v_dim] -> [T, n_heads,
 // v_dim].
 Value attention(Graph& g, Value q, Value k, Value v, const Attention& attention);
 // Multi-head latent attention (DeepSeek-V2, https://arxiv.org/abs/2405.04434). q_nope: [T, n_heads, nope]; q_rope: [T,

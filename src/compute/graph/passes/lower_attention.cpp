@@ -20,6 +20,13 @@ Attributes attention_attributes(const Attributes& from, int64_t v_dim) {
   return attributes;
 }
 
+Value lower_segments(Rewriter& r, int32_t index) {
+  const Node& node = r.from().nodes()[static_cast<size_t>(index)];
+  const Value lowered = r.to().add_op("segment_attention", r.map(node.inputs), node.attributes);
+  r.replace({index, 1}, {lowered.node, 1});
+  return lowered;
+}
+
 Value lower_plain(Rewriter& r, const Node& node, DType cache_type) {
   Graph& g = r.to();
   const std::vector<Value> in = r.map(node.inputs);
@@ -47,12 +54,26 @@ Value lower_latent(Rewriter& r, const Node& node, DType cache_type) {
   return ops::head_matmul(g, attended, in[5]);
 }
 
+// Latent attention without a cache: the same row [latent | rope part] is the key of all heads, its latent the value.
+Value lower_latent_segments(Rewriter& r, const Node& node) {
+  Graph& g = r.to();
+  const std::vector<Value> in = r.map(node.inputs);
+  const int64_t rank = g.type(in[2]).last().factor;
+  const int64_t rope = g.type(in[3]).last().factor;
+  const Dim tokens = g.type(in[0]).shape[0];
+  const Value q = ops::concat(g, ops::head_matmul(g, in[0], in[4]), in[1]);
+  const Value k = ops::reshape(g, ops::concat(g, in[2], in[3]), {tokens, 1, rank + rope});
+  const Value v = ops::reshape(g, in[2], {tokens, 1, rank});
+  return ops::head_matmul(g, g.add_op("segment_attention", {q, k, v}, node.attributes), in[5]);
+}
+
 }  // namespace
 
 Graph lower_attention_paged(const Graph& graph, DType cache_type) {
   return Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
     if (node.kind != NodeKind::kOp) return {};
+    if (node.op->name == "attention" && node.attributes.integer("causal", 1) == 0) return lower_segments(r, index);
     if (node.op->name == "attention") return lower_plain(r, node, cache_type);
     if (node.op->name == "latent_attention") return lower_latent(r, node, cache_type);
     return {};
@@ -62,10 +83,10 @@ Graph lower_attention_paged(const Graph& graph, DType cache_type) {
 Graph lower_attention_segments(const Graph& graph) {
   return Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
-    if (node.kind != NodeKind::kOp || node.op->name != "attention") return {};
-    const Value lowered = r.to().add_op("segment_attention", r.map(node.inputs), node.attributes);
-    r.replace({index, 1}, {lowered.node, 1});
-    return lowered;
+    if (node.kind != NodeKind::kOp) return {};
+    if (node.op->name == "attention") return lower_segments(r, index);
+    if (node.op->name == "latent_attention") return lower_latent_segments(r, node);
+    return {};
   });
 }
 

@@ -3,7 +3,8 @@
 //   attention
 //             (MLA) runs in one form for prefill and decode: queries go through the key up-projection, the cached row
 //             is [latent | rope part], and the attended latent goes through the value up-projection.
-//   segments: flat causal segments of one training batch, no cache.
+//             Attention that is not causal (encoders) becomes segments here too: it has no cache.
+//   segments: flat segments, whole sequences and no cache, for embeddings and training.
 // Changes bits where the cache type rounds.
 #pragma once
 

@@ -42,8 +42,8 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
       operand.data = states_[static_cast<size_t>(ref.index)];
       break;
     case OperandRef::Place::kInput: {
-      const std::span<const int32_t> spans[] = {batch_->ids, batch_->positions, batch_->output_rows, batch_->adapters,
-                                                batch_->targets};
+      const std::span<const int32_t> spans[] = {batch_->ids,      batch_->positions, batch_->output_rows,
+                                                batch_->adapters, batch_->targets,   batch_->token_types};
       const auto& span = spans[ref.index];
       operand.data = span.empty() ? nullptr : const_cast<int32_t*>(span.data());
       break;
@@ -140,6 +140,7 @@ void ExecutionContext::bind_sizes(const Batch& batch) {
   sizes_[Symbol::kSequences] = batch.sequences();
   CHECK_LE(sizes_[Symbol::kTokens], plan_->maxima()[Symbol::kTokens]);
   CHECK_LE(sizes_[Symbol::kOutputs], plan_->maxima()[Symbol::kOutputs]);
+  CHECK_LE(sizes_[Symbol::kSequences], plan_->maxima()[Symbol::kSequences]);
 }
 
 void ExecutionContext::run_segment(int segment, const Batch& batch) {

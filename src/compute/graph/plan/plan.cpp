@@ -14,7 +14,8 @@
 namespace strata {
 namespace {
 
-constexpr std::array<std::string_view, 5> kInputNames = {"ids", "positions", "output_rows", "adapters", "targets"};
+constexpr std::array<std::string_view, 6> kInputNames = {"ids",      "positions", "output_rows",
+                                                         "adapters", "targets",   "token_types"};
 
 // Makes operand references for the values of one graph.
 class Operands {

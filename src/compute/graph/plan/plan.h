@@ -24,7 +24,7 @@ struct OperandRef {
 };
 
 // The side inputs that graphs name.
-enum class InputSlot : uint8_t { kIds, kPositions, kOutputRows, kAdapters, kTargets };
+enum class InputSlot : uint8_t { kIds, kPositions, kOutputRows, kAdapters, kTargets, kTokenTypes };
 
 struct PlanStep {
   std::unique_ptr<StepKernel> kernel;

@@ -44,6 +44,7 @@ constexpr Entry kSteps[] = {
     {"concat", make_shape_step},
     {"gather_rows", make_shape_step},
     {"scatter_rows", make_shape_step},
+    {"pool", make_pool_step},
     {"cache_write", make_attention_step},
     {"paged_attention", make_attention_step},
     {"segment_attention", make_attention_step},

@@ -30,6 +30,7 @@ std::unique_ptr<StepKernel> make_norm_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_matmul_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_shape_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_position_step(const StepContext&, const Node&);  // rope, embed
+std::unique_ptr<StepKernel> make_pool_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_attention_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_expert_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_loss_step(const StepContext&, const Node&);

@@ -1,4 +1,4 @@
-// Steps of attention: the paged cache for inference, flat segments for training.
+// Steps of attention: the paged cache of generating models, flat segments for encoders and training.
 #include "compute/graph/op.h"
 #include "compute/graph/plan/cache_shape.h"
 #include "compute/graph/plan/steps.h"
@@ -81,10 +81,17 @@ class SegmentAttentionStep final : public StepKernel {
     form_.scale = static_cast<float>(node.attributes.number("scale"));
     form_.softcap = static_cast<float>(node.attributes.number("softcap"));
     form_.window = static_cast<int>(node.attributes.integer("window"));
+    form_.causal = node.attributes.integer("causal", 1) != 0;
+    has_sinks_ = !grad_ && node.inputs.size() > 3;
   }
-  int64_t items(const StepArgs& a) const override { return kernels_.segment_attention_items(forward(a)); }
-  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
-    if (!grad_) return kernels_.segment_attention(forward(a), begin, end);
+  int64_t items(const StepArgs& a) const override {
+    return grad_ ? kernels_.segment_attention_grad_items(forward(a)) : kernels_.segment_attention_items(forward(a));
+  }
+  // Finding an item walks over the segments before it: with thousands of them, items go out many at a time.
+  int64_t grain(const StepArgs& a) const override { return 1 + items(a) / 256; }
+  size_t workspace_bytes() const override { return grad_ ? 0 : kernels_.segment_attention_workspace(form_); }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
+    if (!grad_) return kernels_.segment_attention(forward(a), begin, end, workspace);
     SegmentAttentionGradArgs args;
     args.forward = forward(a);
     args.dout = a.in[5].f32();
@@ -104,10 +111,12 @@ class SegmentAttentionStep final : public StepKernel {
     args.log_sum_exp = grad_ ? a.in[4].f32() : a.out[1].f32();
     args.n_segments = static_cast<int>(a.batch->query_begin.size()) - 1;
     args.segment_begin = a.batch->query_begin.data();
+    args.sinks = has_sinks_ ? a.in[3].f32() : nullptr;
     return args;
   }
   const CpuKernels& kernels_;
   bool grad_;
+  bool has_sinks_ = false;
   SegmentAttentionArgs form_;
 };
 

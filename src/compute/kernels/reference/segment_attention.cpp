@@ -20,7 +20,13 @@ Piece piece_of(const SegmentAttentionArgs& args, int64_t item) {
 }
 
 int first_visible(const SegmentAttentionArgs& args, const Piece& piece, int query) {
-  return args.window > 0 ? std::max(piece.begin, query - args.window + 1) : piece.begin;
+  if (args.window == 0) return piece.begin;
+  return std::max(piece.begin, args.causal ? query - args.window + 1 : query - args.window / 2);
+}
+
+int last_visible(const SegmentAttentionArgs& args, const Piece& piece, int query) {
+  if (args.causal) return query;
+  return args.window == 0 ? piece.end - 1 : std::min(piece.end - 1, query + args.window / 2);
 }
 
 const float* row(const float* x, int64_t token, int n_heads, int head, int dim) {
@@ -41,16 +47,17 @@ double score_of(const SegmentAttentionArgs& args, const Piece& piece, int query,
 }
 
 void attend(const SegmentAttentionArgs& args, const Piece& piece, int query, int head) {
-  const int first = first_visible(args, piece, query);
+  const int first = first_visible(args, piece, query), last = last_visible(args, piece, query);
   std::vector<double> weights;
-  for (int key = first; key <= query; ++key) weights.push_back(score_of(args, piece, query, head, key));
-  const double largest = *std::max_element(weights.begin(), weights.end());
-  double sum = 0;
+  for (int key = first; key <= last; ++key) weights.push_back(score_of(args, piece, query, head, key));
+  double largest = *std::max_element(weights.begin(), weights.end());
+  if (args.sinks != nullptr) largest = std::max(largest, static_cast<double>(args.sinks[head]));
+  double sum = args.sinks != nullptr ? std::exp(args.sinks[head] - largest) : 0;
   for (double& w : weights) sum += w = std::exp(w - largest);
   float* out = row(args.out, query, args.n_heads, head, args.v_dim);
   for (int d = 0; d < args.v_dim; ++d) {
     double value = 0;
-    for (int key = first; key <= query; ++key) {
+    for (int key = first; key <= last; ++key) {
       value += weights[key - first] * row(args.v, key, args.n_kv_heads, piece.kv_head, args.v_dim)[d];
     }
     out[d] = static_cast<float>(value / sum);
@@ -68,7 +75,8 @@ void attend_grad(const SegmentAttentionGradArgs& args, const Piece& piece, int q
   const double lse = f.log_sum_exp[static_cast<int64_t>(query) * f.n_heads + head];
   const double along_out = dot(dout, row(static_cast<const float*>(f.out), query, f.n_heads, head, f.v_dim), f.v_dim);
   std::vector<double> dq(f.k_dim);
-  for (int key = first_visible(f, piece, query); key <= query; ++key) {
+  const int last = last_visible(f, piece, query);
+  for (int key = first_visible(f, piece, query); key <= last; ++key) {
     const double score = score_of(f, piece, query, head, key);
     const double p = std::exp(score - lse);
     double ds = p * (dot(dout, row(f.v, key, f.n_kv_heads, piece.kv_head, f.v_dim), f.v_dim) - along_out);
@@ -91,7 +99,11 @@ int64_t segment_attention_items(const SegmentAttentionArgs& args) {
   return static_cast<int64_t>(args.n_segments) * args.n_kv_heads;
 }
 
-void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end) {
+size_t segment_attention_workspace(const SegmentAttentionArgs&) { return 0; }
+
+int64_t segment_attention_grad_items(const SegmentAttentionArgs& args) { return segment_attention_items(args); }
+
+void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end, void*) {
   for (int64_t item = item_begin; item < item_end; ++item) {
     const Piece piece = piece_of(args, item);
     for (int query = piece.begin; query < piece.end; ++query) {

@@ -19,6 +19,7 @@ template <class Number>
 struct Step {
   int base;      // absolute position of its first token
   int n_tokens;  // up to the item's last position
+  int64_t value_stride;  // numbers from a token's values to the next one's
   const Number* keys[kStepBlocks];
   const Number* values[kStepBlocks];  // null where values are columns of K: then they are in RowState::step_values
   // The same of the step after this one, asked for while this one is read: blocks lie anywhere, so the processor cannot
@@ -35,6 +36,7 @@ STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, 
   Step<Number> step;
   step.base = base;
   step.n_tokens = last_position + 1 - base < kStep ? last_position + 1 - base : kStep;
+  step.value_stride = shape.v_dim;
   const auto locate = [&](int position, const Number*& key, const Number*& value) {
     const int64_t index = item.blocks[position / kBlockTokens];
     const Number* block = static_cast<const Number*>(args.cache) + index * (keys + values);
@@ -70,7 +72,7 @@ STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& 
 }
 
 STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<uint16_t>& step, const RowState& state) {
-  Step<float> wide{step.base, step.n_tokens, {}, {}, {}, {}};
+  Step<float> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
   const int64_t n_keys = args.shape.k_dim * kBlockTokens, n_values = args.shape.v_dim * kBlockTokens;
   for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
     float* keys = state.wide_keys + b * n_keys;
@@ -213,7 +215,7 @@ void tile_step(const AttentionArgs& args, const Step<Number>& step, RowState& st
   for (; b < n_blocks; ++b) score_tile<rows, 1>(q, args.shape.k_dim, step, b, state.weights);
   for (int r = 0; r < rows; ++r) soften_row(args, step.base, n_blocks, state, row + r, r);
   if (!args.shape.value_is_key_prefix) {
-    add_values<rows>(state, row, args.shape.v_dim, n_tokens, step.values, step.next_values, args.shape.v_dim);
+    add_values<rows>(state, row, args.shape.v_dim, n_tokens, step.values, step.next_values, step.value_stride);
     return;
   }
   const float* values[kStepBlocks];
@@ -236,24 +238,34 @@ STRATA_INLINE void tiles_step(const AttentionArgs& args, const Step<Number>& ste
   }
 }
 
-template <class Number>
-void attend(const AttentionArgs& args, const Item& item, RowState& state) {
-  start_item(args, item, state);
-  const int last_position = item.first_position + item.n_queries - 1;
+// From the first visible position of the item's first row to the last one of its last row; step_from(base,
+// last_position) gives the steps.
+template <class F>
+STRATA_INLINE void walk_context(const AttentionArgs& args, RowState& state, const F& step_from) {
+  const int last_position = state.position[state.n_rows - 1];
   const int lowest = state.lowest[0] / kStep * kStep;
   for (int partial = lowest / kPartialTokens * kPartialTokens; partial <= last_position; partial += kPartialTokens) {
     open_partial(state);
     for (int base = partial; base < partial + kPartialTokens && base <= last_position; base += kStep) {
-      if (base < lowest) continue;
-      const Step<Number> step = step_at<Number>(args, item, base, last_position);
-      if constexpr (!kHalfIsCheap && sizeof(Number) == sizeof(uint16_t)) {
-        tiles_step(args, widen(args, step, state), state);
-      } else {
-        tiles_step(args, step, state);
-      }
+      if (base >= lowest) tiles_step(args, step_from(base, last_position), state);
     }
     close_partial(state);
   }
+}
+
+template <class Number>
+void attend(const AttentionArgs& args, const Item& item, RowState& state) {
+  start_item(args, item, state, [&](int position) {
+    return Visible{args.window > 0 ? position - args.window + 1 : 0, position};
+  });
+  walk_context(args, state, [&](int base, int last_position) {
+    const Step<Number> step = step_at<Number>(args, item, base, last_position);
+    if constexpr (!kHalfIsCheap && sizeof(Number) == sizeof(uint16_t)) {
+      return widen(args, step, state);
+    } else {
+      return step;
+    }
+  });
   finish_item(args, item, state);
 }
 
@@ -275,8 +287,9 @@ void attention(const AttentionArgs& args, int64_t item_begin, int64_t item_end, 
   const ItemSplit split = item_split(args);
   RowState state;
   carve(args, static_cast<char*>(workspace), state);
+  ItemCursor cursor;
   for (int64_t index = item_begin; index < item_end; ++index) {
-    const Item item = item_at(args, split, index);
+    const Item item = item_at(args, split, index, cursor);
     if (args.shape.type == DType::kF16) {
       attend<uint16_t>(args, item, state);
     } else {

@@ -93,13 +93,22 @@ STRATA_INLINE int64_t query_runs(const AttentionArgs& args, int sequence, int pe
   return (args.query_begin[sequence + 1] - args.query_begin[sequence] + per_item - 1) / per_item;
 }
 
-STRATA_INLINE Item item_at(const AttentionArgs& args, const ItemSplit& split, int64_t index) {
-  const int64_t per_run = static_cast<int64_t>(args.shape.n_kv_heads) * split.chunks;
+// A sequence and the items of those before it: looking for ascending items walks over the sequences once.
+struct ItemCursor {
   int sequence = 0;
-  while (index >= query_runs(args, sequence, split.queries) * per_run) {
-    index -= query_runs(args, sequence, split.queries) * per_run;
-    ++sequence;
+  int64_t items_before = 0;
+};
+
+STRATA_INLINE Item item_at(const AttentionArgs& args, const ItemSplit& split, int64_t index, ItemCursor& cursor) {
+  const int64_t per_run = static_cast<int64_t>(args.shape.n_kv_heads) * split.chunks;
+  index -= cursor.items_before;
+  while (index >= query_runs(args, cursor.sequence, split.queries) * per_run) {
+    const int64_t items = query_runs(args, cursor.sequence, split.queries) * per_run;
+    index -= items;
+    cursor.items_before += items;
+    ++cursor.sequence;
   }
+  const int sequence = cursor.sequence;
   const int group = args.n_heads / args.shape.n_kv_heads;
   const int run = static_cast<int>(index / per_run), chunk = static_cast<int>(index % split.chunks);
   const int n_queries = args.query_begin[sequence + 1] - args.query_begin[sequence], skipped = run * split.queries;
@@ -110,8 +119,12 @@ STRATA_INLINE Item item_at(const AttentionArgs& args, const ItemSplit& split, in
   item.n_heads = group - chunk * split.heads < split.heads ? group - chunk * split.heads : split.heads;
   item.row_begin = args.query_begin[sequence] + skipped;
   item.n_queries = n_queries - skipped < split.queries ? n_queries - skipped : split.queries;
-  item.first_position = args.context_len[sequence] - n_queries + skipped;
-  item.blocks = args.block_table + sequence * args.block_table_stride;
+  item.first_position = skipped;  // in a segment
+  item.blocks = nullptr;
+  if (args.block_table != nullptr) {
+    item.first_position += args.context_len[sequence] - n_queries;
+    item.blocks = args.block_table + sequence * args.block_table_stride;
+  }
   return item;
 }
 
@@ -123,8 +136,14 @@ STRATA_INLINE int tile_rows(const RowState& state, int row) {
   return rows;
 }
 
-// Rows that only fill up a tile are copies of the last row with q = 0; nobody reads their results.
-STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowState& state) {
+struct Visible {
+  int first, last;
+};
+
+// `visible` gives the positions that a query at a position sees. Rows that only fill up a tile are copies of the last row
+// with q = 0; nobody reads their results.
+template <class F>
+STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowState& state, const F& visible) {
   state.n_rows = item.n_heads * item.n_queries;
   for (int row = 0; row < state.n_rows;) {
     const int width = tile_rows(state, row);
@@ -136,10 +155,9 @@ STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowSt
       const float* q = args.q + ((item.row_begin + query) * args.n_heads + head) * args.shape.k_dim;
       const float factor = real ? args.scale : 0.0f;
       for (int d = 0; d < args.shape.k_dim; ++d) tile_q[d * width + r] = q[d] * factor;
-      const int position = item.first_position + query;
-      const int lowest = args.window > 0 ? position - args.window + 1 : 0;
-      state.position[row + r] = position;
-      state.lowest[row + r] = lowest > 0 ? lowest : 0;
+      const Visible seen = visible(item.first_position + query);
+      state.position[row + r] = seen.last;
+      state.lowest[row + r] = seen.first > 0 ? seen.first : 0;
       state.total_largest[row + r] = -__FLT_MAX__;
       state.total_sum[row + r] = 0;
       clear(state.total_value + (row + r) * state.v_pad, state.v_pad);

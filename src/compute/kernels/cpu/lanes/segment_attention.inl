@@ -1,6 +1,74 @@
-// Attention of training over flat segments, and its gradient, sixteen keys at a time. Included inside the namespace of
-// an instruction set.
+// Attention over flat segments, and its gradient. Included inside the namespace of an instruction set, after
+// attention.inl, whose rows, tiles and arithmetic the forward pass shares: each step brings K into the layout of a cache
+// block and reads V where it is.
 namespace {
+
+STRATA_INLINE AttentionArgs as_cached(const SegmentAttentionArgs& args) {
+  AttentionArgs cached;
+  cached.shape.type = DType::kF32;
+  cached.shape.n_kv_heads = args.n_kv_heads;
+  cached.shape.k_dim = args.k_dim;
+  cached.shape.v_dim = args.v_dim;
+  cached.q = args.q;
+  cached.out = args.out;
+  cached.log_sum_exp = args.log_sum_exp;
+  cached.n_heads = args.n_heads;
+  cached.scale = args.scale;
+  cached.softcap = args.softcap;
+  cached.sinks = args.sinks;
+  cached.n_sequences = args.n_segments;
+  cached.query_begin = args.segment_begin;
+  return cached;
+}
+
+// keys[d][t] = number d of token t, for 16 tokens, zero for those that do not exist. `stride`: numbers between tokens.
+STRATA_INLINE void pack_keys(const float* k, int64_t stride, int k_dim, int64_t n_tokens, float* keys) {
+  for (int64_t d = 0; d < k_dim; d += kLanes) {
+    const int64_t n = k_dim - d < kLanes ? k_dim - d : kLanes;
+    Lanes rows[kLanes];
+    for (int64_t t = 0; t < kLanes; ++t) rows[t] = t < n_tokens ? load_first(k + t * stride + d, n) : broadcast(0);
+    transpose(rows);
+    for (int64_t i = 0; i < n; ++i) store(keys + (d + i) * kLanes, rows[i]);
+  }
+}
+
+STRATA_INLINE Step<float> segment_step(const SegmentAttentionArgs& args, const Item& item, int base, int last_position,
+                                       float* packed) {
+  const int64_t begin = args.segment_begin[item.sequence], k_stride = static_cast<int64_t>(args.n_kv_heads) * args.k_dim;
+  Step<float> step;
+  step.base = base;
+  step.n_tokens = last_position + 1 - base < kStep ? last_position + 1 - base : kStep;
+  step.value_stride = static_cast<int64_t>(args.n_kv_heads) * args.v_dim;
+  for (int b = 0; b < kStepBlocks; ++b) {
+    const int64_t left = step.n_tokens - b * kBlockTokens;
+    const int64_t first = begin + base + b * kBlockTokens;
+    step.keys[b] = step.values[b] = nullptr;
+    if (left > 0) {
+      float* keys = packed + static_cast<int64_t>(b) * kBlockTokens * args.k_dim;
+      pack_keys(args.k + first * k_stride + item.kv_head * args.k_dim, k_stride, args.k_dim,
+                left < kBlockTokens ? left : kBlockTokens, keys);
+      step.keys[b] = keys;
+      step.values[b] = args.v + first * step.value_stride + item.kv_head * args.v_dim;
+    }
+    step.next_keys[b] = step.keys[b];
+    step.next_values[b] = step.values[b];
+  }
+  return step;
+}
+
+STRATA_INLINE void attend_segment(const SegmentAttentionArgs& args, const AttentionArgs& cached, const Item& item,
+                                  RowState& state, float* packed) {
+  const int last = args.segment_begin[item.sequence + 1] - args.segment_begin[item.sequence] - 1;
+  const int reach = args.window / 2;
+  start_item(cached, item, state, [&](int position) {
+    if (args.causal) return Visible{args.window > 0 ? position - args.window + 1 : 0, position};
+    if (args.window == 0) return Visible{0, last};
+    return Visible{position - reach, position + reach < last ? position + reach : last};
+  });
+  walk_context(cached, state,
+               [&](int base, int last_position) { return segment_step(args, item, base, last_position, packed); });
+  finish_item(cached, item, state);
+}
 
 // The tokens [begin, end) and the heads [head_begin, head_end) that read one kv head.
 struct SegmentPiece {
@@ -16,8 +84,15 @@ STRATA_INLINE SegmentPiece segment_piece(const SegmentAttentionArgs& args, int64
 }
 
 STRATA_INLINE int64_t first_visible(const SegmentAttentionArgs& args, const SegmentPiece& piece, int64_t query) {
-  const int64_t first = args.window > 0 ? query - args.window + 1 : piece.begin;
+  int64_t first = piece.begin;
+  if (args.window > 0) first = args.causal ? query - args.window + 1 : query - args.window / 2;
   return first > piece.begin ? first : piece.begin;
+}
+
+STRATA_INLINE int64_t visible_end(const SegmentAttentionArgs& args, const SegmentPiece& piece, int64_t query) {
+  if (args.causal) return query + 1;
+  const int64_t end = args.window > 0 ? query + args.window / 2 + 1 : piece.end;
+  return end < piece.end ? end : piece.end;
 }
 
 // Scores of one query with the keys [first, first + n), n <= 16; -inf in the lanes beyond.
@@ -34,35 +109,6 @@ STRATA_INLINE Lanes segment_scores(const SegmentAttentionArgs& args, const float
   return select(less(lane_numbers(), broadcast(static_cast<float>(n))), capped, raw);
 }
 
-void attend_segment(const SegmentAttentionArgs& args, const SegmentPiece& piece, int64_t query, int head) {
-  const float* q = args.q + (query * args.n_heads + head) * args.k_dim;
-  float* out = args.out + (query * args.n_heads + head) * args.v_dim;
-  clear(out, args.v_dim);
-  float largest = -__FLT_MAX__;
-  Lanes sum = broadcast(0);
-  for (int64_t key = first_visible(args, piece, query); key <= query; key += kLanes) {
-    const int64_t n = query + 1 - key < kLanes ? query + 1 - key : kLanes;
-    const Lanes scores = segment_scores(args, q, piece.kv_head, key, n);
-    const float now = max_of(max(scores, broadcast(largest)));
-    const Lanes correction = exp(broadcast(largest - now)), weights = exp(scores - broadcast(now));
-    sum = multiply_add(sum, correction, weights);
-    largest = now;
-    float w[kLanes];
-    store(w, weights);
-    row_map(out, args.v_dim, [&](int64_t j, int64_t m) {
-      Lanes v = load_first(out + j, m) * correction;
-      for (int64_t t = 0; t < n; ++t) {
-        const float* value_row = args.v + ((key + t) * args.n_kv_heads + piece.kv_head) * args.v_dim;
-        v = multiply_add(broadcast(w[t]), load_first(value_row + j, m), v);
-      }
-      return v;
-    });
-  }
-  const float total = sum_of(sum);
-  scale(out, out, 1.0f / total, args.v_dim);
-  args.log_sum_exp[query * args.n_heads + head] = largest + log(total);
-}
-
 // Writes dq of one query of one head and adds its share to dk and dv of the piece.
 //   p = exp(s - lse), dp = dout . v, ds = p * (dp - dout . out), and through the softcap ds *= 1 - (s / cap)^2.
 void attend_segment_grad(const SegmentAttentionGradArgs& args, const SegmentPiece& piece, int64_t query, int head) {
@@ -72,8 +118,9 @@ void attend_segment_grad(const SegmentAttentionGradArgs& args, const SegmentPiec
   float* dq = args.dq + at * f.k_dim;
   clear(dq, f.k_dim);
   const float along_out = dot(dout, f.out + at * f.v_dim, f.v_dim);
-  for (int64_t key = first_visible(f, piece, query); key <= query; key += kLanes) {
-    const int64_t n = query + 1 - key < kLanes ? query + 1 - key : kLanes;
+  const int64_t end = visible_end(f, piece, query);
+  for (int64_t key = first_visible(f, piece, query); key < end; key += kLanes) {
+    const int64_t n = end - key < kLanes ? end - key : kLanes;
     const Lanes scores = segment_scores(f, q, piece.kv_head, key, n);
     const Lanes p = exp(scores - broadcast(f.log_sum_exp[at]));
     float dp[kLanes] = {}, weights[kLanes], ds[kLanes];
@@ -98,17 +145,26 @@ void attend_segment_grad(const SegmentAttentionGradArgs& args, const SegmentPiec
 
 }  // namespace
 
-int64_t segment_attention_items(const SegmentAttentionArgs& args) {
-  return static_cast<int64_t>(args.n_segments) * args.n_kv_heads;
+int64_t segment_attention_items(const SegmentAttentionArgs& args) { return attention_items(as_cached(args)); }
+
+size_t segment_attention_workspace(const SegmentAttentionArgs& args) {
+  return attention_workspace(as_cached(args)) + static_cast<size_t>(kStep) * args.k_dim * sizeof(float);
 }
 
-void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end) {
-  for (int64_t item = item_begin; item < item_end; ++item) {
-    const SegmentPiece piece = segment_piece(args, item);
-    for (int64_t query = piece.begin; query < piece.end; ++query) {
-      for (int head = piece.head_begin; head < piece.head_end; ++head) attend_segment(args, piece, query, head);
-    }
+void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end, void* workspace) {
+  const AttentionArgs cached = as_cached(args);
+  const ItemSplit split = item_split(cached);
+  RowState state;
+  const size_t used = carve(cached, static_cast<char*>(workspace), state);
+  auto* packed = reinterpret_cast<float*>(static_cast<char*>(workspace) + used);
+  ItemCursor cursor;
+  for (int64_t index = item_begin; index < item_end; ++index) {
+    attend_segment(args, cached, item_at(cached, split, index, cursor), state, packed);
   }
+}
+
+int64_t segment_attention_grad_items(const SegmentAttentionArgs& args) {
+  return static_cast<int64_t>(args.n_segments) * args.n_kv_heads;
 }
 
 void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end) {
