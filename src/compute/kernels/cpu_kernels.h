@@ -89,6 +89,13 @@ struct CacheWriteArgs {
   const int64_t* slots = nullptr;   // [tokens]: block * kBlockTokens + slot; negative: not written
 };
 
+// Attention with linear biases (https://arxiv.org/abs/2108.12409): slopes[head] * p joins q . k of the token at
+// position p before both are scaled. Softmax sees differences only, so this is the published bias by distance.
+struct Alibi {
+  const float* slopes = nullptr;  // [n_heads] or null: none
+  bool rounded = false;           // slopes are bfloat16; p and the product are rounded to it: Falcon
+};
+
 struct AttentionArgs {
   CacheShape shape;
   const void* cache = nullptr;
@@ -100,6 +107,7 @@ struct AttentionArgs {
   float softcap = 0;                // 0: none; else scores = softcap * tanh(scores / softcap)
   int window = 0;                   // 0: none; else only the last `window` positions, the own included
   const float* sinks = nullptr;     // [n_heads] or null: an extra logit per head that takes weight and gives nothing
+  Alibi alibi = {};                 // joins the scores before the softcap
   // The batch: sequence s owns queries [query_begin[s], query_begin[s + 1]); its context after this step is
   // context_len[s] tokens; query i of it stands at position context_len[s] - n_queries + i.
   int n_sequences = 0;
@@ -137,8 +145,9 @@ struct RouteArgs {
   enum class Score : uint8_t { kSoftmax, kSigmoid, kSoftmaxOfChosen } score = Score::kSoftmax;
   bool normalize = false;          // divide the chosen weights by their sum (+1e-20)
   float scale = 1;
-  int n_groups = 1;                // DeepSeek-V3: first the n_groups_used best groups (sum of their two best experts)
+  int n_groups = 1;                // first the n_groups_used best groups of experts are chosen
   int n_groups_used = 1;
+  int n_group_best = 2;            // a group is as good as the sum of its 1 (DeepSeek-V2) or 2 (V3) best experts
 };
 
 // Attention of encoders and of training: the same flat [tokens], but k and v in plain rows and no cache. Segment s is the
@@ -161,6 +170,7 @@ struct SegmentAttentionArgs {
   const int32_t* segment_begin = nullptr;  // [n_segments + 1], as Batch::query_begin
   bool causal = true;
   const float* sinks = nullptr;     // as in AttentionArgs; they have no gradient
+  Alibi alibi = {};                 // the same, positions counted from the segment's first token
 };
 
 // Gradient of segment_attention. Probabilities are computed again from log_sum_exp: nothing of size tokens^2 is kept.

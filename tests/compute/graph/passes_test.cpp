@@ -42,7 +42,15 @@ constexpr std::string_view kAttention = R"(%0 f32[T, 4, 16] = input "q"
 output "y" = %3
 )";
 
+constexpr std::string_view kAlibi = R"(%0 f32[T, 2, 16] = input "q"
+%1 f32[T, 2, 16] = input "k"
+%2 f32[T, 2, 16] = input "v"
+%3 f32[T, 2, 16] f32[T, 2] = attention(%0, %1, %2; state="cache.0", scale=0.25, alibi=[0.5, 0.25], alibi_rounded=1)
+output "y" = %3
+)";
+
 TEST(GraphText, ReadsWhatItWrites) {
+  EXPECT_EQ(to_text(graph(kAlibi)), kAlibi);
   EXPECT_EQ(to_text(graph(kFeedForward)), kFeedForward);
   EXPECT_EQ(to_text(graph(kAttention)), kAttention);
 }
@@ -93,6 +101,20 @@ TEST(LowerAttention, PagedCacheIsAStateThatIsWrittenThenRead) {
 %5 f32[T, 4, 16] = paged_attention(%0, %4; scale=0.25, v_dim=16)
 output "y" = %5
 )");
+}
+
+TEST(LowerAttention, KeepsLinearBiases) {
+  const std::string paged = to_text(lower_attention_paged(graph(kAlibi), DType::kF32));
+  EXPECT_NE(paged.find("paged_attention(%0, %4; scale=0.25, v_dim=16, alibi=[0.5, 0.25], alibi_rounded=1)"),
+            std::string::npos)
+      << paged;
+  EXPECT_NE(to_text(lower_attention_segments(graph(kAlibi))).find("scale=0.25, alibi=[0.5, 0.25], alibi_rounded=1)"),
+            std::string::npos);
+  EXPECT_FALSE(parse_graph(R"(%0 f32[T, 2, 16] = input "q"
+%1 f32[T, 2, 16] f32[T, 2] = attention(%0, %0, %0; state="cache.0", scale=0.25, alibi=[0.5])
+)")
+                   .ok())
+      << "one slope, two heads";
 }
 
 TEST(Fuse, RowWiseNeighboursBecomeChains) {

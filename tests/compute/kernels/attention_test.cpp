@@ -2,6 +2,7 @@
 #include <limits>
 #include <numeric>
 
+#include "compute/tensor/half.h"
 #include "kernel_test.h"
 
 namespace strata {
@@ -16,7 +17,9 @@ struct AttentionCase {
   float softcap = 0;
   int window = 0;
   bool sinks = false;
+  enum class Alibi : uint8_t { kNone, kPlain, kRounded } alibi = Alibi::kNone;
 };
+constexpr auto kPlain = AttentionCase::Alibi::kPlain, kRounded = AttentionCase::Alibi::kRounded;
 
 constexpr AttentionCase kCases[] = {
     {"one_head", 1, 1, 16, 16},
@@ -30,6 +33,9 @@ constexpr AttentionCase kCases[] = {
     {"window_of_one", 2, 1, 32, 32, false, 0, 1},
     {"sinks", 8, 4, 32, 32, false, 0, 0, true},
     {"everything", 8, 2, 40, 40, false, 3.0f, 100, true},
+    {"alibi", 8, 2, 32, 32, false, 0, 0, false, kPlain},
+    {"alibi_rounded", 6, 6, 24, 24, false, 0, 0, false, kRounded},
+    {"alibi_window_softcap", 5, 1, 20, 40, false, 4.0f, 50, false, kPlain},
     {"mla", 6, 1, 40, 24, true},
     {"mla_many_heads", 40, 1, 72, 64, true, 0, 70},
 };
@@ -50,6 +56,7 @@ class World {
       log_sum_exp_.emplace_back(n * case_.n_heads, std::numeric_limits<float>::quiet_NaN());
     }
     sinks_ = random_floats(400, case_.n_heads);
+    for (int h = 0; h < case_.n_heads; ++h) slopes_.push_back(bfloat16_to_float(float_to_bfloat16(0.3f / (h + 1))));
     table_stride_ = (*std::max_element(lengths_.begin(), lengths_.end()) + kBlockTokens - 1) / kBlockTokens;
     block_table_.resize(table_stride_ * lengths_.size());
     std::iota(block_table_.begin(), block_table_.end(), 0);
@@ -106,6 +113,8 @@ class World {
                        .log_sum_exp = lse.data(), .n_heads = case_.n_heads,
                        .scale = 1.0f / std::sqrt(static_cast<float>(case_.k_dim)), .softcap = case_.softcap,
                        .window = case_.window, .sinks = case_.sinks ? sinks_.data() : nullptr,
+                       .alibi = {case_.alibi == AttentionCase::Alibi::kNone ? nullptr : slopes_.data(),
+                                 case_.alibi == kRounded},
                        .n_sequences = static_cast<int>(members.size()), .query_begin = query_begin.data(),
                        .context_len = context_len.data(), .block_table = tables.data(),
                        .block_table_stride = static_cast<int64_t>(table_stride_)};
@@ -127,7 +136,7 @@ class World {
   CacheShape shape_;
   std::vector<int> lengths_, done_;
   std::vector<std::vector<float>> q_, k_, v_, out_, log_sum_exp_;
-  std::vector<float> sinks_;
+  std::vector<float> sinks_, slopes_;
   std::vector<int32_t> block_table_;
   size_t table_stride_ = 0;
   std::vector<char> cache_;

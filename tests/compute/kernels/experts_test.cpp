@@ -40,6 +40,8 @@ TEST_P(ExpertsTest, RouteIsTheReference) {
           args.n_groups = 4;
           args.n_groups_used = 2;
           compare(args, rows);
+          args.n_group_best = 1;
+          compare(args, rows);
         }
       }
     }
@@ -60,6 +62,10 @@ TEST_P(ExpertsTest, TiesGoToTheLowerExpertAndGroup) {
     args.n_groups_used = 2;
     table->route(args, 0, 1);
     EXPECT_EQ(std::vector<int>(ids, ids + 3), (std::vector<int>{1, 6, 7}));
+    args.n_group_best = 1;  // the best is 3 everywhere
+    table->route(args, 0, 1);
+    EXPECT_EQ(std::vector<int>(ids, ids + 3), (std::vector<int>{1, 2, 0}));
+    args.n_group_best = 2;
   }
 }
 

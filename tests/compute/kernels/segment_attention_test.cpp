@@ -11,14 +11,17 @@ struct SegmentCase {
   float softcap;
   int window;
   bool causal = true;
+  bool alibi = false;
 };
 constexpr SegmentCase kCases[] = {
     {"mha", 2, 2, 16, 16, 0, 0},  {"gqa", 6, 2, 20, 33, 0, 0},    {"softcap", 4, 1, 32, 32, 1.5f, 0},
     {"window", 4, 2, 32, 32, 0, 19}, {"both", 4, 2, 24, 16, 2.0f, 7},
     {"encoder", 4, 4, 32, 32, 0, 0, false}, {"encoder_gqa", 6, 2, 20, 33, 1.5f, 0, false},
-    {"encoder_window", 3, 3, 16, 40, 0, 10, false},
+    {"encoder_window", 3, 3, 16, 40, 0, 10, false}, {"alibi", 6, 2, 20, 16, 0, 0, true, true},
+    {"alibi_window_softcap", 4, 2, 24, 16, 2.0f, 7, true, true}, {"encoder_alibi", 4, 4, 32, 32, 0, 0, false, true},
 };
 const std::vector<int32_t> kSegments = {0, 37, 38, 75};
+constexpr float kSlopes[] = {0.5f, 0.25f, 0.1f, 0.07f, 0.3f, 0.01f};
 
 // The workspace of a forward pass, filled with what must not matter.
 class Workspace {
@@ -46,6 +49,7 @@ struct Trial {
     dv.resize(v.size());
     args.forward = {q.data(), k.data(), v.data(), out.data(), log_sum_exp.data(), c.n_heads, c.n_kv_heads, c.k_dim,
                     c.v_dim, 0.3f, c.softcap, c.window, static_cast<int>(kSegments.size()) - 1, kSegments.data(), c.causal};
+    args.forward.alibi = {c.alibi ? kSlopes : nullptr};
     args.dout = dout.data();
     args.dq = dq.data();
     args.dk = dk.data();

@@ -19,8 +19,14 @@ std::string check_qkv(Types in) {
   return {};
 }
 
-std::string infer_attention(Types in, const Attributes&, std::vector<TensorType>& out) {
+std::string check_alibi(const TensorType& q, const Attributes& a) {
+  if (!a.has("alibi") || static_cast<int64_t>(a.numbers("alibi").size()) == q.shape[1].factor) return {};
+  return "wants one alibi slope per head";
+}
+
+std::string infer_attention(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (std::string error = check_qkv(in); !error.empty()) return error;
+  if (std::string error = check_alibi(in[0], a); !error.empty()) return error;
   out = {attention_type(in[0], in[2].last()), lse_type(in[0])};
   return {};
 }
@@ -54,6 +60,7 @@ std::string infer_cache_write(Types in, const Attributes&, std::vector<TensorTyp
 // q and the written state, maybe sinks.
 std::string infer_paged_attention(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (in.size() < 2 || in[0].shape.size() != 3) return "wants q [T, n_heads, k_dim] and the cache";
+  if (std::string error = check_alibi(in[0], a); !error.empty()) return error;
   out = {attention_type(in[0], a.integer("v_dim"))};
   return {};
 }
@@ -71,6 +78,8 @@ Attributes to_attributes(const Attention& attention) {
   if (attention.window != 0) attributes.set("window", attention.window);
   if (attention.softcap != 0) attributes.set("softcap", attention.softcap);
   if (!attention.causal) attributes.set("causal", int64_t{0});
+  if (!attention.alibi.empty()) attributes.set("alibi", attention.alibi);
+  if (attention.alibi_rounded) attributes.set("alibi_rounded", int64_t{1});
   return attributes;
 }
 

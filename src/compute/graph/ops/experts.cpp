@@ -63,6 +63,7 @@ Routed route(Graph& g, Value logits, Value bias, const Route& route) {
   if (route.n_groups != 1) {
     attributes.set("n_groups", route.n_groups);
     attributes.set("n_groups_used", route.n_groups_used);
+    if (route.n_group_best != 2) attributes.set("n_group_best", route.n_group_best);
   }
   const Value ids = g.add_op("route", std::move(inputs), std::move(attributes));
   return {ids, {ids.node, 1}};

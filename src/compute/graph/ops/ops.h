@@ -51,6 +51,10 @@ struct Attention {
   double softcap = 0;  // 0: none
   Value sinks = {};    // [n_heads] or invalid
   bool causal = true;  // false: encoders, which see the whole sequence and have no cache
+  // One slope per head, or empty: slope * p joins q . k of the token at position p (ALiBi). Rounded: p, the slopes and
+  // their products are bfloat16 (kernels: Alibi).
+  std::vector<double> alibi = {};
+  bool alibi_rounded = false;
 };
 // Self-attention. q: [T, n_heads, k_dim]; k: [T, n_kv_heads, k_dim]; v: [T, n_kv_heads, v_dim] -> [T, n_heads,
 // v_dim].
@@ -68,6 +72,7 @@ struct Route {
   double scale = 1;
   int64_t n_groups = 1;
   int64_t n_groups_used = 1;
+  int64_t n_group_best = 2;  // a group is as good as the sum of its 1 or 2 best experts
 };
 struct Routed {
   Value ids;      // [T, n_used] i32

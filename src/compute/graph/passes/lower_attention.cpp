@@ -17,6 +17,8 @@ Attributes attention_attributes(const Attributes& from, int64_t v_dim) {
   Attributes attributes{{"scale", from.number("scale")}, {"v_dim", v_dim}};
   if (from.has("window")) attributes.set("window", from.integer("window"));
   if (from.has("softcap")) attributes.set("softcap", from.number("softcap"));
+  if (from.has("alibi")) attributes.set("alibi", from.numbers("alibi"));
+  if (from.has("alibi_rounded")) attributes.set("alibi_rounded", from.integer("alibi_rounded"));
   return attributes;
 }
 

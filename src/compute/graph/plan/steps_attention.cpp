@@ -1,4 +1,6 @@
 // Steps of attention: the paged cache of generating models, flat segments for encoders and training.
+#include <vector>
+
 #include "compute/graph/op.h"
 #include "compute/graph/plan/cache_shape.h"
 #include "compute/graph/plan/steps.h"
@@ -12,6 +14,20 @@ const Node& state_of(const Graph& graph, Value value) {
   while (node->kind == NodeKind::kOp) node = &graph.node(node->inputs[0]);
   return *node;
 }
+
+// The numbers that Alibi of the kernels points at.
+class AlibiSlopes {
+ public:
+  explicit AlibiSlopes(const Attributes& a) : rounded_(a.integer("alibi_rounded") != 0) {
+    if (!a.has("alibi")) return;
+    for (const double slope : a.numbers("alibi")) slopes_.push_back(static_cast<float>(slope));
+  }
+  Alibi get() const { return {slopes_.empty() ? nullptr : slopes_.data(), rounded_}; }
+
+ private:
+  std::vector<float> slopes_;
+  bool rounded_;
+};
 
 class CacheWriteStep final : public RowKernel {
  public:
@@ -37,7 +53,8 @@ class CacheWriteStep final : public RowKernel {
 
 class PagedAttentionStep final : public StepKernel {
  public:
-  PagedAttentionStep(const StepContext& c, const Node& node) : kernels_(c.kernels), has_sinks_(node.inputs.size() > 2) {
+  PagedAttentionStep(const StepContext& c, const Node& node)
+      : kernels_(c.kernels), has_sinks_(node.inputs.size() > 2), alibi_(node.attributes) {
     const Attributes& a = node.attributes;
     form_.shape = cache_shape(state_of(c.graph, node.inputs[1]));
     form_.n_heads = static_cast<int>(c.input(node, 0).shape[1].factor);
@@ -58,6 +75,7 @@ class PagedAttentionStep final : public StepKernel {
     args.q = a.in[0].f32();
     args.out = a.out[0].f32();
     args.sinks = has_sinks_ ? a.in[2].f32() : nullptr;
+    args.alibi = alibi_.get();
     args.n_sequences = static_cast<int>(a.batch->sequences());
     args.query_begin = a.batch->query_begin.data();
     args.context_len = a.batch->context_len.data();
@@ -67,13 +85,14 @@ class PagedAttentionStep final : public StepKernel {
   }
   const CpuKernels& kernels_;
   bool has_sinks_;
+  AlibiSlopes alibi_;
   AttentionArgs form_;
 };
 
 class SegmentAttentionStep final : public StepKernel {
  public:
   SegmentAttentionStep(const StepContext& c, const Node& node)
-      : kernels_(c.kernels), grad_(node.op->name == "attention_grad") {
+      : kernels_(c.kernels), grad_(node.op->name == "attention_grad"), alibi_(node.attributes) {
     form_.n_heads = static_cast<int>(c.input(node, 0).shape[1].factor);
     form_.n_kv_heads = static_cast<int>(c.input(node, 1).shape[1].factor);
     form_.k_dim = static_cast<int>(c.input(node, 1).last().factor);
@@ -109,6 +128,7 @@ class SegmentAttentionStep final : public StepKernel {
     args.v = a.in[2].f32();
     args.out = grad_ ? a.in[3].f32() : a.out[0].f32();
     args.log_sum_exp = grad_ ? a.in[4].f32() : a.out[1].f32();
+    args.alibi = alibi_.get();
     args.n_segments = static_cast<int>(a.batch->query_begin.size()) - 1;
     args.segment_begin = a.batch->query_begin.data();
     args.sinks = has_sinks_ ? a.in[3].f32() : nullptr;
@@ -117,6 +137,7 @@ class SegmentAttentionStep final : public StepKernel {
   const CpuKernels& kernels_;
   bool grad_;
   bool has_sinks_ = false;
+  AlibiSlopes alibi_;
   SegmentAttentionArgs form_;
 };
 

@@ -23,6 +23,7 @@ class RouteStep final : public RowKernel {
     form_.scale = static_cast<float>(a.number("scale", 1));
     form_.n_groups = static_cast<int>(a.integer("n_groups", 1));
     form_.n_groups_used = static_cast<int>(a.integer("n_groups_used", 1));
+    form_.n_group_best = static_cast<int>(a.integer("n_group_best", 2));
   }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     RouteArgs args = form_;

@@ -3,8 +3,8 @@
 #include <limits>
 #include <vector>
 
-#include "compute/tensor/half.h"
 #include "compute/kernels/reference/ops.h"
+#include "compute/tensor/half.h"
 
 namespace strata::reference {
 namespace {
@@ -37,7 +37,7 @@ int64_t value_index(const CacheShape& shape, int64_t block, int head, int64_t sl
 }
 
 struct Query {
-  int64_t row;       // in q and out
+  int64_t row;  // in q and out
   int sequence;
   int position;
   int head;
@@ -57,7 +57,7 @@ void attend(const AttentionArgs& args, const Query& query) {
     for (int d = 0; d < shape.k_dim; ++d) {
       score += q[d] * load(shape, args.cache, key_index(shape, blocks[p / kBlockTokens], kv_head, p % kBlockTokens, d));
     }
-    score *= args.scale;
+    score = (score + alibi_bias(args.alibi, query.head, p)) * args.scale;
     if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
     largest = std::max(largest, score);
     weights.push_back(score);
@@ -78,6 +78,12 @@ void attend(const AttentionArgs& args, const Query& query) {
 }
 
 }  // namespace
+
+double alibi_bias(const Alibi& alibi, int head, int position) {
+  if (alibi.slopes == nullptr) return 0;
+  const auto rounded = [&](float v) { return alibi.rounded ? bfloat16_to_float(float_to_bfloat16(v)) : v; };
+  return rounded(alibi.slopes[head] * rounded(static_cast<float>(position)));
+}
 
 void cache_write(const CacheWriteArgs& args, int64_t token_begin, int64_t token_end) {
   const CacheShape& shape = args.shape;

@@ -31,14 +31,14 @@ std::vector<int> largest(const std::vector<float>& values, int n) {
   return order;
 }
 
-// DeepSeek-V3 (https://arxiv.org/abs/2412.19437, section 2.1.2; the model's published code): experts outside the best
-// groups are out of the choice. A group is as good as the sum of its two best experts.
+// DeepSeek-V2 and V3 (https://arxiv.org/abs/2405.04434, 2412.19437 section 2.1.2; the models' published code): experts
+// outside the best groups are out of the choice. A group is as good as its best expert or the sum of its two best.
 void drop_worst_groups(const RouteArgs& args, std::vector<float>& choice) {
   const int per_group = args.n_experts / args.n_groups;
   std::vector<float> quality(args.n_groups);
   for (int g = 0; g < args.n_groups; ++g) {
     const std::vector<float> group(choice.begin() + g * per_group, choice.begin() + (g + 1) * per_group);
-    for (int i : largest(group, std::min(2, per_group))) quality[g] += group[i];
+    for (int i : largest(group, std::min(args.n_group_best, per_group))) quality[g] += group[i];
   }
   std::vector<bool> kept(args.n_groups);
   for (int g : largest(quality, args.n_groups_used)) kept[g] = true;

@@ -6,4 +6,7 @@
 
 namespace strata::reference {
 #include "compute/kernels/op_declarations.inl"
+
+// What joins the product of q with the key at this position.
+double alibi_bias(const Alibi& alibi, int head, int position);
 }  // namespace strata::reference

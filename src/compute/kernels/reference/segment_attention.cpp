@@ -41,8 +41,9 @@ double dot(const float* a, const float* b, int n) {
 }
 
 double score_of(const SegmentAttentionArgs& args, const Piece& piece, int query, int head, int key) {
-  const double raw = args.scale * dot(row(args.q, query, args.n_heads, head, args.k_dim),
-                                      row(args.k, key, args.n_kv_heads, piece.kv_head, args.k_dim), args.k_dim);
+  const double product = dot(row(args.q, query, args.n_heads, head, args.k_dim),
+                             row(args.k, key, args.n_kv_heads, piece.kv_head, args.k_dim), args.k_dim);
+  const double raw = args.scale * (product + alibi_bias(args.alibi, head, key - piece.begin));
   return args.softcap > 0 ? args.softcap * std::tanh(raw / args.softcap) : raw;
 }
 

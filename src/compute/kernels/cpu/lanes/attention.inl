@@ -128,6 +128,12 @@ STRATA_INLINE void soften_row(const AttentionArgs& args, int base, int n_blocks,
   Lanes s[kStepBlocks];
   STRATA_UNROLL
   for (int b = 0; b < kStepBlocks; ++b) s[b] = b < n_blocks ? load(scores + b * kLanes) : broadcast(-__builtin_inff());
+  if (args.alibi.slopes != nullptr) {
+    for (int b = 0; b < n_blocks; ++b) {
+      const Lanes bias = alibi_bias(args.alibi, state.slope[row], base + b * kLanes);
+      s[b] = multiply_add(bias, broadcast(args.scale), s[b]);
+    }
+  }
   if (args.softcap > 0) {
     for (int b = 0; b < n_blocks; ++b) s[b] = tanh(s[b] / broadcast(args.softcap)) * broadcast(args.softcap);
   }

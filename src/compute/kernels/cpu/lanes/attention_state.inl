@@ -35,6 +35,7 @@ struct RowState {
   int n_rows = 0;
   int32_t* position;     // [rows] the last visible position
   int32_t* lowest;       // [rows] the first
+  float* slope;          // [rows] of the row's head, 0 without alibi
   float* q;              // per tile of R rows: [k_dim][R], scaled
   float* largest;        // [rows]          of the open partial
   float* sum;            // [rows][kLanes]
@@ -63,6 +64,7 @@ STRATA_INLINE size_t carve(const AttentionArgs& args, char* base, RowState& stat
   state.v_pad = padded(args.shape.v_dim);
   state.position = reinterpret_cast<int32_t*>(take(rows));
   state.lowest = reinterpret_cast<int32_t*>(take(rows));
+  state.slope = take(rows);
   state.q = take(rows * args.shape.k_dim);
   state.largest = take(rows);
   state.sum = take(rows * kLanes);
@@ -77,6 +79,24 @@ STRATA_INLINE size_t carve(const AttentionArgs& args, char* base, RowState& stat
   state.wide_keys = take(widen ? kStep * args.shape.k_dim : 0);
   state.wide_values = take(widen && !args.shape.value_is_key_prefix ? kStep * args.shape.v_dim : 0);
   return used;
+}
+
+STRATA_INLINE float as_bfloat16(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+  __builtin_memcpy(&x, &bits, sizeof(bits));
+  return x;
+}
+
+// What joins the products of q with the keys at the positions from `first` on.
+STRATA_INLINE Lanes alibi_bias(const Alibi& alibi, float slope, int first) {
+  const Lanes positions = lane_numbers() + broadcast(static_cast<float>(first));
+  if (!alibi.rounded) return broadcast(slope) * positions;
+  float bias[kLanes];
+  store(bias, positions);
+  for (int t = 0; t < kLanes; ++t) bias[t] = as_bfloat16(slope * as_bfloat16(bias[t]));
+  return load(bias);
 }
 
 struct Item {
@@ -158,6 +178,7 @@ STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowSt
       const Visible seen = visible(item.first_position + query);
       state.position[row + r] = seen.last;
       state.lowest[row + r] = seen.first > 0 ? seen.first : 0;
+      state.slope[row + r] = args.alibi.slopes == nullptr ? 0.0f : args.alibi.slopes[head];
       state.total_largest[row + r] = -__FLT_MAX__;
       state.total_sum[row + r] = 0;
       clear(state.total_value + (row + r) * state.v_pad, state.v_pad);

@@ -12,7 +12,7 @@ STRATA_INLINE int take_largest(float* values, int n) {
   return best;
 }
 
-// DeepSeek-V3: experts outside the best groups are out of the choice. A group is as good as its two best experts.
+// Experts outside the best groups are out of the choice. A group is as good as its best or its two best experts.
 STRATA_INLINE void drop_worst_groups(const RouteArgs& args, float* choice) {
   const int per_group = args.n_experts / args.n_groups;
   float quality[kMaxExperts];
@@ -25,7 +25,7 @@ STRATA_INLINE void drop_worst_groups(const RouteArgs& args, float* choice) {
       second = v > best ? best : (v > second ? v : second);
       best = v > best ? v : best;
     }
-    quality[g] = best + second;
+    quality[g] = args.n_group_best > 1 ? best + second : best;
     kept[g] = false;
   }
   for (int i = 0; i < args.n_groups_used; ++i) kept[take_largest(quality, args.n_groups)] = true;

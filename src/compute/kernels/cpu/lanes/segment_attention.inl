@@ -16,6 +16,7 @@ STRATA_INLINE AttentionArgs as_cached(const SegmentAttentionArgs& args) {
   cached.scale = args.scale;
   cached.softcap = args.softcap;
   cached.sinks = args.sinks;
+  cached.alibi = args.alibi;
   cached.n_sequences = args.n_segments;
   cached.query_begin = args.segment_begin;
   return cached;
@@ -96,14 +97,18 @@ STRATA_INLINE int64_t visible_end(const SegmentAttentionArgs& args, const Segmen
 }
 
 // Scores of one query with the keys [first, first + n), n <= 16; -inf in the lanes beyond.
-STRATA_INLINE Lanes segment_scores(const SegmentAttentionArgs& args, const float* q, int kv_head, int64_t first,
-                                   int64_t n) {
+STRATA_INLINE Lanes segment_scores(const SegmentAttentionArgs& args, const SegmentPiece& piece, const float* q,
+                                   int head, int64_t first, int64_t n) {
   float scores[kLanes];
   for (int64_t t = 0; t < kLanes; ++t) {
-    const float* k = args.k + ((first + t) * args.n_kv_heads + kv_head) * args.k_dim;
+    const float* k = args.k + ((first + t) * args.n_kv_heads + piece.kv_head) * args.k_dim;
     scores[t] = t < n ? args.scale * dot(q, k, args.k_dim) : -__builtin_inff();
   }
-  const Lanes raw = load(scores);
+  Lanes raw = load(scores);
+  if (args.alibi.slopes != nullptr) {
+    const Lanes bias = alibi_bias(args.alibi, args.alibi.slopes[head], static_cast<int>(first - piece.begin));
+    raw = multiply_add(bias, broadcast(args.scale), raw);
+  }
   if (args.softcap <= 0) return raw;
   const Lanes capped = tanh(raw / broadcast(args.softcap)) * broadcast(args.softcap);
   return select(less(lane_numbers(), broadcast(static_cast<float>(n))), capped, raw);
@@ -121,7 +126,7 @@ void attend_segment_grad(const SegmentAttentionGradArgs& args, const SegmentPiec
   const int64_t end = visible_end(f, piece, query);
   for (int64_t key = first_visible(f, piece, query); key < end; key += kLanes) {
     const int64_t n = end - key < kLanes ? end - key : kLanes;
-    const Lanes scores = segment_scores(f, q, piece.kv_head, key, n);
+    const Lanes scores = segment_scores(f, piece, q, head, key, n);
     const Lanes p = exp(scores - broadcast(f.log_sum_exp[at]));
     float dp[kLanes] = {}, weights[kLanes], ds[kLanes];
     for (int64_t t = 0; t < n; ++t) {
