@@ -1,5 +1,5 @@
-// IEEE binary16 and bfloat16 <-> binary32, in integers: the same bits with and without hardware support, whatever the
-// float mode (float_mode.h).
+// IEEE binary16, bfloat16 and E8M0 <-> binary32, in integers: the same bits with and without hardware support, whatever
+// the float mode (float_mode.h).
 #pragma once
 
 #include <cstdint>
@@ -14,5 +14,8 @@ uint16_t float_to_half(float value);
 float bfloat16_to_float(uint16_t value);
 // Rounds to nearest, ties to even; NaN stays NaN.
 uint16_t float_to_bfloat16(float value);
+
+// 2^(exponent - 128): half of the power of two that a byte of E8M0 stands for. The two smallest are subnormal.
+float half_of_e8m0(uint8_t exponent);
 
 }  // namespace strata

@@ -3,108 +3,105 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "compute/tensor/block_codes.h"
 #include "compute/tensor/half.h"
 
 namespace strata {
 namespace {
 
 template <class Block>
-Block load_block(const void* src) {
-  Block block;
-  std::memcpy(&block, src, sizeof(block));
-  return block;
+constexpr bool is_of_256() {
+  return requires(const Block& block, GroupScales& scales) { read_scales(block, scales); };
 }
 
-void decode(const BlockQ8_0& block, QuantBlock& out) {
-  out.scale[0] = half_to_float(block.d);
-  std::memcpy(out.q, block.q, sizeof(block.q));
-}
-
-void decode(const BlockQ4_0& block, QuantBlock& out) {
-  out.scale[0] = half_to_float(block.d);
-  for (int i = 0; i < 16; ++i) {
-    out.q[i] = static_cast<int8_t>((block.q[i] & 15) - 8);
-    out.q[i + 16] = static_cast<int8_t>((block.q[i] >> 4) - 8);
+template <class Block>
+void decode(const void* src, QuantBlock& out) {
+  const Block block = load_block<Block>(src);
+  if constexpr (Block::kType == DType::kQ8_0) {
+    std::memcpy(out.q, block.q, sizeof(block.q));
+  } else {
+    uint8_t code[is_of_256<Block>() ? 256 : 32];
+    read_codes(block, code);
+    for (size_t i = 0; i < sizeof(code); ++i) out.q[i] = code_value(Block::kType, code[i]);
   }
-}
-
-void decode(const BlockQ4_K& block, QuantBlock& out) {
-  out.d = half_to_float(block.d);
-  out.dmin = half_to_float(block.dmin);
-  uint8_t scale[8], min[8];
-  decode_scales(block, scale, min);
-  for (int j = 0; j < 8; ++j) {
-    out.scale[j] = scale[j];
-    out.min[j] = min[j];
-  }
-  for (int chunk = 0; chunk < 4; ++chunk) {
-    for (int i = 0; i < 32; ++i) {
-      out.q[64 * chunk + i] = block.q[32 * chunk + i] & 15;
-      out.q[64 * chunk + 32 + i] = static_cast<int8_t>(block.q[32 * chunk + i] >> 4);
+  if constexpr (is_of_256<Block>()) {
+    GroupScales groups;
+    read_scales(block, groups);
+    out.d = half_to_float(block.d);
+    for (int j = 0; j < 256 / scale_group(Block::kType); ++j) out.scale[j] = groups.scale[j];
+    if constexpr (minima_of(Block::kType) == Minima::kWhole) {
+      out.dmin = half_to_float(block.dmin);
+      for (int j = 0; j < 256 / scale_group(Block::kType); ++j) out.min[j] = groups.min[j];
     }
+  } else if constexpr (Block::kType == DType::kMXFP4) {
+    out.scale[0] = half_of_e8m0(block.e);
+  } else {
+    out.scale[0] = half_to_float(block.d);
   }
-}
-
-void decode(const BlockQ6_K& block, QuantBlock& out) {
-  out.d = half_to_float(block.d);
-  for (int j = 0; j < 16; ++j) out.scale[j] = block.scales[j];
-  for (int i = 0; i < 256; ++i) {
-    const int half = i / 128, place = i % 128;
-    const int low = block.low[64 * half + place % 64] >> (place / 64 * 4) & 15;
-    const int high = block.high[32 * half + place % 32] >> (place / 32 * 2) & 3;
-    out.q[i] = static_cast<int8_t>((low | high << 4) - 32);
+  if constexpr (minima_of(Block::kType) == Minima::kPlain) {
+    out.dmin = -1;
+    out.min[0] = half_to_float(block.m);
   }
 }
 
 void dequantize_blocks(DType type, const void* src, float* dst, int64_t k) {
   const size_t bytes = static_cast<size_t>(traits(type).block_bytes);
   QuantBlock block;
-  for (const auto* p = static_cast<const uint8_t*>(src); k > 0; p += bytes, dst += block.elements, k -= block.elements) {
+  for (const auto* p = static_cast<const uint8_t*>(src); k > 0;
+       p += bytes, dst += block.elements, k -= block.elements) {
     decode_block(type, p, block);
-    dequantize_block(block, type == DType::kQ4_K, dst);
+    dequantize_block(block, minima_of(type), dst);
   }
 }
 
 }  // namespace
 
-bool has_quant_block(DType type) {
-  return type == DType::kQ8_0 || type == DType::kQ4_0 || type == DType::kQ4_K || type == DType::kQ6_K;
-}
-
 bool can_convert(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || has_quant_block(type);
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || is_quantized(type);
 }
 
-void decode_scales(const BlockQ4_K& block, uint8_t scale[8], uint8_t min[8]) {
-  const uint8_t* s = block.scales;
-  for (int j = 0; j < 4; ++j) {
-    scale[j] = s[j] & 63;
-    min[j] = s[j + 4] & 63;
-    // Of the second four the low bits are in bytes 8-11, the high bits on top of the first eight bytes.
-    scale[j + 4] = static_cast<uint8_t>((s[j + 8] & 15) | (s[j] >> 6) << 4);
-    min[j + 4] = static_cast<uint8_t>(s[j + 8] >> 4 | (s[j + 4] >> 6) << 4);
-  }
-}
-
-void dequantize_block(const QuantBlock& block, bool has_minima, float* out) {
+void dequantize_block(const QuantBlock& block, Minima minima, float* out) {
   for (int i = 0; i < block.elements; ++i) {
     out[i] = (block.d * block.scale[i / block.group]) * static_cast<float>(block.q[i]);
-    if (has_minima) out[i] -= block.dmin * static_cast<float>(block.min[i / 32]);
+    if (minima != Minima::kNone) out[i] -= block.dmin * block.min[i / block.group];
   }
 }
 
 void decode_block(DType type, const void* block, QuantBlock& out) {
   out.elements = traits(type).block_elements;
-  out.group = type == DType::kQ6_K ? 16 : 32;
+  out.group = scale_group(type);
   out.d = 1;
   out.dmin = 0;
   std::memset(out.min, 0, sizeof(out.min));
   switch (type) {
-    case DType::kQ8_0: return decode(load_block<BlockQ8_0>(block), out);
-    case DType::kQ4_0: return decode(load_block<BlockQ4_0>(block), out);
-    case DType::kQ4_K: return decode(load_block<BlockQ4_K>(block), out);
-    case DType::kQ6_K: return decode(load_block<BlockQ6_K>(block), out);
-    default: CHECK(has_quant_block(type));
+    case DType::kQ8_0:
+      return decode<BlockQ8_0>(block, out);
+    case DType::kQ4_0:
+      return decode<BlockQ4_0>(block, out);
+    case DType::kQ4_1:
+      return decode<BlockQ4_1>(block, out);
+    case DType::kQ5_0:
+      return decode<BlockQ5_0>(block, out);
+    case DType::kQ5_1:
+      return decode<BlockQ5_1>(block, out);
+    case DType::kQ2_K:
+      return decode<BlockQ2_K>(block, out);
+    case DType::kQ3_K:
+      return decode<BlockQ3_K>(block, out);
+    case DType::kQ4_K:
+      return decode<BlockQ4_K>(block, out);
+    case DType::kQ5_K:
+      return decode<BlockQ5_K>(block, out);
+    case DType::kQ6_K:
+      return decode<BlockQ6_K>(block, out);
+    case DType::kIQ4_NL:
+      return decode<BlockIQ4_NL>(block, out);
+    case DType::kIQ4_XS:
+      return decode<BlockIQ4_XS>(block, out);
+    case DType::kMXFP4:
+      return decode<BlockMXFP4>(block, out);
+    default:
+      CHECK(is_quantized(type));
   }
 }
 

@@ -10,12 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "compute/tensor/block_codes.h"
 #include "compute/tensor/half.h"
 
 namespace strata {
 namespace {
 
-constexpr DType kBlockTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K};
+constexpr DType kBlockTypes[] = {DType::kQ8_0,   DType::kQ4_0,   DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                                 DType::kQ2_K,   DType::kQ3_K,   DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                                 DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 
 std::vector<uint8_t> from_hex(const std::string& text) {
   std::vector<uint8_t> bytes;
@@ -51,22 +54,25 @@ std::vector<float> normal_numbers(size_t n, uint32_t seed) {
   return numbers;
 }
 
-std::vector<float> there_and_back(DType type, const std::vector<float>& x) {
+std::vector<float> there_and_back(DType type, const std::vector<float>& x, const float* importance = nullptr) {
   const int64_t k = static_cast<int64_t>(x.size());
   std::vector<uint8_t> blocks(row_bytes(type, k));
-  quantize_row(type, x.data(), blocks.data(), k);
+  quantize_row(type, x.data(), blocks.data(), k, importance);
   std::vector<float> y(x.size());
   dequantize_row(type, blocks.data(), y.data(), k);
   return y;
 }
 
-double rms_error(const std::vector<float>& x, const std::vector<float>& y) {
-  double sum = 0;
-  for (size_t i = 0; i < x.size(); ++i) sum += (double{x[i]} - y[i]) * (double{x[i]} - y[i]);
-  return std::sqrt(sum / static_cast<double>(x.size()));
+double rms_error(const std::vector<float>& x, const std::vector<float>& y, const std::vector<float>& weight) {
+  double sum = 0, weights = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    sum += weight[i] * (double{x[i]} - y[i]) * (double{x[i]} - y[i]);
+    weights += weight[i];
+  }
+  return std::sqrt(sum / weights);
 }
 
-TEST(QuantBlocksTest, DequantizesAsTheGgufPackageDoes) {
+TEST(QuantBlocksTest, DequantizesAsGgmlDoes) {
   const std::vector<GoldenLine> lines = golden("dequantize");
   ASSERT_EQ(lines.size(), std::size(kBlockTypes));
   for (const GoldenLine& line : lines) {
@@ -75,45 +81,92 @@ TEST(QuantBlocksTest, DequantizesAsTheGgufPackageDoes) {
     const std::vector<float> expected = floats_from_hex(line.output);
     blocks.insert(blocks.begin(), 0);  // blocks in a file may stand at odd addresses
     std::vector<float> actual(expected.size());
-    dequantize_row(*dtype_from_name(line.type), blocks.data() + 1, actual.data(), static_cast<int64_t>(expected.size()));
+    dequantize_row(*dtype_from_name(line.type), blocks.data() + 1, actual.data(),
+                   static_cast<int64_t>(expected.size()));
     for (size_t i = 0; i < expected.size(); ++i) {
       ASSERT_EQ(std::bit_cast<uint32_t>(actual[i]), std::bit_cast<uint32_t>(expected[i])) << "number " << i;
     }
   }
 }
 
-TEST(QuantBlocksTest, QuantizesQ8_0AndQ4_0AsTheGgufPackageDoes) {
+TEST(QuantBlocksTest, PlainBlocksAreQuantizedAsEverywhere) {
   const std::vector<GoldenLine> lines = golden("quantize");
-  ASSERT_EQ(lines.size(), 2u);
+  ASSERT_EQ(lines.size(), 5u);
+  const std::vector<float> source = floats_from_hex(golden("source").at(0).input);
   for (const GoldenLine& line : lines) {
-    const std::vector<float> x = floats_from_hex(line.input);
     const std::vector<uint8_t> expected = from_hex(line.output);
     std::vector<uint8_t> actual(expected.size());
-    quantize_row(*dtype_from_name(line.type), x.data(), actual.data(), static_cast<int64_t>(x.size()));
+    quantize_row(*dtype_from_name(line.type), source.data(), actual.data(), std::stoll(line.input));
     EXPECT_EQ(actual, expected) << line.type;
   }
 }
 
 TEST(QuantBlocksTest, ErrsNoMoreThanGgml) {
-  const std::vector<GoldenLine> lines = golden("error");
-  ASSERT_EQ(lines.size(), std::size(kBlockTypes));
-  for (const GoldenLine& line : lines) {
-    const std::vector<float> x = floats_from_hex(line.input);
-    const double error = rms_error(x, there_and_back(*dtype_from_name(line.type), x)), ggml = std::stod(line.output);
-    RecordProperty(line.type, std::to_string(error / ggml));
-    EXPECT_LE(error, 1.01 * ggml) << line.type;
-    EXPECT_GE(error, 0.5 * ggml) << line.type << ": too good to be true";
+  const std::vector<float> x = floats_from_hex(golden("source").at(0).input);
+  std::vector<float> equal(x.size(), 1.0f), importance(x.size());
+  for (size_t i = 0; i < x.size(); ++i) importance[i] = static_cast<float>((1 + i % 7) * (1 + i % 7));
+  for (const char* what : {"error", "weighted"}) {
+    const bool weighted = std::string(what) == "weighted";
+    const std::vector<GoldenLine> lines = golden(what);
+    ASSERT_EQ(lines.size(), std::size(kBlockTypes));
+    for (const GoldenLine& line : lines) {
+      const std::vector<float> y =
+          there_and_back(*dtype_from_name(line.type), x, weighted ? importance.data() : nullptr);
+      const double error = rms_error(x, y, weighted ? importance : equal), ggml = std::stod(line.output);
+      RecordProperty(line.type + "_" + what, std::to_string(error / ggml));
+      EXPECT_LE(error, 1.01 * ggml) << line.type << " " << what;
+      EXPECT_GE(error, 0.5 * ggml) << line.type << " " << what << ": too good to be true";
+    }
   }
 }
 
+TEST(QuantBlocksTest, ImportanceMovesTheErrorToTheOtherColumns) {
+  const std::vector<float> x = normal_numbers(4096, 9);
+  std::vector<float> importance(x.size());
+  for (size_t i = 0; i < x.size(); ++i) importance[i] = i % 4 == 0 ? 100.0f : 1.0f;
+  for (DType type : kBlockTypes) {
+    const double with = rms_error(x, there_and_back(type, x, importance.data()), importance);
+    const double without = rms_error(x, there_and_back(type, x), importance);
+    if (type == DType::kQ8_0) {
+      EXPECT_EQ(with, without);
+    } else {
+      EXPECT_LT(with, 0.995 * without) << name(type);
+    }
+  }
+  // Columns of which nothing is known are all the same.
+  const std::vector<float> nothing(x.size(), 0.0f), same(x.size(), 1.0f);
+  for (DType type : kBlockTypes) {
+    EXPECT_EQ(there_and_back(type, x, nothing.data()), there_and_back(type, x, same.data())) << name(type);
+  }
+}
+
+// What a block says is its own best approximation: bits come back, or others that stand for the same numbers.
 TEST(QuantBlocksTest, WhatABlockCanSayComesBackUnchanged) {
   for (DType type : kBlockTypes) {
-    // Levels times one power of two: every type holds them exactly.
+    // Levels times one power of two, with their extremes in every group: every type holds them exactly.
     std::vector<float> x(512);
-    for (size_t i = 0; i < x.size(); ++i) x[i] = 0.25f * static_cast<float>(i * 7 % 16) - (type == DType::kQ4_K ? 0.0f : 2.0f);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const int step = static_cast<int>(i * 7 % 16);
+      if (type == DType::kIQ4_NL || type == DType::kIQ4_XS) {
+        x[i] = 0.25f * kIQ4Values[step];
+      } else if (type == DType::kMXFP4) {
+        x[i] = 0.25f * kFP4Values[step];
+      } else if (type == DType::kQ2_K) {
+        x[i] = 0.25f * static_cast<float>(step % 4);
+      } else if (type == DType::kQ3_K) {
+        x[i] = 0.25f * static_cast<float>(step % 8 - 4);
+      } else if (type == DType::kQ5_1) {
+        x[i] = 0.25f * static_cast<float>(i * 7 % 32);
+      } else {
+        x[i] = 0.25f * static_cast<float>(step) - (minima_of(type) == Minima::kNone ? 2.0f : 0.0f);
+      }
+    }
     const std::vector<float> y = there_and_back(type, x);
-    const float tolerance = type == DType::kQ4_0 ? 0 : 0.02f;
-    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(y[i], x[i], tolerance) << name(type) << " " << i;
+    // The fp16 factor is 1 / 63 of the step, or the like.
+    const bool whole_scales = traits(type).block_elements == 256 || type == DType::kQ8_0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_NEAR(y[i], x[i], whole_scales ? 0.02f : 0.0f) << name(type) << " " << i;
+    }
   }
 }
 
@@ -131,7 +184,9 @@ TEST(QuantBlocksTest, WhatIsNotFiniteBecomesFinite) {
     x[70] = NAN;
     x[100] = 3e38f;
     for (size_t i = 256; i < 512; ++i) x[i] *= 1e-40f;
+    const std::vector<float> importance(512, 3e38f);
     for (float y : there_and_back(type, x)) ASSERT_TRUE(std::isfinite(y)) << name(type);
+    for (float y : there_and_back(type, x, importance.data())) ASSERT_TRUE(std::isfinite(y)) << name(type);
   }
 }
 
@@ -147,13 +202,68 @@ TEST(QuantBlocksTest, ABlockInWholeNumbersIsTheRow) {
     for (size_t b = 0; b * bytes < row.size(); ++b) {
       decode_block(type, row.data() + b * bytes, block);
       ASSERT_EQ(block.elements, traits(type).block_elements);
+      ASSERT_EQ(block.group, scale_group(type));
+      ASSERT_EQ(block.dmin != 0, minima_of(type) != Minima::kNone);
       for (int i = 0; i < block.elements; ++i) {
-        const float min = block.dmin == 0 ? 0 : block.dmin * static_cast<float>(block.min[i / 32]);
-        const float value = block.d * block.scale[i / block.group] * static_cast<float>(block.q[i]) - min;
+        const float scaled = block.d * block.scale[i / block.group] * static_cast<float>(block.q[i]);
+        const float value = scaled - block.dmin * block.min[i / block.group];
         ASSERT_EQ(value, expected[b * static_cast<size_t>(block.elements) + static_cast<size_t>(i)]) << name(type);
       }
     }
   }
+}
+
+// Files may hold any bytes: every one of them is a block.
+TEST(QuantBlocksTest, AnyBytesAreABlock) {
+  std::mt19937 generator(21);
+  std::vector<float> y(256);
+  for (DType type : kBlockTypes) {
+    std::vector<uint8_t> row(row_bytes(type, 256));
+    for (int t = 0; t < 200; ++t) {
+      for (uint8_t& byte : row) byte = static_cast<uint8_t>(t < 2 ? t * 255 : generator());
+      y.assign(256, -1.5e38f);
+      dequantize_row(type, row.data(), y.data(), 256);
+      for (float number : y) ASSERT_NE(number, -1.5e38f) << name(type);
+    }
+  }
+}
+
+// Codes and scales that are written are the ones that are read.
+template <class Block>
+void expect_codes_come_back() {
+  std::mt19937 generator(4);
+  Block block;
+  auto* bytes = reinterpret_cast<uint8_t*>(&block);
+  for (size_t i = 0; i < sizeof(Block); ++i) bytes[i] = static_cast<uint8_t>(generator());
+  const Block original = block;
+  uint8_t code[256];
+  read_codes(original, code);
+  std::memset(bytes, 0, sizeof(Block));
+  write_codes(block, code);
+  if constexpr (requires(GroupScales& s) { read_scales(original, s); }) {
+    GroupScales scales;
+    read_scales(original, scales);
+    write_scales(block, scales);
+  }
+  if constexpr (requires { block.d; }) block.d = original.d;
+  if constexpr (requires { block.dmin; }) block.dmin = original.dmin;
+  if constexpr (requires { block.m; }) block.m = original.m;
+  if constexpr (requires { block.e; }) block.e = original.e;
+  EXPECT_EQ(std::memcmp(&block, &original, sizeof(Block)), 0) << name(Block::kType);
+}
+TEST(BlockCodesTest, WhatIsReadCanBeWritten) {
+  expect_codes_come_back<BlockQ4_0>();
+  expect_codes_come_back<BlockQ4_1>();
+  expect_codes_come_back<BlockQ5_0>();
+  expect_codes_come_back<BlockQ5_1>();
+  expect_codes_come_back<BlockQ2_K>();
+  expect_codes_come_back<BlockQ3_K>();
+  expect_codes_come_back<BlockQ4_K>();
+  expect_codes_come_back<BlockQ5_K>();
+  expect_codes_come_back<BlockQ6_K>();
+  expect_codes_come_back<BlockIQ4_NL>();
+  expect_codes_come_back<BlockIQ4_XS>();
+  expect_codes_come_back<BlockMXFP4>();
 }
 
 TEST(QuantBlocksTest, PlainTypesRoundToNearest) {
@@ -167,10 +277,8 @@ TEST(QuantBlocksTest, PlainTypesRoundToNearest) {
 }
 
 TEST(QuantBlocksTest, KnowsWhatItCanConvert) {
-  for (DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K}) {
-    EXPECT_TRUE(can_convert(type));
-    EXPECT_EQ(has_quant_block(type), is_quantized(type));
-  }
+  for (DType type : {DType::kF32, DType::kF16, DType::kBF16}) EXPECT_TRUE(can_convert(type));
+  for (DType type : kBlockTypes) EXPECT_TRUE(can_convert(type) && is_quantized(type));
   EXPECT_FALSE(can_convert(DType::kI32));
   EXPECT_FALSE(can_convert(DType::kActQ8));
 }
