@@ -14,8 +14,10 @@ namespace {
 
 using namespace test;
 
-constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0,
-                                  DType::kQ4_0, DType::kQ4_K, DType::kQ6_K};
+constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ8_0,
+                                  DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,   DType::kQ5_1,
+                                  DType::kQ2_K, DType::kQ3_K,   DType::kQ4_K,   DType::kQ5_K,
+                                  DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
 
 // Exactly as many bytes as asked for, aligned as packed weights are: reading beyond them is seen by the sanitizer.
 class Buffer {
@@ -86,8 +88,12 @@ void run_all(const MatmulFamily& family, const MatmulArgs& args) { family.run(ar
 // A matmul of one table, ready to be run for some rows.
 struct Product {
   Product(const CpuKernels& kernels, DType type, int64_t n_, int64_t k_, int64_t rows, uint32_t seed)
-      : n(n_), k(k_), weights(type, n_, k_, seed), family(*matmul_family(kernels, type, k_)),
-        x(activation_source(rows, k_, seed)), activation(activations(kernels, family, x, k_)),
+      : n(n_),
+        k(k_),
+        weights(type, n_, k_, seed),
+        family(*matmul_family(kernels, type, k_)),
+        x(activation_source(rows, k_, seed)),
+        activation(activations(kernels, family, x, k_)),
         packed(weights.pack(family)) {}
 
   // Rows differ in size by up to a thousand, and one is zero.
@@ -121,9 +127,10 @@ struct Shape {
 };
 // Around the borders: 16 rows of a group, 32 of a panel, 64 of packing; 6 and 12 rows of register tiles; 256 numbers of
 // an activation scale; K steps of 128.
-constexpr Shape kShapes[] = {{1, 1, 32},    {2, 15, 64},  {3, 16, 96},  {4, 17, 256},  {5, 31, 512},  {6, 33, 288},
-                             {7, 64, 256},  {8, 65, 320}, {11, 80, 512}, {12, 96, 256}, {13, 48, 768}, {14, 100, 256},
-                             {19, 130, 96}, {25, 40, 512}, {70, 70, 256}, {1, 200, 2048}, {33, 24, 2048}, {140, 20, 256}};
+constexpr Shape kShapes[] = {{1, 1, 32},     {2, 15, 64},    {3, 16, 96},   {4, 17, 256},  {5, 31, 512},
+                             {6, 33, 288},   {7, 64, 256},   {8, 65, 320},  {11, 80, 512}, {12, 96, 256},
+                             {13, 48, 768},  {14, 100, 256}, {19, 130, 96}, {25, 40, 512}, {70, 70, 256},
+                             {1, 200, 2048}, {33, 24, 2048}, {140, 20, 256}};
 
 bool fits(DType type, int64_t k) { return k % traits(type).block_elements == 0; }
 
@@ -211,8 +218,15 @@ TEST_P(MatmulTest, GathersAndScattersRows) {
         std::memcpy(&expected[static_cast<size_t>(to[i]) * kStride], &together[static_cast<size_t>(from[i]) * kN],
                     kN * sizeof(float));
       }
-      const MatmulArgs args = {product.activation.data(), y.data(), kStride, product.packed.data(),
-                               static_cast<int64_t>(used), kN, 512, from.data(), to.data()};
+      const MatmulArgs args = {product.activation.data(),
+                               y.data(),
+                               kStride,
+                               product.packed.data(),
+                               static_cast<int64_t>(used),
+                               kN,
+                               512,
+                               from.data(),
+                               to.data()};
       run_all(product.family, args);
       SCOPED_TRACE(name(type));
       expect_same_bits(y, expected);
@@ -343,7 +357,8 @@ TEST(MatmulReferenceTest, IsTheProductOfWhatTheBlocksStandFor) {
             magnitude += std::fabs(weight * x[c]);
             error += std::fabs(weight) * (exact ? 0 : bf16 ? std::fabs(x[c]) / 256 : largest / 254.0);
           }
-          ASSERT_NEAR(y[static_cast<size_t>(i * kN + j)], sum, error + 1e-5 * magnitude) << describe(type, {kRows, kN, k});
+          ASSERT_NEAR(y[static_cast<size_t>(i * kN + j)], sum, error + 1e-5 * magnitude)
+              << describe(type, {kRows, kN, k});
         }
       }
     }

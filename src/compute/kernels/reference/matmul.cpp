@@ -69,18 +69,17 @@ void run_float(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
 }
 
 // What one block A of the activation adds to y.
-float add_block(float y, const QuantBlock& w, const uint8_t* x, const int16_t* sums, float scale, bool has_minima) {
-  float s = 0;
+float add_block(float y, const QuantBlock& w, const uint8_t* x, const int16_t* sums, float scale, Minima minima) {
+  float s = 0, m = 0;
   for (int g = 0; g < w.elements / w.group; ++g) {
-    int32_t dot = 0;
+    int32_t dot = 0, sum = 0;
     for (int i = g * w.group; i < (g + 1) * w.group; ++i) dot += w.q[i] * (x[i] - 128);
+    for (int i = g * w.group / 16; i < (g + 1) * w.group / 16; ++i) sum += sums[i];
     s = std::fma(static_cast<float>(dot), w.scale[g], s);
+    m = std::fma(static_cast<float>(sum), w.min[g], m);
   }
   y = std::fma(s, w.d * scale, y);
-  if (!has_minima) return y;
-  int32_t minima = 0;
-  for (int b = 0; b < w.elements / 32; ++b) minima += w.min[b] * (sums[2 * b] + sums[2 * b + 1]);
-  return std::fma(static_cast<float>(minima), -(w.dmin * scale), y);
+  return minima == Minima::kNone ? y : std::fma(m, -(w.dmin * scale), y);
 }
 
 // The weight's blocks of one activation block joined: eight of 32 become one of 256.
@@ -96,7 +95,7 @@ void join_blocks(const uint8_t* w, int length, QuantBlock& out) {
     out.dmin = part.dmin;
     std::memcpy(out.q + joined, part.q, static_cast<size_t>(part.elements));
     std::memcpy(out.scale + first, part.scale, static_cast<size_t>(groups) * sizeof(float));
-    std::memcpy(out.min, part.min, sizeof(out.min));
+    std::memcpy(out.min + first, part.min, static_cast<size_t>(groups) * sizeof(float));
     joined += part.elements;
   }
   out.elements = joined;
@@ -114,7 +113,7 @@ void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
       for (int64_t i = 0; i < a.rows; ++i) {
         const ActivationRow x = activation_row(a.x, x_row(a, i), stride, a.k, length);
         float& y = y_row(a, i)[j];
-        y = add_block(y, w, x.value + b * length, x.sum + b * length / 16, x.scale[b], kWeight == DType::kQ4_K);
+        y = add_block(y, w, x.value + b * length, x.sum + b * length / 16, x.scale[b], minima_of(kWeight));
       }
     }
   });
@@ -122,8 +121,8 @@ void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
 
 template <DType kWeight, DType kActivation, auto kRun>
 constexpr MatmulFamily family(std::string_view arithmetic, const MatmulFamily* other_k = nullptr) {
-  return {kWeight,         kActivation, "rows", arithmetic, packed_bytes<kWeight>, pack<kWeight>,
-          unpack<kWeight>, tiles,       kRun,   other_k};
+  return {kWeight,       kActivation,     "rows", arithmetic, packed_bytes<kWeight>,
+          pack<kWeight>, unpack<kWeight>, tiles,  kRun,       other_k};
 }
 template <DType kWeight, DType kActivation>
 constexpr MatmulFamily float_family(std::string_view arithmetic) {
@@ -139,10 +138,24 @@ constexpr MatmulFamily kF16 = float_family<DType::kF16, DType::kF32>("f16.fma.1"
 constexpr MatmulFamily kBF16 = float_family<DType::kBF16, DType::kActBF16>("bf16.fma.1");
 constexpr MatmulFamily kQ8_0x32 = quantized_family<DType::kQ8_0, DType::kActQ8x32>("q8_0.x32.fma.1");
 constexpr MatmulFamily kQ4_0x32 = quantized_family<DType::kQ4_0, DType::kActQ8x32>("q4_0.x32.fma.1");
+constexpr MatmulFamily kQ4_1x32 = quantized_family<DType::kQ4_1, DType::kActQ8x32>("q4_1.x32.fma.1");
+constexpr MatmulFamily kQ5_0x32 = quantized_family<DType::kQ5_0, DType::kActQ8x32>("q5_0.x32.fma.1");
+constexpr MatmulFamily kQ5_1x32 = quantized_family<DType::kQ5_1, DType::kActQ8x32>("q5_1.x32.fma.1");
+constexpr MatmulFamily kIQ4_NLx32 = quantized_family<DType::kIQ4_NL, DType::kActQ8x32>("iq4_nl.x32.fma.1");
+constexpr MatmulFamily kMXFP4x32 = quantized_family<DType::kMXFP4, DType::kActQ8x32>("mxfp4.x32.fma.1");
 constexpr MatmulFamily kQ8_0 = quantized_family<DType::kQ8_0, DType::kActQ8>("q8_0.fma.1", &kQ8_0x32);
 constexpr MatmulFamily kQ4_0 = quantized_family<DType::kQ4_0, DType::kActQ8>("q4_0.fma.1", &kQ4_0x32);
+constexpr MatmulFamily kQ4_1 = quantized_family<DType::kQ4_1, DType::kActQ8>("q4_1.fma.1", &kQ4_1x32);
+constexpr MatmulFamily kQ5_0 = quantized_family<DType::kQ5_0, DType::kActQ8>("q5_0.fma.1", &kQ5_0x32);
+constexpr MatmulFamily kQ5_1 = quantized_family<DType::kQ5_1, DType::kActQ8>("q5_1.fma.1", &kQ5_1x32);
+constexpr MatmulFamily kIQ4_NL = quantized_family<DType::kIQ4_NL, DType::kActQ8>("iq4_nl.fma.1", &kIQ4_NLx32);
+constexpr MatmulFamily kMXFP4 = quantized_family<DType::kMXFP4, DType::kActQ8>("mxfp4.fma.1", &kMXFP4x32);
+constexpr MatmulFamily kQ2_K = quantized_family<DType::kQ2_K, DType::kActQ8>("q2_k.fma.1");
+constexpr MatmulFamily kQ3_K = quantized_family<DType::kQ3_K, DType::kActQ8>("q3_k.fma.1");
 constexpr MatmulFamily kQ4_K = quantized_family<DType::kQ4_K, DType::kActQ8>("q4_k.fma.1");
+constexpr MatmulFamily kQ5_K = quantized_family<DType::kQ5_K, DType::kActQ8>("q5_k.fma.1");
 constexpr MatmulFamily kQ6_K = quantized_family<DType::kQ6_K, DType::kActQ8>("q6_k.fma.1");
+constexpr MatmulFamily kIQ4_XS = quantized_family<DType::kIQ4_XS, DType::kActQ8>("iq4_xs.fma.1");
 
 }  // namespace
 
@@ -171,8 +184,9 @@ void matmul_dx(float* dx, const float* dy, const MatmulFamily& family, const voi
 
 // In the order of DType.
 constexpr const MatmulFamily* const kReferenceMatmul[kDTypeCount] = {
-    &reference::kF32, &reference::kF16, &reference::kBF16, nullptr, nullptr, nullptr,
-    &reference::kQ8_0, &reference::kQ4_0, nullptr, nullptr, nullptr, nullptr, nullptr,
-    &reference::kQ4_K, nullptr, &reference::kQ6_K};
+    &reference::kF32,  &reference::kF16,    &reference::kBF16,   nullptr,           nullptr,
+    nullptr,           &reference::kQ8_0,   &reference::kQ4_0,   &reference::kQ4_1, &reference::kQ5_0,
+    &reference::kQ5_1, &reference::kQ2_K,   &reference::kQ3_K,   &reference::kQ4_K, &reference::kQ5_K,
+    &reference::kQ6_K, &reference::kIQ4_NL, &reference::kIQ4_XS, &reference::kMXFP4};
 
 }  // namespace strata

@@ -2,12 +2,15 @@
 //
 // f32.fma.1, f16.fma.1   y = 0; for k ascending: y = fma(x[k], w[k], y). All fp32.
 // bf16.fma.1             the same with x rounded to bfloat16.
-// q*.fma.1               x is kActQ8 (kActQ8x32: "q*.x32.fma.1"). With w = d * scale * q - dmin * min (QuantBlock):
-//                          y = 0; for blocks A of the activation, ascending, with its scale a:
-//                            s = 0; for groups g of 32 (Q6_K: 16) numbers in A, ascending:
-//                              s = fma(float(sum of q * x over g, exact int32), scale[g], s)
+// q*.fma.1               x is kActQ8 (kActQ8x32: "q*.x32.fma.1"). With w = d * scale * q - dmin * min (QuantBlock), g
+// the iq4_*, mxfp4           groups of scale_group() numbers in a block A of the activation, ascending:
+//                          y = 0; for blocks A, ascending, with the scale a:
+//                            s = 0; for g: s = fma(float(sum of q * x over g, exact int32), scale[g], s)
 //                            y = fma(s, d * a, y)
-//                            Q4_K: y = fma(float(sum of min * sum_of_x over A, exact int32), -(dmin * a), y)
+//                            types with minima:
+//                              m = 0; for g: m = fma(float(sum of x over g), min[g], m)
+//                              y = fma(m, -(dmin * a), y)
+//                        Where minima are whole numbers (Minima::kWhole) m is exact: below 2^24.
 //
 // Packed weights are the rows as they are in the file, one after the other.
 #pragma once

@@ -6,15 +6,15 @@
 #include "compute/kernels/activation.h"
 #include "compute/kernels/cpu/generic/lanes.h"
 #include "compute/kernels/cpu/matmul_split.h"
-#include "compute/kernels/packed_weights.h"
+#include "compute/kernels/packed_blocks.h"
 #include "compute/tensor/half.h"
 
 namespace strata {
 namespace generic {
 namespace {
 
-constexpr int kMaxRows = 64;     // of a tile of work
-constexpr int64_t kStep = 256;   // K of the floats that are brought into fp32 at a time
+constexpr int kMaxRows = 64;    // of a tile of work
+constexpr int64_t kStep = 256;  // K of the floats that are brought into fp32 at a time
 
 // Rows of x, results and place of one tile of work: `rows` rows by the 16 columns of a group.
 struct Tile {
@@ -31,7 +31,8 @@ void store_tile(const Tile& tile, const float y[][kGroupRows]) {
   const int64_t columns = tile.args.n - tile.column < kGroupRows ? tile.args.n - tile.column : kGroupRows;
   for (int64_t t = 0; t < tile.rows; ++t) {
     const int64_t i = tile.first_row + t;
-    float* to = tile.args.y + (tile.args.y_rows != nullptr ? tile.args.y_rows[i] : i) * tile.args.y_stride + tile.column;
+    float* to =
+        tile.args.y + (tile.args.y_rows != nullptr ? tile.args.y_rows[i] : i) * tile.args.y_stride + tile.column;
     std::memcpy(to, y[t], static_cast<size_t>(columns) * sizeof(float));
   }
 }
@@ -87,8 +88,9 @@ void run_floats(const Tile& tile, const PackedPanel<Packed>& panel, int64_t grou
 }
 
 // What one struct of a lane adds to y.
-template <int kSpan, int kGroup, bool kHasMinima>
+template <int kSpan, DType kWeight>
 float add_block(float y, const QuantBlock& w, const int16_t* q, const uint8_t* x, const int16_t* sums, float scale) {
+  constexpr int kGroup = scale_group(kWeight);
   float s = 0;
   for (int g = 0; g < kSpan / kGroup; ++g) {
     int32_t dot = 0;
@@ -96,18 +98,20 @@ float add_block(float y, const QuantBlock& w, const int16_t* q, const uint8_t* x
     s += static_cast<float>(dot) * w.scale[g];
   }
   y += s * (w.d * scale);
-  if constexpr (kHasMinima) {
-    int32_t minima = 0;
-    for (int b = 0; b < kSpan / 32; ++b) minima += w.min[b] * (sums[2 * b] + sums[2 * b + 1]);
-    y -= static_cast<float>(minima) * (w.dmin * scale);
+  if constexpr (minima_of(kWeight) != Minima::kNone) {
+    float m = 0;
+    for (int g = 0; g < kSpan / kGroup; ++g) {
+      const int sum = kGroup == 16 ? sums[g] : sums[2 * g] + sums[2 * g + 1];
+      m += static_cast<float>(sum) * w.min[g];
+    }
+    y -= m * (w.dmin * scale);
   }
   return y;
 }
 
 template <class Packed, DType kActivation>
 void run_blocks(const Tile& tile, const PackedPanel<Packed>& panel, int64_t group) {
-  constexpr int kSpan = Packed::kSpan, kGroup = Packed::kWeight == DType::kQ6_K ? 16 : 32;
-  constexpr bool kHasMinima = Packed::kWeight == DType::kQ4_K;
+  constexpr int kSpan = Packed::kSpan;
   const int64_t k = tile.args.k, stride = static_cast<int64_t>(row_bytes(kActivation, k));
   float y[kMaxRows][kGroupRows] = {};
   QuantBlock block;
@@ -118,8 +122,8 @@ void run_blocks(const Tile& tile, const PackedPanel<Packed>& panel, int64_t grou
       for (int j = 0; j < kSpan; ++j) q[j] = block.q[j];
       for (int64_t t = 0; t < tile.rows; ++t) {
         const ActivationRow x = activation_row(tile.args.x, x_row(tile, t), stride, k, kSpan);
-        y[t][lane] = add_block<kSpan, kGroup, kHasMinima>(y[t][lane], block, q, x.value + i * kSpan,
-                                                          x.sum + i * (kSpan / 16), x.scale[i]);
+        y[t][lane] = add_block<kSpan, Packed::kWeight>(y[t][lane], block, q, x.value + i * kSpan,
+                                                       x.sum + i * (kSpan / 16), x.scale[i]);
       }
     }
   }
@@ -169,18 +173,33 @@ constexpr MatmulFamily kF16 = family<PackedF16, DType::kF32>("f16.mul_add.1");
 constexpr MatmulFamily kBF16 = family<PackedBF16, DType::kActBF16>("bf16.mul_add.1");
 constexpr MatmulFamily kQ8_0x32 = family<PackedQ8_0<1>, DType::kActQ8x32>("q8_0.x32.mul_add.1");
 constexpr MatmulFamily kQ4_0x32 = family<PackedQ4_0<1>, DType::kActQ8x32>("q4_0.x32.mul_add.1");
+constexpr MatmulFamily kQ4_1x32 = family<PackedQ4_1<1>, DType::kActQ8x32>("q4_1.x32.mul_add.1");
+constexpr MatmulFamily kQ5_0x32 = family<PackedQ5_0<1>, DType::kActQ8x32>("q5_0.x32.mul_add.1");
+constexpr MatmulFamily kQ5_1x32 = family<PackedQ5_1<1>, DType::kActQ8x32>("q5_1.x32.mul_add.1");
+constexpr MatmulFamily kIQ4_NLx32 = family<PackedIQ4_NL<1>, DType::kActQ8x32>("iq4_nl.x32.mul_add.1");
+constexpr MatmulFamily kMXFP4x32 = family<PackedMXFP4<1>, DType::kActQ8x32>("mxfp4.x32.mul_add.1");
 constexpr MatmulFamily kQ8_0 = family<PackedQ8_0<8>, DType::kActQ8>("q8_0.mul_add.1", &kQ8_0x32);
 constexpr MatmulFamily kQ4_0 = family<PackedQ4_0<8>, DType::kActQ8>("q4_0.mul_add.1", &kQ4_0x32);
+constexpr MatmulFamily kQ4_1 = family<PackedQ4_1<8>, DType::kActQ8>("q4_1.mul_add.1", &kQ4_1x32);
+constexpr MatmulFamily kQ5_0 = family<PackedQ5_0<8>, DType::kActQ8>("q5_0.mul_add.1", &kQ5_0x32);
+constexpr MatmulFamily kQ5_1 = family<PackedQ5_1<8>, DType::kActQ8>("q5_1.mul_add.1", &kQ5_1x32);
+constexpr MatmulFamily kIQ4_NL = family<PackedIQ4_NL<8>, DType::kActQ8>("iq4_nl.mul_add.1", &kIQ4_NLx32);
+constexpr MatmulFamily kMXFP4 = family<PackedMXFP4<8>, DType::kActQ8>("mxfp4.mul_add.1", &kMXFP4x32);
+constexpr MatmulFamily kQ2_K = family<PackedQ2_K, DType::kActQ8>("q2_k.mul_add.1");
+constexpr MatmulFamily kQ3_K = family<PackedQ3_K, DType::kActQ8>("q3_k.mul_add.1");
 constexpr MatmulFamily kQ4_K = family<PackedQ4_K, DType::kActQ8>("q4_k.mul_add.1");
+constexpr MatmulFamily kQ5_K = family<PackedQ5_K, DType::kActQ8>("q5_k.mul_add.1");
 constexpr MatmulFamily kQ6_K = family<PackedQ6_K, DType::kActQ8>("q6_k.mul_add.1");
+constexpr MatmulFamily kIQ4_XS = family<PackedIQ4_XS, DType::kActQ8>("iq4_xs.mul_add.1");
 
 }  // namespace
 }  // namespace generic
 
 // In the order of DType.
 constexpr const MatmulFamily* const kGenericMatmul[kDTypeCount] = {
-    &generic::kF32,  &generic::kF16,  &generic::kBF16, nullptr, nullptr, nullptr,
-    &generic::kQ8_0, &generic::kQ4_0, nullptr,         nullptr, nullptr, nullptr, nullptr,
-    &generic::kQ4_K, nullptr,         &generic::kQ6_K};
+    &generic::kF32,  &generic::kF16,    &generic::kBF16,   nullptr,         nullptr,
+    nullptr,         &generic::kQ8_0,   &generic::kQ4_0,   &generic::kQ4_1, &generic::kQ5_0,
+    &generic::kQ5_1, &generic::kQ2_K,   &generic::kQ3_K,   &generic::kQ4_K, &generic::kQ5_K,
+    &generic::kQ6_K, &generic::kIQ4_NL, &generic::kIQ4_XS, &generic::kMXFP4};
 
 }  // namespace strata
