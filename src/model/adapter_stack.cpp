@@ -45,7 +45,7 @@ Result<AdapterStack> AdapterStack::make(const WeightSource& model, const std::ve
         for (int64_t r = 0; r < pair->b.shape[1]; ++r) row[r] *= pair->scale;
       }
     }
-    stack.targets_.push_back({weight, rank});
+    stack.targets_.push_back({weight, rank, n});
     stack.stacked_.emplace("lora_a." + weight, std::move(a));
     stack.stacked_.emplace("lora_b." + weight, std::move(b));
   }

@@ -99,12 +99,16 @@ bool parse_attributes(Cursor& c, Attributes& out) {
   return c.take(")");
 }
 
+bool parse_range(Cursor& c, int64_t& begin, int64_t& end, int64_t& step) {
+  return c.integer(begin) && c.take(":") && c.integer(end) && (!c.take(":") || (c.integer(step) && step > 0));
+}
+
 bool parse_reference(Cursor& c, WeightRef& ref) {
   do {
     WeightPart part;
     part.tensor = std::string(c.until("["));
-    if (!c.take("[") || !c.integer(part.row_begin) || !c.take(":") || !c.integer(part.row_end) || !c.take(",") ||
-        !c.integer(part.col_begin) || !c.take(":") || !c.integer(part.col_end) || !c.take("]")) {
+    if (!c.take("[") || !parse_range(c, part.row_begin, part.row_end, part.row_step) || !c.take(",") ||
+        !parse_range(c, part.col_begin, part.col_end, part.col_step) || !c.take("]")) {
       return false;
     }
     ref.parts.push_back(std::move(part));

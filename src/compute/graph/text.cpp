@@ -49,11 +49,13 @@ std::string escaped(const std::string& text) {
 }  // namespace
 
 std::string to_string(const WeightRef& ref) {
+  const auto range = [](int64_t begin, int64_t end, int64_t step) {
+    return std::to_string(begin) + ":" + std::to_string(end) + (step == 1 ? "" : ":" + std::to_string(step));
+  };
   std::string text;
   for (const WeightPart& part : ref.parts) {
-    text += (text.empty() ? "" : " + ") + part.tensor + "[" + std::to_string(part.row_begin) + ":" +
-            std::to_string(part.row_end) + ", " + std::to_string(part.col_begin) + ":" + std::to_string(part.col_end) +
-            "]";
+    text += (text.empty() ? "" : " + ") + part.tensor + "[" + range(part.row_begin, part.row_end, part.row_step) +
+            ", " + range(part.col_begin, part.col_end, part.col_step) + "]";
   }
   if (ref.transpose) text += " transposed";
   if (ref.scale != 1) text += " * " + std::to_string(ref.scale);

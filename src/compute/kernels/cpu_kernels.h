@@ -209,7 +209,9 @@ struct CpuKernels {
   // of a call by rows, may be computed by calls of their own (pointers offset) and give the same bits.
   // rms_norm: y = x / sqrt(mean(x^2) + eps) * (w + w_offset); w may be null (w + w_offset is then 1).
   void (*rms_norm)(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);
-  void (*layer_norm)(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps);
+  // layer_norm: y = (x - mean(x)) / sqrt(variance(x) + eps) * (w + w_offset) + b; w and b may be null.
+  void (*layer_norm)(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps,
+                     float w_offset);
   void (*add)(float* y, const float* a, const float* b, int64_t n);
   void (*mul)(float* y, const float* a, const float* b, int64_t n);
   void (*scale)(float* y, const float* x, float factor, int64_t n);

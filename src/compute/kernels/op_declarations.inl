@@ -1,7 +1,8 @@
 // Declarations of the ops of one table (contracts: cpu_kernels.h). Included inside the namespace of each table, so that
 // the list exists once.
 void rms_norm(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);
-void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps);
+void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps,
+                float w_offset);
 void add(float* y, const float* a, const float* b, int64_t n);
 void mul(float* y, const float* a, const float* b, int64_t n);
 void scale(float* y, const float* x, float factor, int64_t n);

@@ -4,7 +4,7 @@
 
 #include "model/arch/model_builder.h"
 #include "model/arch/models.h"
-#include "model/arch/rope_scaling.h"
+#include "model/arch/rope_fields.h"
 
 namespace strata::deepseek_v3 {
 namespace {
@@ -33,42 +33,39 @@ Latent read_latent(ModelBuilder& b) {
   return l;
 }
 
-ops::Route read_route(ModelBuilder& b, int64_t n_experts) {
-  const ConfigView& config = b.config();
-  ops::Route route;
-  route.n_used = b.require_int("num_experts_per_tok");
-  route.score = config.get_string("scoring_func").value_or("sigmoid");
-  route.normalize = config.get_bool("norm_topk_prob").value_or(true);
-  route.scale = config.get_double("routed_scaling_factor").value_or(1);
-  route.n_groups = config.get_int("n_group").value_or(1);
-  route.n_groups_used = config.get_int("topk_group").value_or(route.n_groups);
+Experts read_experts(ModelBuilder& b) {
+  Experts experts = b.read_experts({"moe_intermediate_size"});
+  ops::Route& route = experts.route;
+  route.score = b.config().get_string("scoring_func").value_or("sigmoid");
+  route.normalize = b.flag_or({"norm_topk_prob"}, true);
+  route.scale = b.number_or({"routed_scaling_factor"}, 1);
+  route.n_groups = b.int_or({"n_group"}, 1);
+  route.n_groups_used = b.int_or({"topk_group"}, route.n_groups);
   if (route.score != "sigmoid" && route.score != "softmax")
     b.fail(invalid_argument("config: scoring_func \"" + route.score + "\" is unknown"));
-  if (route.n_groups < 1 || n_experts % route.n_groups != 0 || route.n_groups_used < 1 ||
-      route.n_groups_used > route.n_groups || route.n_used > n_experts / route.n_groups * route.n_groups_used) {
+  if (experts.n_experts % route.n_groups != 0 || route.n_groups_used > route.n_groups ||
+      route.n_used > experts.n_experts / route.n_groups * route.n_groups_used) {
     b.fail(invalid_argument(
         "config: n_group, topk_group, num_experts_per_tok and n_routed_experts do not fit each other"));
   }
-  return route;
+  return experts;
 }
 
 Value attention(ModelBuilder& b, Value h, const std::string& p, int64_t layer, const Latent& l, const ops::Rope& rope,
                 const DecoderFields& f) {
   Graph& g = b.graph();
-  const auto norm = [&](Value x, const char* name, int64_t dim) {
-    return ops::rms_norm(g, x, b.vector(p + name + ".weight", dim), f.norm_eps);
-  };
+  const Norm norm{f.norm_eps};
   const int64_t q_dim = f.n_heads * (l.nope + l.rope);
-  const Value low = l.q_rank == 0
-                        ? Value{}
-                        : norm(b.linear(h, p + "q_a_proj", l.q_rank, f.attention_bias), "q_a_layernorm", l.q_rank);
-  const Value q =
-      b.split_heads(l.q_rank == 0 ? b.linear(h, p + "q_proj", q_dim) : b.linear(low, p + "q_b_proj", q_dim), f.n_heads);
+  const auto low = [&] {
+    return b.norm(b.linear(h, p + "q_a_proj", l.q_rank, f.attention_bias), p + "q_a_layernorm", norm);
+  };
+  const Value q = b.split_heads(
+      l.q_rank == 0 ? b.linear(h, p + "q_proj", q_dim) : b.linear(low(), p + "q_b_proj", q_dim), f.n_heads);
   const Value q_nope = ops::slice(g, q, 0, l.nope);
   const Value q_rope = ops::rope(g, ops::slice(g, q, l.nope, l.nope + l.rope), b.positions(), rope);
 
   const Value kv = b.linear(h, p + "kv_a_proj_with_mqa", l.kv_rank + l.rope, f.attention_bias);
-  const Value latent = norm(ops::slice(g, kv, 0, l.kv_rank), "kv_a_layernorm", l.kv_rank);
+  const Value latent = b.norm(ops::slice(g, kv, 0, l.kv_rank), p + "kv_a_layernorm", norm);
   const Value k_rope =
       ops::rope(g, b.split_heads(ops::slice(g, kv, l.kv_rank, l.kv_rank + l.rope), 1), b.positions(), rope);
 
@@ -95,34 +92,34 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   const Latent latent = read_latent(b);
   ops::Rope rope = read_rope(b, latent.rope, f.max_context);
   rope.interleaved = b.config().get_bool("rope_interleave").value_or(true);
-  const int64_t n_experts = b.require_int("n_routed_experts");
-  const int64_t expert_forward = b.require_int("moe_intermediate_size");
+  Experts experts = read_experts(b);
+  experts.activation = f.activation;
   const int64_t n_dense = b.config().get_int("first_k_dense_replace").value_or(0);
   const int64_t n_shared = b.config().get_int("n_shared_experts").value_or(0);
-  const ops::Route route = read_route(b, n_experts);
+  const Norm norm{f.norm_eps};
   if (!b.status().ok()) return b.status();
 
-  Value x = ops::embed(g, b.weight("model.embed_tokens.weight", {f.vocab, f.hidden}), b.ids());
+  Value x = b.embed("model.embed_tokens", f.vocab, f.hidden, b.ids());
   for (int64_t layer = 0; layer < f.n_layers; ++layer) {
     const std::string p = "model.layers." + std::to_string(layer) + ".";
-    const Value h = ops::rms_norm(g, x, b.vector(p + "input_layernorm.weight", f.hidden), f.norm_eps);
-    x = ops::add(g, x, attention(b, h, p + "self_attn.", layer, latent, rope, f));
+    x = ops::add(g, x, attention(b, b.norm(x, p + "input_layernorm", norm), p + "self_attn.", layer, latent, rope, f));
 
-    const Value m = ops::rms_norm(g, x, b.vector(p + "post_attention_layernorm.weight", f.hidden), f.norm_eps);
+    const Value m = b.norm(x, p + "post_attention_layernorm", norm);
     Value y;
     if (layer < n_dense) {
-      y = b.gated_mlp(m, p + "mlp", f.feed_forward, f);
+      y = b.gated_mlp(m, p + "mlp", {f.feed_forward, f.activation});
     } else {
       const std::string bias = p + "mlp.gate.e_score_correction_bias";
-      y = b.mixture(m, p + "mlp", route, n_experts, expert_forward, b.has(bias) ? b.vector(bias, n_experts) : Value{},
-                    f);
-      if (n_shared > 0) y = ops::add(g, y, b.gated_mlp(m, p + "mlp.shared_experts", expert_forward * n_shared, f));
+      experts.choice_bias = b.has(bias) ? b.vector(bias, experts.n_experts) : Value{};
+      y = b.mixture(m, p + "mlp", experts);
+      const Mlp shared{experts.feed_forward * n_shared, f.activation};
+      if (n_shared > 0) y = ops::add(g, y, b.gated_mlp(m, p + "mlp.shared_experts", shared));
     }
     x = ops::add(g, x, y);
-    g.add_tap("layer." + std::to_string(layer), x);
+    b.end_layer(layer, x);
   }
-  b.head(x, f);
-  return b.finish(f, n_experts, route.n_used);
+  b.logits(b.norm(b.output_rows(x), "model.norm", norm), f);
+  return b.finish(f, experts);
 }
 
 }  // namespace strata::deepseek_v3

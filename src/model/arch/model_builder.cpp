@@ -1,17 +1,51 @@
+// Fields and weights; the blocks are in model_blocks.cpp.
 #include "model/arch/model_builder.h"
 
 #include <algorithm>
 #include <cstring>
+
+#include "compute/kernels/cpu_kernels.h"
 
 namespace strata {
 namespace {
 
 // Bounds on what a configuration may say: far above any model, low enough that no product of them overflows.
 constexpr int64_t kMaxField = int64_t{1} << 30;
+constexpr int64_t kMaxLayers = 4096;
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (const int64_t n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
+  return text + "]";
+}
+
+std::string out_of_range(std::string_view key, int64_t value, int64_t low, int64_t high) {
+  return "config: " + std::string(key) + " is " + std::to_string(value) + ", expected " + std::to_string(low) + " to " +
+         std::to_string(high);
+}
+
+// The parts of a reference to `n` chosen rows; `whole` is the whole stored matrix (or vector, as one row).
+WeightRef choose(const WeightPart& whole, int64_t n, const Rows& rows, bool along_columns) {
+  WeightRef ref;
+  ref.transpose = rows.transposed;
+  const int64_t group = rows.group == 0 ? n : rows.group;
+  for (int64_t taken = 0, first = rows.first; taken < n; taken += group, first += rows.stride) {
+    WeightPart part = whole;
+    int64_t& begin = along_columns ? part.col_begin : part.row_begin;
+    begin += first;
+    (along_columns ? part.col_end : part.row_end) = begin + (group - 1) * rows.step + 1;
+    (along_columns ? part.col_step : part.row_step) = rows.step;
+    ref.parts.push_back(std::move(part));
+  }
+  return ref;
+}
+
+// "qkv.weight[64:96]": a name of its own for each choice of rows.
+std::string chosen_name(const std::string& name, int64_t n, const Rows& rows) {
+  std::string text = name + "[" + std::to_string(rows.first) + ":";
+  text += std::to_string(rows.first + ((rows.group == 0 ? n : rows.group) - 1) * rows.step + 1);
+  if (rows.step != 1) text += ":" + std::to_string(rows.step);
+  if (rows.group != 0) text += " of " + std::to_string(rows.stride);
   return text + "]";
 }
 
@@ -21,8 +55,10 @@ std::string activation_name(const std::string& published) {
   static constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"silu", "silu"},
                                                                              {"swish", "silu"},
                                                                              {"gelu", "gelu"},
+                                                                             {"gelu_python", "gelu"},
                                                                              {"gelu_new", "gelu_tanh"},
                                                                              {"gelu_pytorch_tanh", "gelu_tanh"},
+                                                                             {"gelu_python_tanh", "gelu_tanh"},
                                                                              {"gelu_fast", "gelu_tanh"},
                                                                              {"relu", "relu"},
                                                                              {"relu2", "relu2"},
@@ -38,45 +74,111 @@ void ModelBuilder::fail(Status status) {
   if (status_.ok()) status_ = std::move(status);
 }
 
-int64_t ModelBuilder::require_int(std::string_view key) {
+std::string_view ModelBuilder::present(Keys keys) const {
+  for (const std::string_view key : keys) {
+    if (config_.has(key)) return key;
+  }
+  return *keys.begin();
+}
+
+int64_t ModelBuilder::require_int(Keys keys) {
+  const std::string_view key = present(keys);
   const Result<int64_t> value = config_.require_int(key);
   if (!value.ok()) {
     fail(value.status());
     return 1;
   }
   if (*value < 1 || *value > kMaxField) {
-    fail(invalid_argument("config: " + std::string(key) + " is " + std::to_string(*value) + ", expected 1 to " +
-                          std::to_string(kMaxField)));
+    fail(invalid_argument(out_of_range(key, *value, 1, kMaxField)));
     return 1;
   }
   return *value;
 }
 
-DecoderFields ModelBuilder::decoder_fields() {
-  DecoderFields f;
+int64_t ModelBuilder::int_or(Keys keys, int64_t otherwise) {
+  return config_.has(present(keys)) ? require_int(keys) : otherwise;
+}
+
+double ModelBuilder::number_or(Keys keys, double otherwise) {
+  return config_.get_double(present(keys)).value_or(otherwise);
+}
+
+bool ModelBuilder::flag_or(Keys keys, bool otherwise) { return config_.get_bool(present(keys)).value_or(otherwise); }
+
+std::string ModelBuilder::activation_or(Keys keys, const std::string& otherwise) {
+  const std::string_view key = present(keys);
+  const std::optional<std::string> published = config_.get_string(key);
+  if (!published) return otherwise;
+  std::string name = activation_name(*published);
+  if (!name.empty()) return name;
+  fail(invalid_argument("config: " + std::string(key) + " \"" + *published + "\" is unknown"));
+  return otherwise;
+}
+
+DecoderFields ModelBuilder::decoder_fields(DecoderFields unless_said) {
+  DecoderFields f = std::move(unless_said);
   f.vocab = require_int("vocab_size");
-  f.hidden = require_int("hidden_size");
-  f.n_layers = require_int("num_hidden_layers");
-  f.n_heads = require_int("num_attention_heads");
-  f.n_kv_heads = config_.has("num_key_value_heads") ? require_int("num_key_value_heads") : f.n_heads;
-  f.head_dim = config_.has("head_dim") ? require_int("head_dim") : std::max<int64_t>(1, f.hidden / f.n_heads);
-  f.feed_forward = config_.has("intermediate_size") ? require_int("intermediate_size") : 4 * f.hidden;
-  f.max_context = config_.has("max_position_embeddings") ? require_int("max_position_embeddings") : 2048;
-  f.norm_eps = config_.get_double("rms_norm_eps").value_or(1e-6);
-  f.tied = config_.get_bool("tie_word_embeddings").value_or(false) || !has("lm_head.weight");
-  f.attention_bias = config_.get_bool("attention_bias").value_or(false);
-  f.mlp_bias = config_.get_bool("mlp_bias").value_or(false);
-  const std::string published = config_.get_string("hidden_act").value_or("silu");
-  f.activation = activation_name(published);
-  if (f.activation.empty()) fail(invalid_argument("config: hidden_act \"" + published + "\" is unknown"));
-  if (f.n_layers > 4096)
-    fail(invalid_argument("config: num_hidden_layers is " + std::to_string(f.n_layers) + ", expected at most 4096"));
+  f.hidden = require_int({"hidden_size", "n_embd"});
+  f.n_layers = require_int({"num_hidden_layers", "n_layer"});
+  f.n_heads = require_int({"num_attention_heads", "n_head"});
+  f.n_kv_heads = int_or({"num_key_value_heads"}, f.n_kv_heads > 0 ? f.n_kv_heads : f.n_heads);
+  f.head_dim = int_or({"head_dim"}, f.head_dim > 0 ? f.head_dim : std::max<int64_t>(1, f.hidden / f.n_heads));
+  f.feed_forward = int_or({"intermediate_size", "n_inner"}, f.feed_forward > 0 ? f.feed_forward : 4 * f.hidden);
+  f.max_context = int_or({"max_position_embeddings", "n_positions"}, f.max_context);
+  f.norm_eps = number_or({"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_eps"}, f.norm_eps);
+  f.tied = flag_or({"tie_word_embeddings"}, false) || !has("lm_head.weight");
+  f.attention_bias =
+      flag_or({"attention_bias"}, f.attention_bias || has("model.layers.0.self_attn.q_proj.bias"));
+  f.mlp_bias = flag_or({"mlp_bias"}, f.mlp_bias);
+  f.activation = activation_or({"hidden_activation", "hidden_act", "activation_function"}, f.activation);
+  if (f.n_layers > kMaxLayers) fail(invalid_argument(out_of_range("num_hidden_layers", f.n_layers, 1, kMaxLayers)));
   if (f.n_heads % f.n_kv_heads != 0) {
     fail(invalid_argument("config: num_attention_heads " + std::to_string(f.n_heads) +
                           " is no multiple of num_key_value_heads " + std::to_string(f.n_kv_heads)));
     f.n_kv_heads = f.n_heads;
   }
   return f;
+}
+
+std::vector<int64_t> ModelBuilder::windows(int64_t n_layers, const std::function<bool(int64_t)>& slides) {
+  const int64_t window = std::max<int64_t>(0, config_.get_int("sliding_window").value_or(0));
+  const auto types = config_.get_strings("layer_types");
+  if (types && static_cast<int64_t>(types->size()) != n_layers) {
+    fail(invalid_argument("config: layer_types has " + std::to_string(types->size()) + " entries for " +
+                          std::to_string(n_layers) + " layers"));
+    return std::vector<int64_t>(static_cast<size_t>(n_layers), 0);
+  }
+  std::vector<int64_t> windows;
+  for (int64_t layer = 0; layer < n_layers; ++layer) {
+    const std::string type = types ? (*types)[static_cast<size_t>(layer)] : "";
+    if (types && type != "sliding_attention" && type != "full_attention") {
+      fail(invalid_argument("config: layer_types: \"" + type +
+                            "\" is unknown (known: full_attention, sliding_attention)"));
+    }
+    windows.push_back((types ? type == "sliding_attention" : slides(layer)) ? window : 0);
+  }
+  return windows;
+}
+
+Experts ModelBuilder::read_experts(Keys feed_forward) {
+  Experts experts;
+  experts.n_experts = require_int({"num_local_experts", "num_experts", "n_routed_experts"});
+  experts.feed_forward = require_int(feed_forward);
+  experts.route.n_used = require_int({"num_experts_per_tok", "num_experts_per_token"});
+  if (experts.n_experts > kMaxExperts)
+    fail(invalid_argument(out_of_range("the number of experts", experts.n_experts, 1, kMaxExperts)));
+  if (experts.route.n_used > experts.n_experts)
+    fail(invalid_argument(out_of_range("num_experts_per_tok", experts.route.n_used, 1, experts.n_experts)));
+  return experts;
+}
+
+std::string ModelBuilder::prefix_of(Keys prefixes, const std::string& tensor) const {
+  std::string prefix;
+  for (const std::string_view tried : prefixes) {
+    prefix = tried;
+    if (has(prefix + tensor)) break;
+  }
+  return prefix;
 }
 
 Value ModelBuilder::add(const std::string& name, const std::vector<int64_t>& shape, DType dtype, WeightRef ref) {
@@ -86,21 +188,93 @@ Value ModelBuilder::add(const std::string& name, const std::vector<int64_t>& sha
   return graph_.add_weight(name, std::move(type), std::move(ref));
 }
 
-Value ModelBuilder::weight(const std::string& name, std::initializer_list<int64_t> dims) {
-  const std::vector<int64_t> shape(dims);
+// The type of a tensor; keeps a failure when it is missing or has another shape.
+DType ModelBuilder::check(const std::string& name, const std::vector<int64_t>& shape) {
   const Result<const TensorInfo*> tensor = checkpoint_.require(name);
-  DType dtype = DType::kF32;
   if (!tensor.ok()) {
     fail(tensor.status());
-  } else if ((*tensor)->shape != shape) {
+    return DType::kF32;
+  }
+  if ((*tensor)->shape != shape) {
     fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", the configuration says " +
                           shape_text(shape)));
-  } else {
-    dtype = (*tensor)->type;
+    return DType::kF32;
   }
+  return (*tensor)->type;
+}
+
+Value ModelBuilder::weight(const std::string& name, std::initializer_list<int64_t> dims) {
+  const std::vector<int64_t> shape(dims);
+  const DType dtype = check(name, shape);
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
   return add(name, shape, dtype, {{{name, 0, rows, 0, shape.back()}}, false, 1});
+}
+
+Value ModelBuilder::vector(const std::string& name, int64_t n, const Rows& rows) {
+  if (rows.of == 0) return weight(name, {n});
+  const DType dtype = check(name, {rows.of});
+  Rows chosen = rows;
+  chosen.transposed = false;
+  WeightRef ref = status_.ok() ? choose({name, 0, 1, 0, 0}, n, chosen, true) : WeightRef{};
+  return add(chosen_name(name, n, rows), {n}, dtype, std::move(ref));
+}
+
+Value ModelBuilder::matrix(const std::string& name, int64_t n, int64_t k, const Rows& rows) {
+  if (rows.of == 0 && !rows.transposed) return weight(name, {n, k});
+  const int64_t of = rows.of == 0 ? n : rows.of;
+  const DType dtype = rows.transposed ? check(name, {k, of}) : check(name, {of, k});
+  const WeightPart whole = rows.transposed ? WeightPart{name, 0, k, 0, 0} : WeightPart{name, 0, 0, 0, k};
+  // What is not stored as rows is made of numbers: quantized blocks lie along the other side.
+  const DType made = rows.transposed && is_quantized(dtype) ? DType::kF32 : dtype;
+  WeightRef ref = status_.ok() ? choose(whole, n, rows, rows.transposed) : WeightRef{};
+  return add(rows.of == 0 ? name : chosen_name(name, n, rows), {n, k}, made, std::move(ref));
+}
+
+Value ModelBuilder::stacked(const std::string& name, int64_t n_experts, int64_t n, int64_t k, const Rows& rows) {
+  const int64_t of = rows.of == 0 ? n : rows.of;
+  const int64_t stored_rows = rows.transposed ? k : of;
+  const DType dtype = check(name, {n_experts, stored_rows, rows.transposed ? of : k});
+  WeightRef ref;
+  ref.transpose = rows.transposed;
+  for (int64_t e = 0; e < n_experts && status_.ok(); ++e) {
+    const int64_t base = e * stored_rows;
+    const WeightPart whole =
+        rows.transposed ? WeightPart{name, base, base + k, 0, 0} : WeightPart{name, base, base, 0, k};
+    for (WeightPart& part : choose(whole, n, rows, rows.transposed).parts) ref.parts.push_back(std::move(part));
+  }
+  const DType made = rows.transposed && is_quantized(dtype) ? DType::kF32 : dtype;
+  return add(rows.of == 0 ? name : chosen_name(name, n, rows), {n_experts, n, k}, made, std::move(ref));
+}
+
+Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n,
+                            int64_t k) {
+  const std::string name = prefix + "." + kind + ".weight";
+  if (has(name)) return weight(name, {n_experts, n, k});
+  WeightRef ref;
+  DType dtype = DType::kF32;
+  for (int64_t e = 0; e < n_experts && status_.ok(); ++e) {
+    const std::string one = prefix + "." + std::to_string(e) + "." + kind + ".weight";
+    const DType type = check(one, {n, k});
+    if (e > 0 && type != dtype) fail(invalid_argument("tensor " + one + ": expected one type for all experts"));
+    dtype = type;
+    ref.parts.push_back({one, 0, n, 0, k});
+  }
+  return add(name, {n_experts, n, k}, dtype, std::move(ref));
+}
+
+Value ModelBuilder::head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n,
+                                int64_t k, bool transpose) {
+  check(name, {n_heads * stride, k});
+  WeightRef ref;
+  ref.transpose = transpose;
+  for (int64_t h = 0; h < n_heads && status_.ok(); ++h) {
+    ref.parts.push_back({name, h * stride + first, h * stride + first + n, 0, k});
+  }
+  const std::vector<int64_t> shape =
+      transpose ? std::vector<int64_t>{n_heads, k, n} : std::vector<int64_t>{n_heads, n, k};
+  return add(name + "[" + std::to_string(first) + ":" + std::to_string(first + n) + "]", shape, DType::kF32,
+             std::move(ref));
 }
 
 std::vector<double> ModelBuilder::read_vector(const std::string& name, int64_t size) {
@@ -115,99 +289,7 @@ std::vector<double> ModelBuilder::read_vector(const std::string& name, int64_t s
   return {numbers.begin(), numbers.end()};
 }
 
-Value ModelBuilder::experts(const std::string& prefix, const std::string& kind, int64_t n_experts, int64_t n,
-                            int64_t k) {
-  const std::string stacked = prefix + "." + kind + ".weight";
-  if (has(stacked)) return weight(stacked, {n_experts, n, k});
-  WeightRef ref;
-  DType dtype = DType::kF32;
-  for (int64_t e = 0; e < n_experts; ++e) {
-    const std::string name = prefix + "." + std::to_string(e) + "." + kind + ".weight";
-    const Result<const TensorInfo*> tensor = checkpoint_.require(name);
-    if (!tensor.ok()) {
-      fail(tensor.status());
-      break;
-    }
-    if ((*tensor)->shape != std::vector<int64_t>{n, k} || (e > 0 && (*tensor)->type != dtype)) {
-      fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", expected " +
-                            shape_text({n, k}) + " and one type for all experts"));
-    }
-    dtype = (*tensor)->type;
-    ref.parts.push_back({name, 0, n, 0, k});
-  }
-  return add(stacked, {n_experts, n, k}, dtype, std::move(ref));
-}
-
-Value ModelBuilder::head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n,
-                                int64_t k, bool transpose) {
-  const Result<const TensorInfo*> tensor = checkpoint_.require(name);
-  const std::vector<int64_t> expected{n_heads * stride, k};
-  if (!tensor.ok()) {
-    fail(tensor.status());
-  } else if ((*tensor)->shape != expected) {
-    fail(invalid_argument("tensor " + name + ": shape " + shape_text((*tensor)->shape) + ", the configuration says " +
-                          shape_text(expected)));
-  }
-  WeightRef ref;
-  ref.transpose = transpose;
-  for (int64_t h = 0; h < n_heads; ++h) ref.parts.push_back({name, h * stride + first, h * stride + first + n, 0, k});
-  const std::vector<int64_t> shape =
-      transpose ? std::vector<int64_t>{n_heads, k, n} : std::vector<int64_t>{n_heads, n, k};
-  return add(name + "[" + std::to_string(first) + ":" + std::to_string(first + n) + "]", shape, DType::kF32,
-             std::move(ref));
-}
-
-Value ModelBuilder::ids() { return graph_.add_input("ids", {DType::kI32, {Dim::tokens()}}); }
-Value ModelBuilder::positions() { return graph_.add_input("positions", {DType::kI32, {Dim::tokens()}}); }
-
-Value ModelBuilder::linear(Value x, const std::string& name, int64_t n, bool bias) {
-  const Value y = ops::matmul(graph_, x, weight(name + ".weight", {n, graph_.type(x).last().factor}));
-  return bias ? ops::add_bias(graph_, y, vector(name + ".bias", n)) : y;
-}
-
-Value ModelBuilder::split_heads(Value x, int64_t n_heads) {
-  const TensorType type = graph_.type(x);
-  return ops::reshape(graph_, x, {type.shape[0], n_heads, type.last().factor / n_heads});
-}
-
-Value ModelBuilder::merge_heads(Value x) {
-  const TensorType type = graph_.type(x);
-  return ops::reshape(graph_, x, {type.shape[0], type.shape[1].factor * type.shape[2].factor});
-}
-
-Value ModelBuilder::gated_mlp(Value x, const std::string& prefix, int64_t feed_forward, const DecoderFields& fields) {
-  const Value gate = linear(x, prefix + ".gate_proj", feed_forward, fields.mlp_bias);
-  const Value up = linear(x, prefix + ".up_proj", feed_forward, fields.mlp_bias);
-  return linear(ops::gated(graph_, gate, up, fields.activation), prefix + ".down_proj", fields.hidden, fields.mlp_bias);
-}
-
-Value ModelBuilder::mixture(Value x, const std::string& prefix, const ops::Route& route, int64_t n_experts,
-                            int64_t feed_forward, Value choice_bias, const DecoderFields& fields) {
-  const Value logits = linear(x, prefix + ".gate", n_experts);
-  const ops::Routed routed = ops::route(graph_, logits, choice_bias, route);
-  const ops::ExpertGroups groups = ops::expert_groups(graph_, routed.ids, n_experts);
-  const std::string experts_prefix = prefix + ".experts";
-  const Value gate = ops::expert_matmul(
-      graph_, x, experts(experts_prefix, "gate_proj", n_experts, feed_forward, fields.hidden), groups, route.n_used);
-  const Value up = ops::expert_matmul(
-      graph_, x, experts(experts_prefix, "up_proj", n_experts, feed_forward, fields.hidden), groups, route.n_used);
-  const Value inner = ops::gated(graph_, gate, up, fields.activation);
-  const Value y =
-      ops::expert_matmul(graph_, inner, experts(experts_prefix, "down_proj", n_experts, fields.hidden, feed_forward),
-                         groups, route.n_used);
-  return ops::combine(graph_, y, routed.weights);
-}
-
-void ModelBuilder::head(Value x, const DecoderFields& fields, double norm_offset) {
-  const Value rows = graph_.add_input("output_rows", {DType::kI32, {Dim::outputs()}});
-  const Value last = ops::gather_rows(graph_, x, rows);
-  const Value normed =
-      ops::rms_norm(graph_, last, vector("model.norm.weight", fields.hidden), fields.norm_eps, norm_offset);
-  const std::string name = fields.tied ? "model.embed_tokens.weight" : "lm_head.weight";
-  graph_.add_output("logits", ops::matmul(graph_, normed, weight(name, {fields.vocab, fields.hidden})));
-}
-
-Result<BuiltModel> ModelBuilder::finish(const DecoderFields& fields, int64_t n_experts, int64_t n_experts_used) {
+Result<BuiltModel> ModelBuilder::finish(const DecoderFields& fields, const Experts& experts) {
   RETURN_IF_ERROR(config_.status());
   RETURN_IF_ERROR(status_);
   ModelConfig config;
@@ -215,8 +297,8 @@ Result<BuiltModel> ModelBuilder::finish(const DecoderFields& fields, int64_t n_e
   config.hidden = fields.hidden;
   config.n_layers = fields.n_layers;
   config.max_context = fields.max_context;
-  config.n_experts = n_experts;
-  config.n_experts_used = n_experts_used;
+  config.n_experts = experts.n_experts;
+  config.n_experts_used = experts.route.n_used;
   return BuiltModel{config, std::move(graph_)};
 }
 

@@ -199,7 +199,7 @@ TEST(ShardTensor, KeepsQuantizationBlocksWhole) {
 }
 
 TEST(AddAdapters, FollowTheirMatmul) {
-  const Graph adapted = add_adapters(graph(kFeedForward), {{"down", 4}}, 2);
+  const Graph adapted = add_adapters(graph(kFeedForward), {{"down", 4, 64}}, 2);
   ASSERT_TRUE(verify(adapted).ok());
   EXPECT_NE(to_text(adapted).find("lora(%7, %9,"), std::string::npos) << to_text(adapted);
   EXPECT_NE(to_text(adapted).find("f32[2, 4, 96] = weight \"lora_a.down\""), std::string::npos) << to_text(adapted);

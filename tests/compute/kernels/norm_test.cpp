@@ -46,10 +46,10 @@ TEST_P(NormTest, LayerNorm) {
     for (float& v : x) v += 5;  // the mean must go before the squares are summed
     const std::vector<float> w = random_floats(14, dim), b = random_floats(15, dim);
     check(3, dim, x, [&](const CpuKernels& k, float* y, const float* in, int64_t rows) {
-      k.layer_norm(y, in, w.data(), b.data(), rows, dim, 1e-5f);
+      k.layer_norm(y, in, w.data(), b.data(), rows, dim, 1e-5f, 0);
     }, 3e-6f);
     check(3, dim, x, [&](const CpuKernels& k, float* y, const float* in, int64_t rows) {
-      k.layer_norm(y, in, nullptr, nullptr, rows, dim, 1e-5f);
+      k.layer_norm(y, in, nullptr, nullptr, rows, dim, 1e-5f, 0);
     }, 3e-6f);
   }
 }

@@ -1,5 +1,7 @@
 // Attention as models write it (attention, latent_attention), and as passes lower it: over a paged cache for
 // generating, over flat segments for encoders and training.
+#include <cmath>
+
 #include "base/check.h"
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
@@ -99,7 +101,9 @@ std::span<const OpDef> attention_ops() { return kOps; }
 Value attention(Graph& g, Value q, Value k, Value v, const Attention& attention) {
   std::vector<Value> inputs{q, k, v};
   if (attention.sinks.valid()) inputs.push_back(attention.sinks);
-  return g.add_op("attention", std::move(inputs), to_attributes(attention));
+  Attention scaled = attention;
+  if (scaled.scale == 0) scaled.scale = 1 / std::sqrt(static_cast<double>(g.type(q).last().factor));
+  return g.add_op("attention", std::move(inputs), to_attributes(scaled));
 }
 
 Value latent_attention(Graph& g, Value q_nope, Value q_rope, Value latent, Value k_rope, Value k_up, Value v_up,

@@ -14,6 +14,18 @@ std::string infer_norm(Types in, const Attributes&, std::vector<TensorType>& out
   return {};
 }
 
+// Values of heads may have weights for each head.
+std::string infer_layer_norm(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() < 2 || !is_f32(in[0])) return "wants fp32 values and weights";
+  const Shape& shape = in[0].shape;
+  for (const TensorType& w : in.subspan(1)) {
+    const bool of_heads = shape.size() == 3 && w.shape == Shape{shape[1], shape[2]};
+    if (w.shape != Shape{in[0].last()} && !of_heads) return "weights " + to_string(w) + " do not fit";
+  }
+  out = {in[0]};
+  return {};
+}
+
 std::string infer_rms_norm_dx(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (in.size() != 3 || in[0] != in[1]) return "wants dy, x and w";
   out = {in[1]};
@@ -37,7 +49,7 @@ const OpDef kOps[] = {
     {.name = "rms_norm", .infer = infer_norm, .gradient = rms_norm_gradient, .row_wise = true},
     {.name = "rms_norm_dx", .infer = infer_rms_norm_dx, .row_wise = true},
     {.name = "rms_norm_dw", .infer = infer_rms_norm_dw},
-    {.name = "layer_norm", .infer = infer_norm, .row_wise = true},
+    {.name = "layer_norm", .infer = infer_layer_norm, .row_wise = true},
 };
 
 }  // namespace
@@ -50,10 +62,12 @@ Value rms_norm(Graph& g, Value x, Value w, double eps, double w_offset) {
   return g.add_op("rms_norm", {x, w}, std::move(attributes));
 }
 
-Value layer_norm(Graph& g, Value x, Value w, Value b, double eps) {
+Value layer_norm(Graph& g, Value x, Value w, Value b, double eps, double w_offset) {
   std::vector<Value> inputs{x, w};
   if (b.valid()) inputs.push_back(b);
-  return g.add_op("layer_norm", std::move(inputs), {{"eps", eps}});
+  Attributes attributes{{"eps", eps}};
+  if (w_offset != 0) attributes.set("w_offset", w_offset);
+  return g.add_op("layer_norm", std::move(inputs), std::move(attributes));
 }
 
 }  // namespace strata::ops

@@ -26,7 +26,8 @@ Value gated(Graph& g, Value gate, Value up, const std::string& function);  // fu
 
 // Over the last dimension. w: [dim]; y = x / rms(x) * (w + w_offset).
 Value rms_norm(Graph& g, Value x, Value w, double eps, double w_offset = 0);
-Value layer_norm(Graph& g, Value x, Value w, Value b, double eps);  // b may be invalid
+// b may be invalid. For x [T, n_heads, dim] w and b may be [n_heads, dim]: every head its own.
+Value layer_norm(Graph& g, Value x, Value w, Value b, double eps, double w_offset = 0);
 
 Value reshape(Graph& g, Value x, Shape shape);
 Value slice(Graph& g, Value x, int64_t begin, int64_t end);  // of the last dimension
@@ -46,7 +47,7 @@ Value rope(Graph& g, Value x, Value positions, const Rope& rope);  // x: [T, n_h
 
 struct Attention {
   std::string state;  // name of the layer's cache, e.g. "cache.0"
-  double scale = 1;
+  double scale = 0;    // 0: 1 / sqrt(k_dim)
   int64_t window = 0;  // 0: none; causal: the last `window` positions; else those up to window / 2 away
   double softcap = 0;  // 0: none
   Value sinks = {};    // [n_heads] or invalid

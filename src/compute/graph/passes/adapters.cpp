@@ -7,8 +7,40 @@
 namespace strata {
 namespace {
 
-Value stacked(Graph& g, const std::string& name, int64_t slots, int64_t rows, int64_t cols) {
-  return g.add_weight(name, {DType::kF32, {slots, rows, cols}}, {{{name, 0, slots * rows, 0, cols}}, false, 1});
+// Where the adapted tensor's rows stand in the matmul's weight, when it is made of that tensor alone: ranges of
+// [begin, end) by step. Empty: it is made of others.
+std::vector<WeightPart> rows_of_tensor(const WeightRef& ref, const std::string& tensor) {
+  std::vector<WeightPart> rows;
+  for (const WeightPart& part : ref.parts) {
+    if (part.tensor != tensor) return {};
+    rows.push_back(part);
+    if (ref.transpose) {  // stored as [k, n]
+      rows.back().row_begin = part.col_begin;
+      rows.back().row_end = part.col_end;
+      rows.back().row_step = part.col_step;
+    }
+  }
+  return rows;
+}
+
+// [slots, rank, k]: every matmul by rows of one tensor multiplies by the same first factor.
+Value first_factor(Graph& g, const AdapterTarget& target, int64_t slots, int64_t k) {
+  const std::string name = "lora_a." + target.weight;
+  return g.add_weight(name, {DType::kF32, {slots, target.rank, k}}, {{{name, 0, slots * target.rank, 0, k}}, false, 1});
+}
+
+// [slots, n, rank]: those rows of the second factor, which has target.rows of them in each slot.
+Value second_factor(Graph& g, const AdapterTarget& target, int64_t slots, int64_t n, const std::string& matmul,
+                    const std::vector<WeightPart>& rows) {
+  const std::string name = "lora_b." + target.weight;
+  WeightRef ref;
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    for (const WeightPart& part : rows) {
+      const int64_t base = slot * target.rows;
+      ref.parts.push_back({name, base + part.row_begin, base + part.row_end, 0, target.rank, part.row_step, 1});
+    }
+  }
+  return g.add_weight("lora_b." + matmul, {DType::kF32, {slots, n, target.rank}}, std::move(ref));
 }
 
 }  // namespace
@@ -17,15 +49,18 @@ Graph add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets
   return Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
     if (node.kind != NodeKind::kOp || node.op->name != "matmul") return {};
-    const std::string& weight = graph.node(node.inputs[1]).name;
-    const auto target =
-        std::find_if(targets.begin(), targets.end(), [&](const AdapterTarget& t) { return t.weight == weight; });
+    const Node& weight = graph.node(node.inputs[1]);
+    const auto target = std::find_if(targets.begin(), targets.end(), [&](const AdapterTarget& t) {
+      return !weight.weight.parts.empty() && weight.weight.parts[0].tensor == t.weight;
+    });
     if (target == targets.end()) return {};
+    const std::vector<WeightPart> rows = rows_of_tensor(weight.weight, target->weight);
+    if (rows.empty()) return {};
     Graph& g = r.to();
     const Value y = g.add_copy(node, r.map(node.inputs));
     const TensorType type = graph.type(node.inputs[1]);
-    const Value a = stacked(g, "lora_a." + weight, n_slots, target->rank, type.shape[1].factor);
-    const Value b = stacked(g, "lora_b." + weight, n_slots, type.shape[0].factor, target->rank);
+    const Value a = first_factor(g, *target, n_slots, type.shape[1].factor);
+    const Value b = second_factor(g, *target, n_slots, type.shape[0].factor, weight.name, rows);
     const Value slots = g.add_input("adapters", {DType::kI32, {Dim::tokens()}});
     return g.add_op("lora", {r.map(node.inputs[0]), y, a, b, slots});
   });

@@ -11,8 +11,9 @@
 namespace strata {
 
 struct AdapterTarget {
-  std::string weight;  // name of the matmul's weight, "model.layers.0.self_attn.q_proj.weight"
+  std::string weight;  // the adapted tensor, "model.layers.0.self_attn.q_proj.weight"
   int64_t rank = 0;    // of the largest adapter; smaller ones are padded with zeros
+  int64_t rows = 0;    // outputs of the tensor; matmuls by some rows of it (q of qkv_proj) take those rows of b
 };
 
 // Slots are stacked: the new weights "lora_a.<weight>" [n_slots, rank, k] and "lora_b.<weight>" [n_slots, n, rank] are

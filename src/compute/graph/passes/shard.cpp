@@ -25,16 +25,19 @@ bool is_attention(const Node& node) {
 }
 
 bool is_seed(const Node& node) {
-  return is_attention(node) ||
-         (node.kind == NodeKind::kOp && (node.op->name == "gated" || node.op->name == "activate"));
+  if (node.kind != NodeKind::kOp) return false;
+  const std::string_view op = node.op->name;
+  return is_attention(node) || op == "gated" || op == "clamped_gated" || op == "activate";
 }
 
 // Ops that treat heads (values of three dimensions) or columns independently.
 bool passes_division(const Graph& graph, int32_t index) {
   const Node& node = graph.nodes()[static_cast<size_t>(index)];
   const std::string_view op = node.op->name;
-  if (op == "rms_norm" || op == "slice" || op == "concat" || op == "rope") return node.outputs[0].shape.size() == 3;
-  return is_seed(node) || op == "reshape" || op == "mul" || op == "scale" || op == "add_bias";
+  if (op == "rms_norm" || op == "layer_norm" || op == "slice" || op == "concat" || op == "rope")
+    return node.outputs[0].shape.size() == 3;
+  return is_seed(node) || op == "reshape" || op == "mul" || op == "scale" || op == "add_bias" || op == "add" ||
+         op == "embed";  // embed: the biases of experts
 }
 
 // How many of a node's inputs are divided along with its output; the others are whole (positions, norm weights,
@@ -42,8 +45,11 @@ bool passes_division(const Graph& graph, int32_t index) {
 size_t divided_inputs(const Node& node) {
   const std::string_view op = node.op->name;
   if (op == "attention") return 3;
-  if (op == "latent_attention" || op == "gated" || op == "mul" || op == "concat") return 2;
-  return 1;
+  if (op == "latent_attention" || op == "gated" || op == "clamped_gated" || op == "mul" || op == "add" ||
+      op == "concat") {
+    return 2;
+  }
+  return op == "embed" ? 0 : 1;
 }
 
 class Division {
@@ -115,7 +121,7 @@ class Slicer {
     WeightRef ref = weight.weight;
     ref.parts.clear();
     for (int64_t base = 0; base < logical_rows(weight.weight); base += n) {
-      append_rows(weight.weight, base + range.first * per, base + range.second * per, ref);
+      append(weight.weight, weight.weight.transpose, base + range.first * per, base + range.second * per, ref);
     }
     type.shape[axis] = range.second - range.first;
     return g.add_weight(sliced_name(weight), type, std::move(ref));
@@ -126,37 +132,45 @@ class Slicer {
     const int64_t unit = traits(type.dtype).block_elements;
     const auto range = *share(type.shape.back().factor, unit, weight.name);
     WeightRef ref = weight.weight;
-    for (WeightPart& part : ref.parts) {
-      part.col_end = part.col_begin + range.second;
-      part.col_begin += range.first;
+    ref.parts.clear();
+    if (type.shape.size() == 1) {  // the numbers of a vector follow each other over its parts
+      append(weight.weight, true, range.first, range.second, ref);
+    } else {
+      for (const WeightPart& part : weight.weight.parts) {
+        ref.parts.push_back(ref.transpose ? rows_of(part, range.first, range.second)
+                                          : columns_of(part, range.first, range.second));
+      }
     }
     type.shape.back() = range.second - range.first;
     return g.add_weight(sliced_name(weight), type, std::move(ref));
   }
 
  private:
-  static int64_t part_rows(const WeightRef& ref, const WeightPart& part) {
-    return ref.transpose ? part.col_end - part.col_begin : part.row_end - part.row_begin;
-  }
   static int64_t logical_rows(const WeightRef& ref) {
     int64_t rows = 0;
-    for (const WeightPart& part : ref.parts) rows += part_rows(ref, part);
+    for (const WeightPart& part : ref.parts) rows += ref.transpose ? part.n_cols() : part.n_rows();
     return rows;
   }
-  static void append_rows(const WeightRef& from, int64_t begin, int64_t end, WeightRef& to) {
+  // [begin, end) of a part's rows, of its columns.
+  static WeightPart rows_of(WeightPart part, int64_t begin, int64_t end) {
+    part.row_end = std::min(part.row_end, part.row_begin + end * part.row_step);
+    part.row_begin += begin * part.row_step;
+    return part;
+  }
+  static WeightPart columns_of(WeightPart part, int64_t begin, int64_t end) {
+    part.col_end = std::min(part.col_end, part.col_begin + end * part.col_step);
+    part.col_begin += begin * part.col_step;
+    return part;
+  }
+  // [begin, end) of all rows (columns) of the parts, which follow each other.
+  static void append(const WeightRef& from, bool columns, int64_t begin, int64_t end, WeightRef& to) {
     int64_t at = 0;
-    for (WeightPart part : from.parts) {
-      const int64_t rows = part_rows(from, part);
+    for (const WeightPart& part : from.parts) {
+      const int64_t n = columns ? part.n_cols() : part.n_rows();
       const int64_t lo = std::max(begin - at, int64_t{0});
-      const int64_t hi = std::min(end - at, rows);
-      if (lo < hi) {
-        int64_t& first = from.transpose ? part.col_begin : part.row_begin;
-        int64_t& last = from.transpose ? part.col_end : part.row_end;
-        last = first + hi;
-        first += lo;
-        to.parts.push_back(part);
-      }
-      at += rows;
+      const int64_t hi = std::min(end - at, n);
+      if (lo < hi) to.parts.push_back(columns ? columns_of(part, lo, hi) : rows_of(part, lo, hi));
+      at += n;
     }
   }
   std::string sliced_name(const Node& weight) const {
@@ -182,6 +196,10 @@ class Sharder {
         const Dim dim = column ? type.shape[type.shape.size() - 2] : type.shape.back();
         RETURN_IF_ERROR(
             slicer_.share(dim.factor, column ? 1 : traits(type.dtype).block_elements, weight.name).status());
+      } else if (roles_[i] == Role::kDivided && node.op->name == "embed") {
+        const Node& table = graph_.node(node.inputs[0]);
+        const int64_t unit = traits(table.outputs[0].dtype).block_elements;
+        RETURN_IF_ERROR(slicer_.share(table.outputs[0].last().factor, unit, table.name).status());
       }
     }
     return ok_status();
@@ -215,16 +233,25 @@ class Sharder {
 
   Value divided(Rewriter& r, const Node& node) {
     Graph& g = r.to();
-    if (node.op->name == "add_bias") return with_weight(r, node, 1, slicer_.columns(g, graph_.node(node.inputs[1])));
-    if (node.op->name == "reshape") {
+    const std::string_view op = node.op->name;
+    if (op == "add_bias") return with_weight(r, node, 1, slicer_.columns(g, graph_.node(node.inputs[1])));
+    if (op == "embed") return with_weight(r, node, 0, slicer_.columns(g, graph_.node(node.inputs[0])));
+    if (op == "reshape") {
       Shape shape = node.outputs[0].shape;
       CHECK_EQ(shape[1].factor % n_ranks_, 0);
       shape[1].factor /= n_ranks_;
       return ops::reshape(g, r.map(node.inputs[0]), shape);
     }
     std::vector<Value> inputs = r.map(node.inputs);
-    if (node.op->name == "latent_attention") {  // the up-projections are stacks of heads
+    if (op == "latent_attention") {  // the up-projections are stacks of heads
       for (const size_t i : {size_t{4}, size_t{5}}) inputs[i] = slicer_.rows(g, graph_.node(node.inputs[i]), true);
+    }
+    if (op == "attention" && inputs.size() > 3) inputs[3] = slicer_.columns(g, graph_.node(node.inputs[3]));
+    if (op == "rms_norm" || op == "layer_norm") {  // weights of the dimension of a head are every head's
+      for (size_t i = 1; i < inputs.size(); ++i) {
+        const Node& weight = graph_.node(node.inputs[i]);
+        if (weight.outputs[0].shape.size() == 2) inputs[i] = slicer_.rows(g, weight, true);
+      }
     }
     return g.add_copy(node, std::move(inputs));
   }

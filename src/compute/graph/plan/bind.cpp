@@ -14,43 +14,71 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// The rows of a reference as pointers into the source, and the type they have.
-struct SourceRows {
-  DType dtype = DType::kF32;
-  std::vector<const void*> rows;
-};
+using SourceRows = WeightBinder::SourceRows;
 
 int64_t columns(const WeightTensor& tensor) { return tensor.shape.empty() ? 1 : tensor.shape.back(); }
 
-SourceRows rows_of(const WeightSource& source, const WeightRef& ref, std::map<std::string, bool>* used) {
+WeightTensor require(const WeightSource& source, const std::string& name) {
+  const std::optional<WeightTensor> tensor = source.find(name);
+  if (!tensor) check_failed(__FILE__, __LINE__, "bind: no tensor " + name);
+  return *tensor;
+}
+
+// The first number of a row of the tensor.
+const std::byte* row_at(const WeightTensor& tensor, int64_t row) {
+  const size_t stride = row_bytes(tensor.dtype, columns(tensor));
+  CHECK_LE(static_cast<size_t>(row + 1) * stride, tensor.data.size());
+  return tensor.data.data() + static_cast<size_t>(row) * stride;
+}
+
+SourceRows rows_of(const WeightSource& source, const WeightRef& ref) {
   SourceRows out;
   for (const WeightPart& part : ref.parts) {
-    const std::optional<WeightTensor> tensor = source.find(part.tensor);
-    if (!tensor) check_failed(__FILE__, __LINE__, "bind: no tensor " + part.tensor);
-    if (used != nullptr) (*used)[part.tensor] = true;
-    out.dtype = tensor->dtype;
-    const size_t stride = row_bytes(tensor->dtype, columns(*tensor));
-    const size_t offset = part.col_begin == 0 ? 0 : row_bytes(tensor->dtype, part.col_begin);
-    CHECK_LE(static_cast<size_t>(part.row_end) * stride, tensor->data.size());
-    for (int64_t row = part.row_begin; row < part.row_end; ++row) {
-      out.rows.push_back(tensor->data.data() + static_cast<size_t>(row) * stride + offset);
+    const WeightTensor tensor = require(source, part.tensor);
+    out.dtype = tensor.dtype;
+    const size_t offset = part.col_begin == 0 ? 0 : row_bytes(tensor.dtype, part.col_begin);
+    for (int64_t row = part.row_begin; row < part.row_end; row += part.row_step) {
+      out.rows.push_back(row_at(tensor, row) + offset);
     }
   }
   return out;
 }
 
+// Rows of the reference may be pointers into the source.
+bool has_rows_in_source(const WeightRef& ref) {
+  return !ref.transpose && ref.scale == 1 &&
+         std::all_of(ref.parts.begin(), ref.parts.end(), [](const WeightPart& part) { return part.col_step == 1; });
+}
+
+size_t count_numbers(const WeightPart& part) {
+  return static_cast<size_t>(part.n_rows()) * static_cast<size_t>(part.n_cols());
+}
+
 // One part as fp32, transposed where the reference says so.
-void unfold_part(const WeightSource& source, const WeightRef& ref, size_t index, float* out) {
-  WeightRef one{{ref.parts[index]}, false, 1};
-  const SourceRows source_rows = rows_of(source, one, nullptr);
-  const WeightPart& part = ref.parts[index];
-  const int64_t n = part.row_end - part.row_begin;
-  const int64_t k = part.col_end - part.col_begin;
-  std::vector<float> row(static_cast<size_t>(k));
+void unfold_part(const WeightSource& source, const WeightRef& ref, const WeightPart& part, float* out) {
+  const WeightTensor tensor = require(source, part.tensor);
+  const int64_t n = part.n_rows();
+  const int64_t k = part.n_cols();
+  std::vector<float> row(static_cast<size_t>(columns(tensor)));
   for (int64_t i = 0; i < n; ++i) {
-    dequantize_row(source_rows.dtype, source_rows.rows[static_cast<size_t>(i)], row.data(), k);
+    dequantize_row(tensor.dtype, row_at(tensor, part.row_begin + i * part.row_step), row.data(), columns(tensor));
     for (int64_t j = 0; j < k; ++j) {
-      out[ref.transpose ? j * n + i : i * k + j] = row[static_cast<size_t>(j)] * ref.scale;
+      const float value = row[static_cast<size_t>(part.col_begin + j * part.col_step)];
+      out[ref.transpose ? j * n + i : i * k + j] = value * ref.scale;
+    }
+  }
+}
+
+// The same for plain numbers of `size` bytes, as they are: what a packed layout of their own type wants.
+void copy_part(const WeightSource& source, const WeightRef& ref, const WeightPart& part, size_t size, std::byte* out) {
+  const WeightTensor tensor = require(source, part.tensor);
+  const int64_t n = part.n_rows();
+  const int64_t k = part.n_cols();
+  for (int64_t i = 0; i < n; ++i) {
+    const std::byte* row = row_at(tensor, part.row_begin + i * part.row_step);
+    for (int64_t j = 0; j < k; ++j) {
+      const auto to = static_cast<size_t>(ref.transpose ? j * n + i : i * k + j);
+      std::memcpy(out + to * size, row + static_cast<size_t>(part.col_begin + j * part.col_step) * size, size);
     }
   }
 }
@@ -83,26 +111,32 @@ const AlignedBuffer& WeightBinder::keep(std::string key, AlignedBuffer buffer) {
   return bound_[std::move(key)] = std::move(buffer);
 }
 
+void WeightBinder::mark_used(const WeightRef& ref) {
+  for (const WeightPart& part : ref.parts) used_[part.tensor] = true;
+}
+
 const float* WeightBinder::dense(const Node& weight) {
   const std::string key = to_string(weight.weight) + " f32";
   if (const auto known = bound_.find(key); known != bound_.end())
     return reinterpret_cast<const float*>(known->second.data());
+  mark_used(weight.weight);
   size_t elements = 0;
-  std::vector<size_t> begin;
-  for (const WeightPart& part : weight.weight.parts) {
-    begin.push_back(elements);
-    elements += static_cast<size_t>(part.row_end - part.row_begin) * static_cast<size_t>(part.col_end - part.col_begin);
-    used_[part.tensor] = true;
-  }
+  for (const WeightPart& part : weight.weight.parts) elements += count_numbers(part);
   AlignedBuffer buffer(elements * sizeof(float));
   auto* out = reinterpret_cast<float*>(buffer.data());
-  for (size_t i = 0; i < weight.weight.parts.size(); ++i) unfold_part(source_, weight.weight, i, out + begin[i]);
+  for (const WeightPart& part : weight.weight.parts) {
+    unfold_part(source_, weight.weight, part, out);
+    out += count_numbers(part);
+  }
   return reinterpret_cast<const float*>(keep(key, std::move(buffer)).data());
 }
 
-const void* WeightBinder::rows(const Node& weight) {
-  CHECK(weight.weight.is_whole_tensor());
-  return rows_of(source_, weight.weight, nullptr).rows.at(0);
+const void* WeightBinder::stored_rows(const Node& weight) {
+  if (weight.weight.parts.size() != 1 || !has_rows_in_source(weight.weight)) return nullptr;
+  const WeightPart& part = weight.weight.parts[0];
+  const WeightTensor tensor = require(source_, part.tensor);
+  if (part.row_step != 1 || part.n_cols() != columns(tensor)) return nullptr;
+  return row_at(tensor, part.row_begin);
 }
 
 const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family) {
@@ -113,16 +147,10 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
   const int64_t n = shape[shape.size() - 2].factor;
   const int64_t matrices = shape.size() == 3 ? shape[0].factor : 1;
 
-  AlignedBuffer unfolded;
-  SourceRows rows;
-  if (weight.weight.transpose || weight.weight.scale != 1) {  // rows do not exist in the source: make them, as fp32
-    CHECK_EQ(static_cast<int>(family.weight), static_cast<int>(DType::kF32));
-    const float* dense_rows = dense(weight);
-    rows.dtype = DType::kF32;
-    for (int64_t i = 0; i < n * matrices; ++i) rows.rows.push_back(dense_rows + i * k);
-  } else {
-    rows = rows_of(source_, weight.weight, &used_);
-  }
+  AlignedBuffer made;
+  const SourceRows rows = has_rows_in_source(weight.weight) ? rows_of(source_, weight.weight)
+                                                            : make_rows(weight, n * matrices, k, made);
+  mark_used(weight.weight);
   CHECK_EQ(static_cast<int64_t>(rows.rows.size()), n * matrices);
   CHECK_EQ(static_cast<int>(rows.dtype), static_cast<int>(family.weight));
 
@@ -138,6 +166,28 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
     }
   });
   return keep(key, std::move(buffer)).data();
+}
+
+// Rows that do not exist in the source: in the weight's own type, which is a plain one.
+WeightBinder::SourceRows WeightBinder::make_rows(const Node& weight, int64_t n, int64_t k, AlignedBuffer& made) const {
+  SourceRows rows;
+  rows.dtype = weight.outputs[0].dtype;
+  CHECK(!is_quantized(rows.dtype));
+  const size_t size = row_bytes(rows.dtype, 1);
+  made = AlignedBuffer(static_cast<size_t>(n * k) * size);
+  size_t at = 0;
+  for (const WeightPart& part : weight.weight.parts) {
+    const bool as_stored = require(source_, part.tensor).dtype == rows.dtype && weight.weight.scale == 1;
+    if (as_stored) {
+      copy_part(source_, weight.weight, part, size, made.data() + at * size);
+    } else {
+      CHECK_EQ(static_cast<int>(rows.dtype), static_cast<int>(DType::kF32));
+      unfold_part(source_, weight.weight, part, reinterpret_cast<float*>(made.data()) + at);
+    }
+    at += count_numbers(part);
+  }
+  for (int64_t i = 0; i < n; ++i) rows.rows.push_back(made.data() + static_cast<size_t>(i * k) * size);
+  return rows;
 }
 
 void WeightBinder::release_sources() {

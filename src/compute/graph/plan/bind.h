@@ -56,13 +56,22 @@ class WeightBinder {
   const void* packed(const Node& weight, const MatmulFamily& family);
   // Contiguous fp32.
   const float* dense(const Node& weight);
-  // Rows as the file has them (no copy); the reference must be rows of one tensor with all its columns.
-  const void* rows(const Node& weight);
+  // Rows as the file has them (no copy), where the reference is neighbouring rows of one tensor with all its columns;
+  // else null.
+  const void* stored_rows(const Node& weight);
   void release_sources();  // after all plans are made
 
   size_t bound_bytes() const { return bound_bytes_; }
 
+  // The rows of a reference as pointers, and the type they have.
+  struct SourceRows {
+    DType dtype = DType::kF32;
+    std::vector<const void*> rows;
+  };
+
  private:
+  SourceRows make_rows(const Node& weight, int64_t n, int64_t k, AlignedBuffer& made) const;
+  void mark_used(const WeightRef& ref);
   const AlignedBuffer& keep(std::string key, AlignedBuffer buffer);
   const WeightSource& source_;
   ThreadPool& pool_;

@@ -33,8 +33,8 @@ class Operands {
         ref.place = OperandRef::Place::kConstant;
         if (form == WeightForm::kPacked) {
           ref.constant = binder_.packed(node, *family);
-        } else if (form == WeightForm::kRows) {
-          ref.constant = binder_.rows(node);
+        } else if (form == WeightForm::kRows && binder_.stored_rows(node) != nullptr) {
+          ref.constant = binder_.stored_rows(node);
         } else {
           ref.constant = binder_.dense(node);
           ref.type.dtype = DType::kF32;

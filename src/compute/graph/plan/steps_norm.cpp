@@ -24,12 +24,24 @@ class NormStep final : public RowKernel {
     float* y = a.out[0].f32() + at;
     const float* x = a.in[0].f32() + at;
     if (op_ == "rms_norm") return kernels_.rms_norm(y, x, a.in[1].f32(), rows, dim, eps_, w_offset_);
-    if (op_ == "layer_norm")
-      return kernels_.layer_norm(y, x, a.in[1].f32(), has_bias_ ? a.in[2].f32() : nullptr, rows, dim, eps_);
+    if (op_ == "layer_norm") return layer_norm(a, y, x, rows);
     kernels_.rms_norm_dx(y, x, a.in[1].f32() + at, a.in[2].f32(), rows, dim, eps_, w_offset_);
   }
 
  private:
+  // Weights of one row serve all; weights of heads serve a row each.
+  void layer_norm(const StepArgs& a, float* y, const float* x, int64_t rows) const {
+    const int64_t dim = a.out[0].last();
+    const float* w = a.in[1].f32();
+    const float* b = has_bias_ ? a.in[2].f32() : nullptr;
+    const int64_t n_heads = a.in[1].rows();
+    if (n_heads == 1) return kernels_.layer_norm(y, x, w, b, rows, dim, eps_, w_offset_);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t head = row % n_heads * dim;
+      kernels_.layer_norm(y + row * dim, x + row * dim, w + head, b == nullptr ? b : b + head, 1, dim, eps_, w_offset_);
+    }
+  }
+
   const CpuKernels& kernels_;
   std::string_view op_;
   bool has_bias_;

@@ -23,7 +23,8 @@ void rms_norm(float* y, const float* x, const float* w, int64_t rows, int64_t di
   }
 }
 
-void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps) {
+void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps,
+                float w_offset) {
   for (int64_t i = 0; i < rows; ++i, x += dim, y += dim) {
     double mean = 0;
     for (int64_t j = 0; j < dim; ++j) mean += x[j];
@@ -33,7 +34,7 @@ void layer_norm(float* y, const float* x, const float* w, const float* b, int64_
     variance /= static_cast<double>(dim);
     const double r = 1.0 / std::sqrt(variance + eps);
     for (int64_t j = 0; j < dim; ++j) {
-      const double factor = w == nullptr ? 1.0 : w[j];
+      const double factor = w == nullptr ? 1.0 : static_cast<double>(w[j]) + w_offset;
       const double offset = b == nullptr ? 0.0 : b[j];
       y[j] = static_cast<float>((x[j] - mean) * r * factor + offset);
     }

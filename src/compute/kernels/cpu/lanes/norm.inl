@@ -47,7 +47,8 @@ void rms_norm(float* y, const float* x, const float* w, int64_t rows, int64_t di
   }
 }
 
-void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps) {
+void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps,
+                float w_offset) {
   for (int64_t i = 0; i < rows; ++i, x += dim, y += dim) {
     const float count = static_cast<float>(dim);
     const float mean = row_sum(dim, [&](int64_t j, int64_t n) { return load_first(x + j, n); }) / count;
@@ -58,7 +59,7 @@ void layer_norm(float* y, const float* x, const float* w, const float* b, int64_
     const float r = 1.0f / square_root(variance + eps);
     row_map(y, dim, [&](int64_t j, int64_t n) {
       Lanes v = (load_first(x + j, n) - broadcast(mean)) * broadcast(r);
-      if (w != nullptr) v = v * load_first(w + j, n);
+      if (w != nullptr) v = v * (w_offset == 0 ? load_first(w + j, n) : load_first(w + j, n) + broadcast(w_offset));
       if (b != nullptr) v = v + load_first(b + j, n);
       return v;
     });

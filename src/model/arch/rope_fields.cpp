@@ -1,4 +1,4 @@
-#include "model/arch/rope_scaling.h"
+#include "model/arch/rope_fields.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,12 +13,19 @@ struct Scaling {
   double theta = 10000;
 };
 
-Scaling read_scaling(ModelBuilder& builder) {
+// rope_parameters: one object, or one for each layer type.
+std::optional<ConfigView> rope_parameters(const ConfigView& config, const std::string& layer_type) {
+  const std::optional<ConfigView> all = config.get_object("rope_parameters");
+  if (all && !layer_type.empty() && all->is_object(layer_type)) return all->get_object(layer_type);
+  return all;
+}
+
+Scaling read_scaling(ModelBuilder& builder, const RopeFields& known) {
   const ConfigView& config = builder.config();
   Scaling s;
-  std::optional<ConfigView> fields = config.get_object("rope_parameters");
-  if (!fields) fields = config.get_object("rope_scaling");
-  s.theta = config.get_double("rope_theta").value_or(10000);
+  std::optional<ConfigView> fields = rope_parameters(config, known.layer_type);
+  if (!fields && known.scaled) fields = config.get_object("rope_scaling");
+  s.theta = config.get_double(known.theta_key).value_or(known.theta);
   if (fields) {
     s.fields = *fields;
     s.theta = fields->get_double("rope_theta").value_or(s.theta);
@@ -115,8 +122,17 @@ void scale_longrope(ModelBuilder& builder, const Scaling& s, int64_t max_context
 
 double yarn_mscale(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1; }
 
-ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_context) {
-  const Scaling s = read_scaling(builder);
+int64_t read_rotary_dim(ModelBuilder& builder, int64_t head_dim, double factor_unless_said) {
+  double factor = builder.number_or({"partial_rotary_factor", "rotary_pct", "rope_pct"}, factor_unless_said);
+  if (const auto fields = builder.config().get_object("rope_parameters"))
+    factor = fields->get_double("partial_rotary_factor").value_or(factor);
+  if (factor > 0 && factor <= 1) return static_cast<int64_t>(static_cast<double>(head_dim) * factor);
+  builder.fail(invalid_argument("config: partial_rotary_factor must be above 0 and at most 1"));
+  return head_dim;
+}
+
+ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_context, const RopeFields& fields) {
+  const Scaling s = read_scaling(builder, fields);
   ops::Rope rope;
   rope.interleaved = builder.config().get_bool("rope_interleaved").value_or(false);
   if (rotary_dim < 2 || rotary_dim % 2 != 0) {
