@@ -7,9 +7,17 @@ namespace strata {
 namespace {
 
 constexpr Architecture kArchitectures[] = {
-    {"LlamaForCausalLM", "llama", llama::build},
-    {"Qwen3MoeForCausalLM", "qwen3moe", qwen3_moe::build},
     {"DeepseekV3ForCausalLM", "deepseek2", deepseek_v3::build},
+    {"GPT2LMHeadModel", "gpt2", gpt2::build},
+    {"Gemma2ForCausalLM", "gemma2", gemma2::build},
+    {"LlamaForCausalLM", "llama", llama::build},
+    {"MistralForCausalLM", "mistral", mistral::build},
+    {"MixtralForCausalLM", "mixtral", mixtral::build},
+    {"Olmo2ForCausalLM", "olmo2", olmo2::build},
+    {"Phi3ForCausalLM", "phi3", phi3::build},
+    {"Qwen2ForCausalLM", "qwen2", qwen2::build},
+    {"Qwen3ForCausalLM", "qwen3", qwen3::build},
+    {"Qwen3MoeForCausalLM", "qwen3moe", qwen3_moe::build},
 };
 
 std::string known_names(bool gguf) {

@@ -92,14 +92,24 @@ Value ModelBuilder::mixture(Value x, const std::string& prefix, const Experts& e
   const ops::Routed routed =
       ops::route(graph_, linear(x, prefix + "." + e.router, e.n_experts), e.choice_bias, e.route);
   const ops::ExpertGroups groups = ops::expert_groups(graph_, routed.ids, e.n_experts);
-  const auto multiply = [&](Value input, const std::string& kind, int64_t n) {
-    return ops::expert_matmul(graph_, input, experts(prefix + ".experts", kind, e.n_experts, n, width(input)), groups,
-                              e.route.n_used);
+  const auto multiply = [&](Value input, Value weights) {
+    return ops::expert_matmul(graph_, input, weights, groups, e.route.n_used);
   };
-  const Value gate = multiply(x, e.gate, e.feed_forward);
-  const Value up = multiply(x, e.up, e.feed_forward);
-  const Value y = multiply(ops::gated(graph_, gate, up, e.activation), e.down, width(x));
-  return ops::combine(graph_, y, routed.weights);
+  const std::string under = prefix + ".experts";
+  const std::string fused = under + ".gate_up_proj";  // as some tools save them: gate and up of each expert together
+  const int64_t n = e.feed_forward, dim = width(x);
+  Value gate, up, down;
+  if (has(fused)) {
+    gate = stacked(fused, e.n_experts, n, dim, {.of = 2 * n});
+    up = stacked(fused, e.n_experts, n, dim, {.of = 2 * n, .first = n});
+    down = stacked(under + ".down_proj", e.n_experts, dim, n, {});
+  } else {
+    gate = experts(under, e.gate, e.n_experts, n, dim);
+    up = experts(under, e.up, e.n_experts, n, dim);
+    down = experts(under, e.down, e.n_experts, dim, n);
+  }
+  const Value inner = ops::gated(graph_, multiply(x, gate), multiply(x, up), e.activation);
+  return ops::combine(graph_, multiply(inner, down), routed.weights);
 }
 
 void ModelBuilder::end_layer(int64_t layer, Value x) { graph_.add_tap("layer." + std::to_string(layer), x); }

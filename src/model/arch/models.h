@@ -5,14 +5,23 @@
 
 namespace strata {
 
-namespace llama {
-Result<BuiltModel> build(const Checkpoint& checkpoint);
-}
-namespace qwen3_moe {
-Result<BuiltModel> build(const Checkpoint& checkpoint);
-}
-namespace deepseek_v3 {
-Result<BuiltModel> build(const Checkpoint& checkpoint);
-}
+#define STRATA_ARCHITECTURE(name)                         \
+  namespace name {                                        \
+  Result<BuiltModel> build(const Checkpoint& checkpoint); \
+  }
+
+STRATA_ARCHITECTURE(deepseek_v3)
+STRATA_ARCHITECTURE(gemma2)
+STRATA_ARCHITECTURE(gpt2)
+STRATA_ARCHITECTURE(llama)
+STRATA_ARCHITECTURE(mistral)
+STRATA_ARCHITECTURE(mixtral)
+STRATA_ARCHITECTURE(olmo2)
+STRATA_ARCHITECTURE(phi3)
+STRATA_ARCHITECTURE(qwen2)
+STRATA_ARCHITECTURE(qwen3)
+STRATA_ARCHITECTURE(qwen3_moe)
+
+#undef STRATA_ARCHITECTURE
 
 }  // namespace strata

@@ -53,7 +53,8 @@ TEST_P(GoldenArch, LogitsAndGreedyIdsAgree) {
 
 std::vector<Case> golden_cases() {
   std::vector<Case> cases;
-  for (const char* model : {"llama", "qwen3-moe", "deepseek-v3"}) {
+  for (const char* model : {"llama", "mistral", "qwen2", "qwen3", "qwen3-moe", "mixtral", "gemma2", "gpt2", "olmo2",
+                            "deepseek-v3"}) {
     for (const char* isa : {"reference", "generic", "avx512"}) {
       if (find_cpu_kernels(isa) != nullptr) cases.push_back({model, isa});
     }

@@ -46,7 +46,7 @@ struct Rope {
 Value rope(Graph& g, Value x, Value positions, const Rope& rope);  // x: [T, n_heads, head_dim]
 
 struct Attention {
-  std::string state;  // name of the layer's cache, e.g. "cache.0"
+  std::string state = {};  // name of the layer's cache, e.g. "cache.0"
   double scale = 0;    // 0: 1 / sqrt(k_dim)
   int64_t window = 0;  // 0: none; causal: the last `window` positions; else those up to window / 2 away
   double softcap = 0;  // 0: none
