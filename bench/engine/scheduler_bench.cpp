@@ -48,7 +48,6 @@ class LetterTokenizer final : public Tokenizer {
   std::optional<TokenId> bos() const override { return std::nullopt; }
   std::optional<TokenId> eos() const override { return std::nullopt; }
   std::vector<TokenId> end_of_generation() const override { return {}; }
-  bool strips_leading_space() const override { return false; }
 };
 
 // Arguments: vocabulary, percent of temperature, tokens of context at the start.

@@ -56,7 +56,6 @@ class FakeTokenizer final : public Tokenizer {
   std::optional<TokenId> bos() const override { return std::nullopt; }
   std::optional<TokenId> eos() const override { return kEnd; }
   std::vector<TokenId> end_of_generation() const override { return {kEnd, kTurn}; }
-  bool strips_leading_space() const override { return false; }
 
  private:
   std::vector<std::string> pieces_;

@@ -19,18 +19,18 @@
 #include "model/text/merge_table.h"
 #include "model/text/token_map.h"
 #include "model/text/tokenizer_spec.h"
+#include "model/text/word_model.h"
 
 namespace strata {
 
-class BpeModel {
+class BpeModel final : public WordModel {
  public:
   // `texts`: what each id stands for inside words, by id; empty for tokens that no word may become (control tokens,
   // byte tokens), whose merges are left out. Borrowed: they stay where they are for the life of the model.
   // `byte_tokens`: for characters the vocabulary does not know; -1 where there is none.
   BpeModel(const BpeSpec& spec, const std::vector<std::string>& texts, const std::array<TokenId, 256>& byte_tokens);
 
-  // Appends the tokens of each word. `words` lie in `text`, each shorter than 4 GiB.
-  void encode(std::string_view text, const std::vector<Span>& words, std::vector<TokenId>& out) const;
+  void encode(std::string_view text, const std::vector<Span>& words, std::vector<TokenId>& out) const override;
 
  private:
   struct Scratch;

@@ -10,6 +10,10 @@
 
 namespace strata {
 
+// The same as steps of a normalizer or a pre-tokenizer.
+struct SpellBytesStep {};
+struct UnspellBytesStep {};
+
 std::string spell_bytes(std::string_view bytes);
 // nullopt when a character is not of the alphabet.
 std::optional<std::string> unspell_bytes(std::string_view spelling);

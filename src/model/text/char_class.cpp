@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 
 namespace strata {
 namespace {
@@ -15,6 +16,8 @@ CharClass class_of_category(UCharCategory category) {
   if (mask & U_GC_LL_MASK) bits |= kClassLower;
   if (mask & (U_GC_LM_MASK | U_GC_LO_MASK)) bits |= kClassUncased;
   if (mask & U_GC_M_MASK) bits |= kClassMark;
+  if (mask & U_GC_MN_MASK) bits |= kClassNonspacing;
+  if (mask & (U_GC_L_MASK | U_GC_M_MASK | U_GC_ND_MASK | U_GC_NL_MASK | U_GC_PC_MASK)) bits |= kClassWord;
   if (mask & U_GC_N_MASK) bits |= kClassNumber;
   if (mask & U_GC_P_MASK) bits |= kClassPunctuation;
   if (mask & U_GC_S_MASK) bits |= kClassSymbol;
@@ -41,14 +44,13 @@ constexpr std::array<std::pair<char32_t, char32_t>, 10> kWhiteSpace = {{
     {0x3000, 0x3000},
 }};
 
+// What belongs to words beside the categories above: the joiners, and letters in circles and squares.
+constexpr std::array<std::pair<char32_t, char32_t>, 5> kMoreOfWords = {
+    {{0x200C, 0x200D}, {0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}}};
+
 }  // namespace
 
-bool is_word_character(char32_t code_point) {
-  const auto c = static_cast<UChar32>(code_point);
-  constexpr uint32_t kCategories = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
-  return u_hasBinaryProperty(c, UCHAR_ALPHABETIC) || (U_GET_GC_MASK(c) & kCategories) != 0 ||
-         u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL);
-}
+bool is_word_character(char32_t code_point) { return (CharClassTable::instance().of(code_point) & kClassWord) != 0; }
 
 CharClassTable::CharClassTable() {
   std::vector<CharClass> classes(0x110000);
@@ -56,6 +58,10 @@ CharClassTable::CharClassTable() {
   for (const auto& [first, last] : kWhiteSpace) {
     for (char32_t c = first; c <= last; ++c) classes[c] |= kClassSpace;
   }
+  for (const auto& [first, last] : kMoreOfWords) {
+    for (char32_t c = first; c <= last; ++c) classes[c] |= kClassWord;
+  }
+  for (const char c : std::string_view("$+<=>^`|~")) classes[static_cast<uint8_t>(c)] |= kClassAsciiSymbol;
   classes['\r'] |= kClassNewline;
   classes['\n'] |= kClassNewline;
 

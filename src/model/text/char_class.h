@@ -9,16 +9,19 @@
 namespace strata {
 
 using CharClass = uint16_t;
-inline constexpr CharClass kClassUpper = 1;         // Lu Lt
-inline constexpr CharClass kClassLower = 2;         // Ll
-inline constexpr CharClass kClassUncased = 4;       // Lm Lo
-inline constexpr CharClass kClassMark = 8;          // Mn Mc Me
-inline constexpr CharClass kClassNumber = 16;       // Nd Nl No
-inline constexpr CharClass kClassPunctuation = 32;  // P*
-inline constexpr CharClass kClassSymbol = 64;       // S*
-inline constexpr CharClass kClassSpace = 128;       // White_Space, newlines among them
-inline constexpr CharClass kClassNewline = 256;     // \r \n
-inline constexpr CharClass kClassControl = 1024;    // C*
+inline constexpr CharClass kClassUpper = 1;          // Lu Lt
+inline constexpr CharClass kClassLower = 2;          // Ll
+inline constexpr CharClass kClassUncased = 4;        // Lm Lo
+inline constexpr CharClass kClassMark = 8;           // Mn Mc Me
+inline constexpr CharClass kClassNumber = 16;        // Nd Nl No
+inline constexpr CharClass kClassPunctuation = 32;   // P*
+inline constexpr CharClass kClassSymbol = 64;        // S*
+inline constexpr CharClass kClassSpace = 128;        // White_Space, newlines among them
+inline constexpr CharClass kClassNewline = 256;      // \r \n
+inline constexpr CharClass kClassAsciiSymbol = 512;  // $ + < = > ^ ` | ~
+inline constexpr CharClass kClassControl = 1024;     // C* but Cn
+inline constexpr CharClass kClassNonspacing = 2048;  // Mn
+inline constexpr CharClass kClassWord = 4096;        // is_word_character()
 inline constexpr CharClass kClassLetter = kClassUpper | kClassLower | kClassUncased;
 
 // Part of a word, as regular expressions' \w has it: alphabetic, marks, decimal digits, connectors, joiners

@@ -68,7 +68,7 @@ std::optional<TokenId> token_id(const GgufFile& file, std::string_view key, cons
   return static_cast<TokenId>(*id);
 }
 
-Status read_scores(const GgufFile& file, TokenizerSpec& spec) {
+Status read_scores(const GgufFile& file, const TokenizerSpec& spec, BpeSpec& bpe) {
   const GgufValue* value = file.find("tokenizer.ggml.scores");
   if (value == nullptr) return bad_key("tokenizer.ggml.scores", "missing");
   const auto scores = value->as_doubles();
@@ -76,18 +76,18 @@ Status read_scores(const GgufFile& file, TokenizerSpec& spec) {
     return bad_key("tokenizer.ggml.scores",
                    "not one number for each of the " + std::to_string(spec.tokens.size()) + " tokens");
   }
-  spec.model.scores.assign(scores->begin(), scores->end());
+  bpe.scores.assign(scores->begin(), scores->end());
   return ok_status();
 }
 
-Status read_merges(const GgufFile& file, TokenizerSpec& spec) {
+Status read_merges(const GgufFile& file, const TokenizerSpec& spec, BpeSpec& bpe) {
   constexpr std::string_view kKey = "tokenizer.ggml.merges";
   ASSIGN_OR_RETURN(const auto lines, require_strings(file, kKey));
   TokenMap by_spelling(spec.tokens.size());
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     if (!spec.tokens[id].text.empty()) by_spelling.insert(spec.tokens[id].text, static_cast<TokenId>(id));
   }
-  spec.model.merges.reserve(lines.size());
+  bpe.merges.reserve(lines.size());
   for (size_t i = 0; i < lines.size(); ++i) {
     const size_t space = lines[i].find(' ', 1);
     if (space == std::string_view::npos) return bad_key(kKey, "entry " + std::to_string(i) + " is no pair");
@@ -100,7 +100,7 @@ Status read_merges(const GgufFile& file, TokenizerSpec& spec) {
       return bad_key(kKey, "entry " + std::to_string(i) + " names a token that is not in the vocabulary (" +
                                quoted_name(lines[i]) + ")");
     }
-    spec.model.merges.push_back({*left_id, *right_id, *result});
+    bpe.merges.push_back({*left_id, *right_id, *result});
   }
   return ok_status();
 }
@@ -132,22 +132,43 @@ void add_added_tokens(const GgufFile& file, TokenizerSpec& spec) {
 }
 
 void decode_metaspace(DecoderSpec& decoder) {
-  decoder.byte_tokens = true;
-  decoder.replace.push_back({SplitPattern::literal(std::string(kMetaspace)), " "});
+  decoder.token_steps = {ByteTokenStep{}, ReplaceStep{SplitPattern::literal(std::string(kMetaspace)), " "}};
 }
 
 Status read_sentencepiece(const GgufFile& file, TokenizerSpec& spec) {
-  RETURN_IF_ERROR(read_scores(file, spec));
-  spec.model.byte_fallback = true;
-  spec.model.fuse_unknown = true;
-  spec.model.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
+  BpeSpec bpe;
+  RETURN_IF_ERROR(read_scores(file, spec, bpe));
+  bpe.byte_fallback = true;
+  bpe.fuse_unknown = true;
+  bpe.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
+  spec.model = std::move(bpe);
   const bool prefix = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
   std::vector<NormalizerStep> steps;
   if (prefix) steps.emplace_back(PrependStep{" "});
   steps.emplace_back(ReplaceStep{SplitPattern::literal(" "), std::string(kMetaspace)});
   spec.normalizer = Normalizer(std::move(steps));
   decode_metaspace(spec.decoder);
-  spec.decoder.strip_leading_space = prefix;
+  if (prefix) spec.decoder.text_steps = {StripCharacterStep{" ", 1, 0}};
+  return ok_status();
+}
+
+// BERT's vocabulary, in which llama.cpp's files mark the tokens that begin words (U+2581) instead of the others (##).
+Status read_word_piece(const GgufFile& file, TokenizerSpec& spec) {
+  WordPieceSpec pieces;
+  pieces.first_prefix = kMetaspace;
+  pieces.next_prefix = "";
+  pieces.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
+  spec.model = std::move(pieces);
+  BertNormalizerStep step;
+  step.as_llama_cpp = true;
+  step.lowercase = file.get_bool("tokenizer.ggml.normalizer.lowercase").value_or(true);
+  step.strip_accents = file.get_bool("tokenizer.ggml.normalizer.strip_accents").value_or(step.lowercase);
+  spec.normalizer = Normalizer({step});
+  spec.pre_tokenizer = PreTokenizer(
+      {SplitStep{SplitPattern::characters(kClassSpace, true), SplitBehavior::kRemoved, false},
+       SplitStep{SplitPattern::characters(kClassPunctuation | kClassAsciiSymbol), SplitBehavior::kIsolated, false}});
+  spec.decoder.token_steps = {ReplaceStep{SplitPattern::literal(std::string(kMetaspace)), " "}};
+  spec.decoder.text_steps = {StripCharacterStep{" ", 1, 0}};
   return ok_status();
 }
 
@@ -157,19 +178,22 @@ Status read_byte_level(const GgufFile& file, std::string_view pre, TokenizerSpec
     return bad_key("tokenizer.ggml.pre",
                    "unknown pre-tokenizer " + quoted_name(pre) + " (known: " + known_gguf_word_patterns() + ")");
   }
-  RETURN_IF_ERROR(read_merges(file, spec));
+  BpeSpec bpe;
+  RETURN_IF_ERROR(read_merges(file, spec, bpe));
   std::vector<PreTokenizerStep> steps;
   for (const std::string_view expression : patterns->expressions) {
     ASSIGN_OR_RETURN(auto pattern, SplitPattern::regex(expression));
     steps.emplace_back(SplitStep{std::move(pattern)});
   }
   spec.pre_tokenizer = PreTokenizer(std::move(steps));
-  spec.model.byte_level = patterns->byte_level;
-  spec.model.byte_fallback = !patterns->byte_level;
-  spec.model.whole_words_first = patterns->whole_words_first;
-  spec.model.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
-  spec.decoder.byte_level = patterns->byte_level;
-  if (!patterns->byte_level) {
+  bpe.byte_level = patterns->byte_level;
+  bpe.byte_fallback = !patterns->byte_level;
+  bpe.whole_words_first = patterns->whole_words_first;
+  bpe.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
+  spec.model = std::move(bpe);
+  if (patterns->byte_level) {
+    spec.decoder.token_steps = {ByteSpellingStep{}};
+  } else {
     decode_metaspace(spec.decoder);
     spec.normalizer = Normalizer({ReplaceStep{SplitPattern::literal(" "), std::string(kMetaspace)}});
   }
@@ -183,8 +207,37 @@ void read_end_tokens(const GgufFile& file, TokenizerSpec& spec, bool add_bos) {
   for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = token_id(file, key, spec)) spec.end_of_generation.push_back(*id);
   }
-  if (file.get_bool("tokenizer.ggml.add_bos_token").value_or(add_bos) && spec.bos) spec.prefix.push_back(*spec.bos);
-  if (file.get_bool("tokenizer.ggml.add_eos_token").value_or(false) && spec.eos) spec.suffix.push_back(*spec.eos);
+  const auto put = [&](FrameSide side, std::optional<TokenId> token, std::string_view key, bool otherwise) {
+    if (!token || !file.get_bool(key).value_or(otherwise)) return;
+    set_token(spec.single, side, *token, true);
+    set_token(spec.pair, side, *token, true);
+  };
+  put(FrameSide::kBefore, spec.bos, "tokenizer.ggml.add_bos_token", add_bos);
+  put(FrameSide::kAfter, spec.eos, "tokenizer.ggml.add_eos_token", false);
+}
+
+// [CLS] a [SEP], and [CLS] a [SEP] b [SEP].
+void frame_word_pieces(const GgufFile& file, TokenizerSpec& spec) {
+  using What = FramePiece::What;
+  const auto named = [&](std::string_view key, std::string_view text) {
+    if (const auto id = token_id(file, key, spec)) return id;
+    for (size_t id = 0; id < spec.tokens.size(); ++id) {
+      if (spec.tokens[id].text == text) return std::optional<TokenId>(static_cast<TokenId>(id));
+    }
+    return std::optional<TokenId>();
+  };
+  const auto first = named("tokenizer.ggml.bos_token_id", "[CLS]");
+  const auto last = named("tokenizer.ggml.seperator_token_id", "[SEP]");
+  spec.single.clear();
+  if (first && file.get_bool("tokenizer.ggml.add_bos_token").value_or(true)) {
+    spec.single.push_back({What::kToken, *first, 0});
+  }
+  const bool closes = last && file.get_bool("tokenizer.ggml.add_sep_token").value_or(true);
+  spec.single.push_back({What::kFirstText, 0, 0});
+  if (closes) spec.single.push_back({What::kToken, *last, 0});
+  spec.pair = spec.single;
+  spec.pair.push_back({What::kSecondText, 0, 1});
+  if (closes) spec.pair.push_back({What::kToken, *last, 1});
 }
 
 }  // namespace
@@ -203,11 +256,15 @@ Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
   } else if (*model == "gpt2" || *model == "gemma4") {
     const std::string_view named = file.get_string("tokenizer.ggml.pre").value_or("default");
     RETURN_IF_ERROR(read_byte_level(file, *model == "gemma4" ? "gemma4" : named, spec, add_bos));
+  } else if (*model == "bert") {
+    RETURN_IF_ERROR(read_word_piece(file, spec));
   } else {
     return bad_key("tokenizer.ggml.model",
-                   "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, gemma4)");
+                   "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, bert, gemma4)");
   }
+  spec.decoder.spell_added_tokens = true;
   read_end_tokens(file, spec, add_bos);
+  if (*model == "bert") frame_word_pieces(file, spec);
   add_end_of_generation(spec, true);
   add_added_tokens(file, spec);
   return spec;

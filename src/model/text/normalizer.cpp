@@ -3,11 +3,11 @@
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 #include <unicode/stringpiece.h>
-#include <unicode/uchar.h>
 
 #include <algorithm>
 
 #include "model/text/char_class.h"
+#include "model/text/lower_case.h"
 #include "model/text/utf8.h"
 
 namespace strata {
@@ -68,14 +68,6 @@ void apply(const UnicodeFormStep& step, std::string& text) {
   text = std::move(out);
 }
 
-void append_lower(std::string& out, char32_t c) {
-  if (c == 0x130) {  // the one letter whose lower case is two characters whatever its neighbours
-    out += "i\xCC\x87";
-  } else {
-    append_utf8(out, static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))));
-  }
-}
-
 void apply(const LowercaseStep&, std::string& text) {
   std::string out;
   out.reserve(text.size());
@@ -120,6 +112,10 @@ void apply(const StripStep& step, std::string& text) {
   }
   text = text.substr(begin, end - begin);
 }
+
+void apply(const BertNormalizerStep& step, std::string& text) { text = bert_normalize(step, text); }
+
+void apply(const SpellBytesStep&, std::string& text) { text = spell_bytes(text); }
 
 void apply(const PrependStep& step, std::string& text) {
   if (!text.empty()) text.insert(0, step.text);

@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "model/text/bert_normalizer.h"
+#include "model/text/byte_alphabet.h"
 #include "model/text/split_pattern.h"
 
 namespace strata {
@@ -33,8 +35,8 @@ struct ReplaceStep {
   std::string content;
 };
 
-using NormalizerStep =
-    std::variant<UnicodeFormStep, LowercaseStep, StripAccentsStep, StripStep, PrependStep, ReplaceStep>;
+using NormalizerStep = std::variant<UnicodeFormStep, LowercaseStep, StripAccentsStep, StripStep, PrependStep,
+                                    ReplaceStep, BertNormalizerStep, SpellBytesStep>;
 
 class Normalizer {
  public:
@@ -42,6 +44,7 @@ class Normalizer {
   explicit Normalizer(std::vector<NormalizerStep> steps) : steps_(std::move(steps)) {}
 
   bool empty() const { return steps_.empty(); }
+  const std::vector<NormalizerStep>& steps() const { return steps_; }
   std::string apply(std::string_view text) const;
 
  private:

@@ -8,7 +8,7 @@
 #include "model/text/bpe_model.h"
 #include "model/text/byte_alphabet.h"
 #include "model/text/token_map.h"
-#include "model/text/utf8.h"
+#include "model/text/word_piece_model.h"
 
 namespace strata {
 namespace {
@@ -24,28 +24,22 @@ std::string word_text(const VocabularyToken& token, bool byte_level) {
   return unspell_bytes(token.text).value_or(token.text);
 }
 
-// What a token adds to a decoded text.
-std::string decoded_text(const VocabularyToken& token, const DecoderSpec& decoder, const Normalizer& replacements) {
-  if (token.kind == TokenKind::kControl || token.kind == TokenKind::kUnknown) return token.text;
-  if (decoder.byte_tokens && token.kind == TokenKind::kByte) {
-    if (const auto byte = byte_token_value(token.text)) return std::string(1, static_cast<char>(*byte));
-  }
-  std::string text = replacements.apply(token.text);
-  if (!decoder.byte_level || token.kind == TokenKind::kUserDefined) return text;
-  return unspell_bytes(text).value_or(text);
+bool is_added(const VocabularyToken& token) {
+  return token.kind == TokenKind::kControl || token.kind == TokenKind::kUnknown ||
+         token.kind == TokenKind::kUserDefined;
 }
 
 std::vector<std::string> word_texts(const TokenizerSpec& spec) {
+  const auto* bpe = std::get_if<BpeSpec>(&spec.model);
   std::vector<std::string> texts;
   texts.reserve(spec.tokens.size());
-  for (const VocabularyToken& token : spec.tokens) texts.push_back(word_text(token, spec.model.byte_level));
+  for (const VocabularyToken& token : spec.tokens) texts.push_back(word_text(token, bpe != nullptr && bpe->byte_level));
   return texts;
 }
 
 std::array<TokenId, 256> byte_tokens(const TokenizerSpec& spec) {
   std::array<TokenId, 256> ids;
   ids.fill(-1);
-  if (!spec.model.byte_fallback) return ids;
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     if (spec.tokens[id].kind != TokenKind::kByte) continue;
     const auto byte = byte_token_value(spec.tokens[id].text);
@@ -53,6 +47,21 @@ std::array<TokenId, 256> byte_tokens(const TokenizerSpec& spec) {
   }
   return ids;
 }
+
+struct MakeModel {
+  const TokenizerSpec& spec;
+  const std::vector<std::string>& texts;
+
+  std::unique_ptr<WordModel> operator()(const BpeSpec& bpe) const {
+    std::array<TokenId, 256> bytes;
+    bytes.fill(-1);
+    if (bpe.byte_fallback) bytes = byte_tokens(spec);
+    return std::make_unique<BpeModel>(bpe, texts, bytes);
+  }
+  std::unique_ptr<WordModel> operator()(const WordPieceSpec& pieces) const {
+    return std::make_unique<WordPieceModel>(pieces, texts);
+  }
+};
 
 std::vector<AddedToken> added_tokens(const TokenizerSpec& spec, bool normalized) {
   std::vector<AddedToken> chosen;
@@ -69,17 +78,17 @@ class PipelineTokenizer final : public Tokenizer {
   explicit PipelineTokenizer(TokenizerSpec spec)
       : spec_(std::move(spec)),
         texts_(word_texts(spec_)),
-        model_(spec_.model, texts_, byte_tokens(spec_)),
+        model_(std::visit(MakeModel{spec_, texts_}, spec_.model)),
+        rules_(rules_of(spec_.decoder)),
         by_spelling_(spec_.tokens.size()),
         raw_finder_(added_tokens(spec_, false)),
         normalized_finder_(added_tokens(spec_, true)) {
     spec_.model = {};  // the model has its own form of it
-    const Normalizer replacements({spec_.decoder.replace.begin(), spec_.decoder.replace.end()});
     piece_ends_.reserve(spec_.tokens.size());
     for (size_t id = 0; id < spec_.tokens.size(); ++id) {
       const VocabularyToken& token = spec_.tokens[id];
       if (!token.text.empty()) by_spelling_.insert(token.text, static_cast<TokenId>(id));
-      pieces_ += decoded_text(token, spec_.decoder, replacements);
+      pieces_ += decoded_text(token, {});
       piece_ends_.push_back(pieces_.size());
     }
   }
@@ -87,7 +96,6 @@ class PipelineTokenizer final : public Tokenizer {
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options) const override {
     std::vector<TokenId> ids;
     ids.reserve(text.size() / 4 + 4);
-    if (options.add_special) ids.insert(ids.end(), spec_.prefix.begin(), spec_.prefix.end());
     size_t at = 0;
     for (const AddedTokenFinder::Found& found : raw_finder_.find_all(text, options.parse_special)) {
       encode_raw(text, {at, found.span.begin}, options, ids);
@@ -95,8 +103,12 @@ class PipelineTokenizer final : public Tokenizer {
       at = found.span.end;
     }
     encode_raw(text, {at, text.size()}, options, ids);
-    if (options.add_special) ids.insert(ids.end(), spec_.suffix.begin(), spec_.suffix.end());
-    return ids;
+    return options.add_special && spec_.single.size() > 1 ? put_in(spec_.single, ids, {}).ids : ids;
+  }
+
+  FramedTokens frame(const std::vector<TokenId>& text) const override { return put_in(spec_.single, text, {}); }
+  FramedTokens frame_pair(const std::vector<TokenId>& first, const std::vector<TokenId>& second) const override {
+    return put_in(spec_.pair, first, second);
   }
 
   std::string_view piece(TokenId id, bool special) const override {
@@ -106,13 +118,10 @@ class PipelineTokenizer final : public Tokenizer {
   }
 
   std::string decode(const std::vector<TokenId>& ids, bool special) const override {
-    std::string bytes;
-    for (const TokenId id : ids) bytes += piece(id, special);
-    const bool drop = spec_.decoder.strip_leading_space && bytes.starts_with(' ');
     std::string text;
-    text.reserve(bytes.size());
-    append_well_formed(text, std::string_view(bytes).substr(drop ? 1 : 0));
-    return text;
+    IncrementalDecoder decoder(*this, special);
+    for (const TokenId id : ids) text += decoder.push(id);
+    return text + decoder.finish();
   }
 
   int vocab_size() const override { return static_cast<int>(spec_.tokens.size()); }
@@ -127,7 +136,15 @@ class PipelineTokenizer final : public Tokenizer {
   std::optional<TokenId> bos() const override { return spec_.bos; }
   std::optional<TokenId> eos() const override { return spec_.eos; }
   std::vector<TokenId> end_of_generation() const override { return spec_.end_of_generation; }
-  bool strips_leading_space() const override { return spec_.decoder.strip_leading_space; }
+
+  DecodeRules decode_rules() const override { return rules_; }
+  bool is_shown(TokenId id, bool special) const override {
+    return id >= 0 && id < vocab_size() && !spec_.tokens[id].text.empty() && (special || !is_special(id));
+  }
+  std::string piece_at(TokenId id, TokenPlace place) const override { return decoded_text(spec_.tokens[id], place); }
+  std::string complete_text(std::string text) const override {
+    return decode_steps(spec_.decoder.text_steps, text, {true, true});
+  }
 
  private:
   // The text between two added tokens: normalized, then the added tokens that are looked for after normalizing.
@@ -148,17 +165,23 @@ class PipelineTokenizer final : public Tokenizer {
     encode_words(stretch.substr(at), at_start && at == 0, ids);
   }
 
+  std::string decoded_text(const VocabularyToken& token, TokenPlace place) const {
+    if (spec_.decoder.spell_added_tokens && is_added(token)) return token.text;
+    return decode_steps(spec_.decoder.token_steps, token.text, place);
+  }
+
   void encode_words(std::string_view text, bool at_start, std::vector<TokenId>& ids) const {
     for (size_t at = 0; at < text.size(); at += kLongestStretch) {
       WordList list;
       spec_.pre_tokenizer.cut(text.substr(at, kLongestStretch), at_start && at == 0, list);
-      model_.encode(list.text, list.words, ids);
+      model_->encode(list.text, list.words, ids);
     }
   }
 
   TokenizerSpec spec_;
   std::vector<std::string> texts_;
-  BpeModel model_;
+  std::unique_ptr<WordModel> model_;
+  DecodeRules rules_;
   TokenMap by_spelling_;
   AddedTokenFinder raw_finder_;
   AddedTokenFinder normalized_finder_;
@@ -173,54 +196,72 @@ Status check_ids(const TokenizerSpec& spec) {
       return invalid_argument("added token id " + std::to_string(token.id) + " is outside the vocabulary");
     }
   }
-  const std::vector<std::pair<const char*, const std::vector<TokenId>*>> lists = {
-      {"prefix", &spec.prefix}, {"suffix", &spec.suffix}, {"end of generation", &spec.end_of_generation}};
-  for (const auto& [name, ids] : lists) {
-    for (const TokenId id : *ids) {
-      if (!in_vocabulary(id)) {
-        return invalid_argument(std::string(name) + " token id " + std::to_string(id) + " is outside the vocabulary");
+  for (const Frame* frame : {&spec.single, &spec.pair}) {
+    for (const FramePiece& piece : *frame) {
+      if (!in_vocabulary(piece.token)) {
+        return invalid_argument("token id " + std::to_string(piece.token) +
+                                ", to be put around texts, is outside the vocabulary");
       }
     }
   }
-  for (const MergeRule& merge : spec.model.merges) {
-    if (!in_vocabulary(merge.left) || !in_vocabulary(merge.right) || !in_vocabulary(merge.result)) {
-      return invalid_argument("a merge names a token outside the vocabulary", "merges");
+  for (const TokenId id : spec.end_of_generation) {
+    if (!in_vocabulary(id)) {
+      return invalid_argument("end of generation token id " + std::to_string(id) + " is outside the vocabulary");
     }
   }
   for (const auto& id : {spec.bos, spec.eos}) {
     if (id && !in_vocabulary(*id))
       return invalid_argument("token id " + std::to_string(*id) + " is outside the vocabulary");
   }
-  if (spec.model.unknown && !in_vocabulary(*spec.model.unknown)) {
-    return invalid_argument("unknown token id " + std::to_string(*spec.model.unknown) + " is outside the vocabulary");
-  }
   return ok_status();
 }
 
-Status check_scores(const TokenizerSpec& spec) {
-  const std::vector<float>& scores = spec.model.scores;
-  if (scores.empty()) return ok_status();
-  if (scores.size() != spec.tokens.size()) {
-    return invalid_argument(
-        std::to_string(scores.size()) + " scores for " + std::to_string(spec.tokens.size()) + " tokens", "scores");
+struct CheckModel {
+  const TokenizerSpec& spec;
+
+  bool in_vocabulary(TokenId id) const { return id >= 0 && static_cast<size_t>(id) < spec.tokens.size(); }
+
+  Status check_unknown(std::optional<TokenId> id) const {
+    if (!id || in_vocabulary(*id)) return ok_status();
+    return invalid_argument("unknown token id " + std::to_string(*id) + " is outside the vocabulary");
   }
-  for (size_t id = 0; id < scores.size(); ++id) {
-    if (scores[id] != scores[id])
-      return invalid_argument("the score of token " + std::to_string(id) + " is no number", "scores");
-    if (spec.tokens[id].text.size() > kLongestScoredToken) {
-      return invalid_argument(
-          "token " + std::to_string(id) + " has more than " + std::to_string(kLongestScoredToken) + " bytes", "tokens");
+
+  Status operator()(const BpeSpec& bpe) const {
+    for (const MergeRule& merge : bpe.merges) {
+      if (!in_vocabulary(merge.left) || !in_vocabulary(merge.right) || !in_vocabulary(merge.result)) {
+        return invalid_argument("a merge names a token outside the vocabulary", "merges");
+      }
     }
+    RETURN_IF_ERROR(check_scores(bpe.scores));
+    return check_unknown(bpe.unknown);
   }
-  return ok_status();
-}
+  Status operator()(const WordPieceSpec& pieces) const { return check_unknown(pieces.unknown); }
+
+  Status check_scores(const std::vector<float>& scores) const {
+    if (scores.empty()) return ok_status();
+    if (scores.size() != spec.tokens.size()) {
+      return invalid_argument(
+          std::to_string(scores.size()) + " scores for " + std::to_string(spec.tokens.size()) + " tokens", "scores");
+    }
+    for (size_t id = 0; id < scores.size(); ++id) {
+      if (scores[id] != scores[id])
+        return invalid_argument("the score of token " + std::to_string(id) + " is no number", "scores");
+      if (spec.tokens[id].text.size() > kLongestScoredToken) {
+        return invalid_argument(
+            "token " + std::to_string(id) + " has more than " + std::to_string(kLongestScoredToken) + " bytes",
+            "tokens");
+      }
+    }
+    return ok_status();
+  }
+};
 
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(TokenizerSpec spec) {
   if (spec.tokens.empty()) return invalid_argument("the vocabulary is empty", "tokens");
   RETURN_IF_ERROR(check_ids(spec));
-  RETURN_IF_ERROR(check_scores(spec));
+  RETURN_IF_ERROR(std::visit(CheckModel{spec}, spec.model));
   std::sort(spec.end_of_generation.begin(), spec.end_of_generation.end());
   const auto last = std::unique(spec.end_of_generation.begin(), spec.end_of_generation.end());
   spec.end_of_generation.erase(last, spec.end_of_generation.end());

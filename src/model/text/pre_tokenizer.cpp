@@ -1,9 +1,11 @@
 #include "model/text/pre_tokenizer.h"
 
+#include <unicode/uscript.h>
+
 #include <algorithm>
 #include <utility>
 
-#include "model/text/byte_alphabet.h"
+#include "model/text/utf8.h"
 
 namespace strata {
 namespace {
@@ -76,6 +78,17 @@ void append_words(const std::vector<Piece>& pieces, SplitBehavior behavior, std:
   }
 }
 
+constexpr int32_t kAnyScript = -1;
+
+int32_t script_of(char32_t c) {
+  if (c == ' ') return kAnyScript;
+  if (c == 0x30FC) return USCRIPT_HAN;
+  UErrorCode error = U_ZERO_ERROR;
+  const UScriptCode script = uscript_getScript(static_cast<UChar32>(c), &error);
+  if (U_FAILURE(error) || script == USCRIPT_UNKNOWN) return kAnyScript;
+  return script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA ? USCRIPT_HAN : script;
+}
+
 void apply(const SplitStep& step, bool /*at_start*/, WordList& list) {
   std::vector<Span> words;
   std::vector<Span> matches;
@@ -140,6 +153,45 @@ void apply(const MetaspaceStep& step, bool at_start, WordList& list) {
   if (step.split) {
     apply(SplitStep{SplitPattern::literal(step.replacement), SplitBehavior::kMergedWithNext, false}, at_start, list);
   }
+}
+
+// Cuts every word where `cuts(character, begins a word)` says so.
+template <class Cuts>
+void cut_before(WordList& list, Cuts cuts) {
+  std::vector<Span> words;
+  for (const Span& word : list.words) {
+    words.push_back({word.begin, word.end});
+    const std::string_view part = list.text.substr(0, word.end);
+    for (size_t at = word.begin; at < word.end;) {
+      const CodePoint point = code_point_at(part, at);
+      if (cuts(point.value, at == word.begin)) {
+        words.back().end = at;
+        words.push_back({at, word.end});
+      }
+      at += point.length;
+    }
+  }
+  list.words = std::move(words);
+}
+
+void apply(const ScriptStep&, bool /*at_start*/, WordList& list) {
+  int32_t last = kAnyScript;
+  cut_before(list, [&](char32_t c, bool begins) {
+    if (begins) last = kAnyScript;
+    const int32_t script = script_of(c);
+    if (script == kAnyScript) return false;
+    const int32_t before = std::exchange(last, script);
+    return before != kAnyScript && before != script;
+  });
+}
+
+void apply(const FixedLengthStep& step, bool /*at_start*/, WordList& list) {
+  size_t n = 0;
+  cut_before(list, [&](char32_t, bool begins) {
+    if (!begins && ++n < step.length) return false;
+    n = 0;
+    return !begins;
+  });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "model/text/byte_alphabet.h"
 #include "model/text/span.h"
 #include "model/text/split_pattern.h"
 
@@ -33,11 +34,15 @@ struct MetaspaceStep {
   bool split = true;
 };
 
-// Bytes spelled in the GPT-2 alphabet (byte_alphabet.h), and back: only where steps between look at the spelling.
-struct SpellBytesStep {};
-struct UnspellBytesStep {};
+// A cut between characters of different scripts; Hiragana and Katakana go with Han, spaces with what they follow.
+struct ScriptStep {};
 
-using PreTokenizerStep = std::variant<SplitStep, PrefixSpaceStep, MetaspaceStep, SpellBytesStep, UnspellBytesStep>;
+struct FixedLengthStep {  // words of so many characters
+  size_t length = 5;
+};
+
+using PreTokenizerStep = std::variant<SplitStep, PrefixSpaceStep, MetaspaceStep, SpellBytesStep, UnspellBytesStep,
+                                      ScriptStep, FixedLengthStep>;
 
 struct WordList {
   std::string_view text;  // the text the spans refer to: the one given, or `changed`
@@ -52,6 +57,7 @@ class PreTokenizer {
  public:
   PreTokenizer() = default;
   explicit PreTokenizer(std::vector<PreTokenizerStep> steps) : steps_(std::move(steps)) {}
+  const std::vector<PreTokenizerStep>& steps() const { return steps_; }
 
   // `at_start`: the text is the beginning of what is encoded. `list.text` refers to `text` or into `list`.
   void cut(std::string_view text, bool at_start, WordList& list) const;

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "model/text/utf8.h"
 #include "model/text/word_scanner.h"
 
 namespace strata {
@@ -29,6 +30,34 @@ struct SplitPattern::Engine {
   std::optional<WordScanner> scanner;
   std::unique_ptr<pcre2_code, FreeCode> code;
   std::string literal;
+  CharClass classes = 0;
+  bool runs = false;
+  bool words_and_symbols = false;
+
+  // Runs are of one kind: words, or what is neither word nor space, where both are looked for.
+  void find_characters(std::string_view text, Span within, std::vector<Span>& matches) const {
+    const CharClassTable& table = CharClassTable::instance();
+    const std::string_view part = text.substr(0, within.end);
+    CharClass run = 0;  // the kind of character that ended at `at`, if it may go on
+    for (size_t at = within.begin; at < part.size();) {
+      const CodePoint point = code_point_at(part, at);
+      const size_t next = at + point.length;
+      const CharClass kind = kind_of(point.valid ? table.of(point.value) : CharClass{0});
+      if (kind != 0 && kind == run) {
+        matches.back().end = next;
+      } else if (kind != 0) {
+        matches.push_back({at, next});
+      }
+      run = runs ? kind : CharClass{0};
+      at = next;
+    }
+  }
+
+  CharClass kind_of(CharClass character) const {
+    if (!words_and_symbols) return (character & classes) != 0 ? CharClass{1} : CharClass{0};
+    if (character & kClassWord) return 1;
+    return (character & kClassSpace) != 0 ? CharClass{0} : CharClass{2};
+  }
 
   void find_literal(std::string_view text, Span within, std::vector<Span>& matches) const {
     const std::string_view part = text.substr(0, within.end);
@@ -103,9 +132,25 @@ SplitPattern SplitPattern::literal(std::string text) {
   return SplitPattern(std::move(engine));
 }
 
+SplitPattern SplitPattern::characters(CharClass classes, bool runs) {
+  auto engine = std::make_shared<Engine>();
+  engine->classes = classes;
+  engine->runs = runs;
+  return SplitPattern(std::move(engine));
+}
+
+SplitPattern SplitPattern::words_and_symbols() {
+  auto engine = std::make_shared<Engine>();
+  engine->runs = true;
+  engine->words_and_symbols = true;
+  return SplitPattern(std::move(engine));
+}
+
 void SplitPattern::find_all(std::string_view text, Span within, std::vector<Span>& matches) const {
   if (engine_->scanner) {
     engine_->scanner->find_all(text, within, matches);
+  } else if (engine_->classes != 0 || engine_->words_and_symbols) {
+    engine_->find_characters(text, within, matches);
   } else if (engine_->code) {
     engine_->find_by_pcre(text, within, matches);
   } else if (!engine_->literal.empty()) {

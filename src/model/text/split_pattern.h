@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/text/char_class.h"
 #include "model/text/span.h"
 
 namespace strata {
@@ -20,6 +21,9 @@ class SplitPattern {
   static Result<SplitPattern> regex(std::string_view expression);
   static Result<SplitPattern> regex_without_scanner(std::string_view expression);  // always PCRE2, for comparison
   static SplitPattern literal(std::string text);
+  // Characters of one of these classes (char_class.h), one by one or in runs.
+  static SplitPattern characters(CharClass classes, bool runs = false);
+  static SplitPattern words_and_symbols();  // \w+|[^\w\s]+
 
   // Appends all matches in text[within], left to right, not overlapping; one may be empty. What lies outside `within`
   // is as if it were not there. An expression that gives up (it would take unreasonably long) matches nothing further.

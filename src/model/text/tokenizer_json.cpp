@@ -15,18 +15,18 @@
 namespace strata {
 namespace {
 
-// Ids are dense but for some reserved ones: the table of tokens is as long as the highest id.
-constexpr size_t kReservedIds = 65536;
-
 class TokenizerJsonReader {
  public:
   Status read(const JsonNode& root) {
     ASSIGN_OR_RETURN(const JsonNode model, root.require("model"));
-    RETURN_IF_ERROR(read_model(model));
+    RETURN_IF_ERROR(read_model(model, spec_, by_spelling_));
+    highest_id_ = spec_.tokens.size() + kReservedIds;
     if (const auto node = root.find("normalizer")) RETURN_IF_ERROR(read_normalizer(*node, spec_));
     if (const auto node = root.find("pre_tokenizer")) RETURN_IF_ERROR(read_pre_tokenizer(*node, spec_));
     if (const auto node = root.find("post_processor")) RETURN_IF_ERROR(read_post_processor(*node, spec_));
+    spec_.decoder.token_steps.emplace_back(SpacesBetweenStep{});  // without a decoder, tokens are words
     if (const auto node = root.find("decoder")) RETURN_IF_ERROR(read_decoder(*node, spec_));
+    settle_byte_spelling();
     mark_byte_tokens();
     return read_added_tokens(root);
   }
@@ -45,117 +45,54 @@ class TokenizerJsonReader {
     }
     ASSIGN_OR_RETURN(spec_.bos, named_token(config, "bos_token"));
     ASSIGN_OR_RETURN(spec_.eos, named_token(config, "eos_token"));
-    RETURN_IF_ERROR(read_switch(config, "add_bos_token", spec_.bos, spec_.prefix));
-    return read_switch(config, "add_eos_token", spec_.eos, spec_.suffix);
+    RETURN_IF_ERROR(read_switch(config, "add_bos_token", spec_.bos, FrameSide::kBefore));
+    return read_switch(config, "add_eos_token", spec_.eos, FrameSide::kAfter);
   }
 
   TokenizerSpec finish() {
-    if (!spec_.bos && spec_.prefix.size() == 1) spec_.bos = spec_.prefix[0];
-    if (!spec_.eos && spec_.suffix.size() == 1) spec_.eos = spec_.suffix[0];
+    const std::vector<TokenId> before = tokens_before(spec_.single);
+    const std::vector<TokenId> after = tokens_after(spec_.single);
+    if (!spec_.bos && before.size() == 1) spec_.bos = before[0];
+    if (!spec_.eos && after.size() == 1) spec_.eos = after[0];
     add_end_of_generation(spec_, false);
     return std::move(spec_);
   }
 
  private:
-  Status read_model(const JsonNode& model) {
-    ASSIGN_OR_RETURN(const std::string_view type, model.get_string("type", "BPE"));
-    if (type != "BPE") {
-      return model.wrong("model type " + quoted_name(type) + " is not supported (known: BPE)");
+  // A BPE of bytes reads bytes as they are, so spelling them out is only done where a later step looks at the spelling.
+  void settle_byte_spelling() {
+    auto* bpe = std::get_if<BpeSpec>(&spec_.model);
+    if (bpe == nullptr) return;
+    std::vector<NormalizerStep> before = spec_.normalizer.steps();
+    std::vector<PreTokenizerStep> steps = spec_.pre_tokenizer.steps();
+    const auto spells = [](const auto& step) { return std::holds_alternative<SpellBytesStep>(step); };
+    bpe->byte_level =
+        std::any_of(before.begin(), before.end(), spells) || std::any_of(steps.begin(), steps.end(), spells);
+    if (!bpe->byte_level) return;
+    if (!steps.empty() && spells(steps.back())) {
+      steps.pop_back();
+    } else if (steps.empty() && spells(before.back())) {
+      before.pop_back();
+    } else {
+      steps.emplace_back(UnspellBytesStep{});
     }
-    RETURN_IF_ERROR(read_vocabulary(model));
-    RETURN_IF_ERROR(read_merges(model));
-    ASSIGN_OR_RETURN(spec_.model.byte_fallback, model.get_bool("byte_fallback", false));
-    ASSIGN_OR_RETURN(spec_.model.fuse_unknown, model.get_bool("fuse_unk", false));
-    ASSIGN_OR_RETURN(spec_.model.whole_words_first, model.get_bool("ignore_merges", false));
-    for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      ASSIGN_OR_RETURN(const std::string_view affix, model.get_string(key, ""));
-      if (!affix.empty()) return model.wrong(std::string(key) + " is not supported");
-    }
-    if (const auto unknown = model.find("unk_token")) {
-      ASSIGN_OR_RETURN(const std::string_view spelling, unknown->string());
-      spec_.model.unknown = by_spelling_.find(spelling);
-    }
-    return ok_status();
+    spec_.normalizer = Normalizer(std::move(before));
+    spec_.pre_tokenizer = PreTokenizer(std::move(steps));
   }
 
-  Status read_vocabulary(const JsonNode& model) {
-    ASSIGN_OR_RETURN(const JsonNode vocabulary, model.require("vocab"));
-    ASSIGN_OR_RETURN(const simdjson::dom::object entries, vocabulary.object());
-    size_t count = 0;
-    for ([[maybe_unused]] const auto entry : entries) ++count;
-    if (count == 0) return vocabulary.wrong("empty");
-    highest_id_ = 2 * count + kReservedIds;
-    for (const auto [spelling, value] : entries) {
-      int64_t id = 0;
-      if (value.get(id) != simdjson::SUCCESS)
-        return vocabulary.wrong("the id of " + quoted_name(spelling) + " is no integer");
-      RETURN_IF_ERROR(check_id(vocabulary, spelling, id));
-      if (static_cast<size_t>(id) >= spec_.tokens.size()) spec_.tokens.resize(id + 1);
-      if (!spec_.tokens[id].text.empty()) {
-        return vocabulary.wrong("id " + std::to_string(id) + " is given twice, to " +
-                                quoted_name(spec_.tokens[id].text) + " and " + quoted_name(spelling));
-      }
-      spec_.tokens[id].text = spelling;
+  // No word of a BPE becomes a byte token; the fallback does.
+  void mark_byte_tokens() {
+    const auto* bpe = std::get_if<BpeSpec>(&spec_.model);
+    if (bpe == nullptr || bpe->byte_level) return;
+    for (VocabularyToken& token : spec_.tokens) {
+      if (byte_token_value(token.text)) token.kind = TokenKind::kByte;
     }
-    by_spelling_ = TokenMap(count);
-    for (const auto [spelling, value] : entries) {
-      int64_t id = 0;
-      if (value.get(id) == simdjson::SUCCESS) by_spelling_.insert(spelling, static_cast<TokenId>(id));
-    }
-    return ok_status();
   }
 
   Status check_id(const JsonNode& node, std::string_view spelling, int64_t id) const {
     if (id >= 0 && id <= static_cast<int64_t>(highest_id_)) return ok_status();
     return node.wrong("id " + std::to_string(id) + " of " + quoted_name(spelling) +
                       " is negative or far beyond the vocabulary");
-  }
-
-  Status read_merges(const JsonNode& model) {
-    ASSIGN_OR_RETURN(const JsonNode list, model.require("merges"));
-    simdjson::dom::array elements;
-    if (list.element().get(elements) != simdjson::SUCCESS) return list.wrong("expected a list");
-    std::string joined;
-    for (const simdjson::dom::element element : elements) {
-      std::string_view left;
-      std::string_view right;
-      const auto wrong = [&](std::string_view why) {
-        const size_t index = spec_.model.merges.size();
-        return JsonNode(element, list.path() + "[" + std::to_string(index) + "]").wrong(why);
-      };
-      if (!split_merge(element, left, right)) return wrong("expected two spellings, as \"a b\" or [\"a\", \"b\"]");
-      joined.assign(left).append(right);
-      MergeRule rule;
-      for (const auto& [spelling, id] : {std::pair{left, &rule.left}, std::pair{right, &rule.right},
-                                         std::pair{std::string_view(joined), &rule.result}}) {
-        const auto known = by_spelling_.find(spelling);
-        if (!known) return wrong("the token " + quoted_name(spelling) + " is not in the vocabulary");
-        *id = *known;
-      }
-      spec_.model.merges.push_back(rule);
-    }
-    return ok_status();
-  }
-
-  static bool split_merge(simdjson::dom::element element, std::string_view& left, std::string_view& right) {
-    std::string_view line;
-    if (element.get(line) == simdjson::SUCCESS) {
-      const size_t space = line.find(' ');
-      if (space == std::string_view::npos) return false;
-      left = line.substr(0, space);
-      right = line.substr(space + 1);
-      return true;
-    }
-    simdjson::dom::array pair;
-    return element.get(pair) == simdjson::SUCCESS && pair.size() == 2 && pair.at(0).get(left) == simdjson::SUCCESS &&
-           pair.at(1).get(right) == simdjson::SUCCESS;
-  }
-
-  void mark_byte_tokens() {
-    if (!spec_.model.byte_fallback && !spec_.decoder.byte_tokens) return;
-    for (VocabularyToken& token : spec_.tokens) {
-      if (byte_token_value(token.text)) token.kind = TokenKind::kByte;
-    }
   }
 
   Status read_added_tokens(const JsonNode& root) {
@@ -204,14 +141,12 @@ class TokenizerJsonReader {
   }
 
   // "add_bos_token": true or false decides over what the post-processor says of that token.
-  static Status read_switch(const JsonNode& config, std::string_view key, std::optional<TokenId> token,
-                            std::vector<TokenId>& around) {
+  Status read_switch(const JsonNode& config, std::string_view key, std::optional<TokenId> token, FrameSide side) {
     const auto node = config.find(key);
     if (!node || !token) return ok_status();
     ASSIGN_OR_RETURN(const bool wanted, node->boolean());
-    const auto place = std::find(around.begin(), around.end(), *token);
-    if (wanted && place == around.end()) around.insert(around.begin(), *token);
-    if (!wanted && place != around.end()) around.erase(place);
+    set_token(spec_.single, side, *token, wanted);
+    set_token(spec_.pair, side, *token, wanted);
     return ok_status();
   }
 
@@ -222,6 +157,18 @@ class TokenizerJsonReader {
 };
 
 }  // namespace
+
+Result<SplitPattern> read_split_pattern(const JsonNode& node) {
+  if (const auto text = node.find("String")) {
+    ASSIGN_OR_RETURN(const std::string_view literal, text->string());
+    return SplitPattern::literal(std::string(literal));
+  }
+  ASSIGN_OR_RETURN(const JsonNode regex, node.require("Regex"));
+  ASSIGN_OR_RETURN(const std::string_view expression, regex.string());
+  auto pattern = SplitPattern::regex(expression);
+  if (!pattern.ok()) return regex.wrong(pattern.status().message());
+  return pattern;
+}
 
 Result<TokenizerSpec> tokenizer_spec_from_json(std::string_view tokenizer_json, std::string_view tokenizer_config) {
   simdjson::dom::parser parser;  // keeps the strings of the document

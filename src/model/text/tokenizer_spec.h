@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "model/text/frame.h"
 #include "model/text/normalizer.h"
 #include "model/text/pre_tokenizer.h"
+#include "model/text/token_decoder.h"
 #include "model/text/tokenizer.h"
 
 namespace strata {
@@ -49,23 +52,26 @@ struct BpeSpec {
   std::vector<float> scores;      // SentencePiece: any two symbols whose joined spelling is a token merge, best first
 };
 
-// How spellings become text again.
-struct DecoderSpec {
-  bool byte_level = false;           // spellings in the GPT-2 byte alphabet
-  bool byte_tokens = false;          // tokens of kind kByte are a byte each
-  std::vector<ReplaceStep> replace;  // in every spelling, in this order: U+2581 by a space
-  bool strip_leading_space = false;  // of the whole text
+// The longest token first, from the beginning of each word (word_piece_model.h).
+struct WordPieceSpec {
+  std::string first_prefix;           // of the tokens that begin words, in the file's spelling
+  std::string next_prefix = "##";     // of those that go on
+  size_t most_characters = SIZE_MAX;  // a longer word is unknown
+  std::optional<TokenId> unknown;
 };
+
+using ModelSpec = std::variant<BpeSpec, WordPieceSpec>;
 
 struct TokenizerSpec {
   std::vector<VocabularyToken> tokens;  // by id; an empty text is no token
   std::vector<AddedToken> added;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
-  BpeSpec model;
+  ModelSpec model;
   DecoderSpec decoder;
-  std::vector<TokenId> prefix;  // put around the text with add_special
-  std::vector<TokenId> suffix;
+  // What add_special puts around a text, and frame_pair() around two.
+  Frame single = {{FramePiece::What::kFirstText, 0, 0}};
+  Frame pair = {{FramePiece::What::kFirstText, 0, 0}, {FramePiece::What::kSecondText, 0, 1}};
   std::optional<TokenId> bos;
   std::optional<TokenId> eos;
   std::vector<TokenId> end_of_generation;

@@ -98,7 +98,6 @@ TEST(Tokenizer, DropsTheDummySpaceOnlyAtTheBeginning) {
   STRATA_REQUIRE_DATA("models");
   const auto tokenizer = stories();
   const std::vector<TokenId> ids = tokenizer->encode("Once upon", {.add_special = false});
-  EXPECT_TRUE(tokenizer->strips_leading_space());
   EXPECT_EQ(tokenizer->decode(ids), "Once upon");
   EXPECT_EQ(push_all(*tokenizer, ids, false, TextStart::kAfterOthers), " Once upon");
 }

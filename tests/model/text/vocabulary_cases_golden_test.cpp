@@ -62,7 +62,8 @@ TEST_P(VocabularyCases, GgufEncodesAsLlamaCpp) {
   expect_cases(**tokenizer, GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Gguf, VocabularyCases, testing::Values("llama-spm", "phi-3", "gpt-2", "deepseek-coder"),
+INSTANTIATE_TEST_SUITE_P(Gguf, VocabularyCases,
+                         testing::Values("llama-spm", "phi-3", "gpt-2", "deepseek-coder", "bert-bge"),
                          [](const auto& name) {
                            std::string text = name.param;
                            std::replace(text.begin(), text.end(), '-', '_');

@@ -51,7 +51,6 @@ class ByteTokenizer final : public Tokenizer {
   std::optional<TokenId> bos() const override { return kBegin; }
   std::optional<TokenId> eos() const override { return kEnd; }
   std::vector<TokenId> end_of_generation() const override { return {kEnd}; }
-  bool strips_leading_space() const override { return false; }
 
  private:
   std::vector<std::string> pieces_;
