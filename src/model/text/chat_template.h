@@ -39,6 +39,12 @@ class ChatTemplate {
   Result<std::string> render(const nlohmann::ordered_json& variables,
                              std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
 
+  // As render, but ends with the content of the last message, for the model to go on with it; without the spaces at
+  // its end where the template trims it. kInvalidArgument when it has no text or the template does not print it.
+  Result<std::string> render_continued(
+      nlohmann::ordered_json variables,
+      std::chrono::system_clock::time_point now = std::chrono::system_clock::now()) const;
+
  private:
   struct Program;
   explicit ChatTemplate(std::unique_ptr<Program> program);

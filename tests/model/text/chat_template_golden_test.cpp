@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "test_data.h"
@@ -87,6 +89,45 @@ TEST(ChatTemplateGolden, EveryRenderingEqualsJinja2) {
   }
   std::cout << equal << " renderings and " << errors << " refusals equal\n";
   EXPECT_GT(equal, 4000);
+}
+
+// Random conversations: tool calls, reasoning, parts, documents, switches, messages that go on
+// (tests/data/templates/random_chats.py made them with transformers).
+TEST(ChatTemplateGolden, RandomChatsEqualTransformers) {
+  STRATA_REQUIRE_DATA("chat-templates");
+  const char* other = std::getenv("STRATA_RANDOM_CHATS");  // a larger set
+  const auto rows = read_lines(other != nullptr ? std::filesystem::path(other)
+                                                : test::source_dir() / "tests/data/templates/random_chats.jsonl");
+  const auto now = recorded_now();
+  std::map<std::string, ChatTemplate> templates;
+  int texts = 0, raised = 0, errors = 0;
+  for (const Json& row : rows) {
+    const std::string name = row["template"];
+    if (!templates.contains(name)) {
+      auto parsed = ChatTemplate::parse(template_source(name));
+      ASSERT_TRUE(parsed.ok()) << name << ": " << parsed.status().message();
+      templates.emplace(name, std::move(*parsed));
+    }
+    const ChatTemplate& chat_template = templates.at(name);
+    const auto text = row["continued"].get<bool>() ? chat_template.render_continued(row["variables"], now)
+                                                   : chat_template.render(row["variables"], now);
+    if (row.contains("text")) {
+      ASSERT_TRUE(text.ok()) << name << ": " << row << "\n" << text.status().message();
+      EXPECT_EQ(*text, row["text"].get<std::string>()) << name << ": " << row["variables"];
+      ++texts;
+      continue;
+    }
+    ASSERT_FALSE(text.ok()) << name << ": " << row["variables"] << "\ngave: " << *text;
+    if (row["error"].is_null()) {
+      ++errors;
+    } else {
+      EXPECT_EQ(text.status().message(), row["error"].get<std::string>()) << name;
+      ++raised;
+    }
+  }
+  std::cout << texts << " texts, " << raised << " words of raise_exception and " << errors << " other refusals equal\n";
+  EXPECT_GT(texts, 30);
+  EXPECT_GT(raised, 3);
 }
 
 // The published texts were made by templates in another language. published.jsonl lists those that Jinja2 itself
