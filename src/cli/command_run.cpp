@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/runtime.h"
 #include "engine/engine.h"
+#include "model/text/chat_form.h"
 
 namespace strata::cli {
 namespace {
@@ -109,6 +110,7 @@ Status chat(const Settings& settings, const Model& model, const Tokenizer& token
   if (model.chat_template() == nullptr)
     return invalid_argument("run: " + model.name() + " has no chat template (give a prompt with -p)");
   const std::vector<TokenId> ends = tokenizer.end_of_generation();
+  const ChatForm form = ChatForm::of(*model.chat_template());
   nlohmann::ordered_json messages = nlohmann::ordered_json::array();
   std::fputs("Chat with the model; an empty line or Ctrl-D ends it.\n", stderr);
   for (;;) {
@@ -116,6 +118,7 @@ Status chat(const Settings& settings, const Model& model, const Tokenizer& token
     std::string line;
     if (!std::getline(std::cin, line) || line.empty()) return ok_status();
     messages.push_back({{"role", "user"}, {"content", line}});
+    form.apply(messages);
     ASSIGN_OR_RETURN(const std::string text,
                      model.chat_template()->render(
                          {{"messages", messages},

@@ -1,6 +1,5 @@
 #include "serve/api/api_requests.h"
 
-#include "serve/api/chat_messages.h"
 #include "serve/api/json_fields.h"
 
 namespace strata::api {
@@ -86,12 +85,8 @@ Result<ChatRequest> parse_chat_request(std::string_view body) {
   RETURN_IF_ERROR(fields.read_string("model", out.model));
   RETURN_IF_ERROR(read_generation_params(fields, out.params));
   if (out.params.max_tokens == 0) return invalid_argument("max_tokens must be at least 1", "max_tokens");
-  ASSIGN_OR_RETURN(out.messages, read_messages(fields));
+  ASSIGN_OR_RETURN(out.prompt, read_chat_prompt(fields));
   RETURN_IF_ERROR(read_chat_logprobs(fields, out));
-  if (const auto element = fields.find("chat_template_kwargs")) {
-    if (!element->is_object()) return fields.wrong_type("chat_template_kwargs", "an object", *element);
-    out.template_variables = to_json(*element);
-  }
   return out;
 }
 
@@ -132,7 +127,7 @@ Result<TokenizeRequest> parse_tokenize_request(std::string_view body) {
   RETURN_IF_ERROR(fields.read_string("prompt", out.prompt));
   if (fields.find("prompt")) return out;
   if (!fields.find("messages")) return invalid_argument("prompt (or messages) is missing", "prompt");
-  ASSIGN_OR_RETURN(out.messages, read_messages(fields));
+  ASSIGN_OR_RETURN(out.chat, read_chat_prompt(fields));
   return out;
 }
 

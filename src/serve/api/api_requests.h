@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "serve/api/chat_messages.h"
 #include "serve/api/generation_params.h"
 
 namespace strata::api {
@@ -17,8 +18,7 @@ namespace strata::api {
 struct ChatRequest {
   std::string model;  // empty: not given
   GenerationParams params;
-  nlohmann::ordered_json messages;  // as sent, with every content a string (text parts joined by line breaks)
-  nlohmann::ordered_json template_variables = nlohmann::ordered_json::object();  // chat_template_kwargs
+  ChatPrompt prompt;
   bool logprobs = false;
   int top_logprobs = 0;  // [0, 20]
 };
@@ -47,8 +47,8 @@ Result<PredictRequest> parse_predict_request(std::string_view body);
 struct TokenizeRequest {
   std::string model;
   std::string prompt;
-  nlohmann::ordered_json messages;  // null: there is a prompt
-  bool add_special_tokens = true;
+  std::optional<ChatPrompt> chat;
+  bool add_special_tokens = true;  // of the text
 };
 Result<TokenizeRequest> parse_tokenize_request(std::string_view body);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/metrics.h"
+#include "model/text/chat_form.h"
 #include "serve/api/api_requests.h"
 #include "serve/api/model_host.h"
 #include "serve/api/task_threads.h"
@@ -22,6 +23,7 @@ struct ServedModel {
   size_t longest_token_bytes = 1;
   std::string bos_text;
   std::string eos_text;
+  ChatForm chat_form;
 };
 
 // The models of the server. Any thread; models are never removed, so pointers stay valid.

@@ -21,9 +21,8 @@ constexpr double kSmallest = 1e-6;  // where 0 itself makes no sense
 
 // Fields that ask for another kind of answer. Ignoring them would answer something else than was asked.
 constexpr std::string_view kNotBuilt[] = {
-    "tools",        "functions",     "audio",          "web_search_options", "guided_json",
-    "guided_regex", "guided_choice", "guided_grammar", "guided_decoding",    "structured_outputs",
-    "grammar",      "json_schema",   "use_beam_search"};
+    "functions",      "audio",           "web_search_options", "guided_json", "guided_regex", "guided_choice",
+    "guided_grammar", "guided_decoding", "structured_outputs", "grammar",     "json_schema",  "use_beam_search"};
 
 bool is_empty(JsonElement element) {
   dom::array array;
@@ -41,7 +40,21 @@ Status refuse(const std::string& field) {
   return invalid_argument(field + " is not supported by this server (leave it out; answers are plain text)", field);
 }
 
+// Tools may be shown to the model where the answer is to be plain text all the same.
+Status refuse_tools(const JsonFields& fields) {
+  const auto tools = fields.find("tools");
+  if (!tools || is_empty(*tools)) return ok_status();
+  std::string_view choice;
+  const auto tool_choice = fields.find("tool_choice");
+  if (tool_choice && !tool_choice->get(choice) && choice == "none") return ok_status();
+  const std::string name = fields.full_name("tools");
+  return invalid_argument(name + " is not supported by this server: answers are plain text (leave it out, or send " +
+                              "tool_choice: \"none\" to show the tools to the model)",
+                          name);
+}
+
 Status refuse_what_is_not_built(const JsonFields& fields) {
+  RETURN_IF_ERROR(refuse_tools(fields));
   for (const std::string_view name : kNotBuilt) {
     const auto element = fields.find(name);
     if (element && !is_empty(*element)) return refuse(fields.full_name(name));

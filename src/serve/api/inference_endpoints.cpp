@@ -41,18 +41,21 @@ Result<std::vector<TokenId>> encode_text(const ServedModel& model, std::string_v
   return model.host.tokenizer->encode(text, options);
 }
 
-// The ids of a chat. As with transformers, special tokens come from the template alone.
-Result<std::vector<TokenId>> encode_chat(const ServedModel& model, Json messages, const Json& extra_variables) {
-  if (model.host.chat_template == nullptr) {
+// The ids of a chat. As with transformers, special tokens come from the template alone, unless asked for.
+Result<std::vector<TokenId>> encode_chat(const ServedModel& model, ChatPrompt prompt) {
+  const ChatTemplate* const chat_template = model.host.chat_template;
+  if (chat_template == nullptr) {
     return invalid_argument("this model has no chat template (use /v1/completions)", "messages");
   }
-  Json variables = {{"add_generation_prompt", true}, {"bos_token", model.bos_text}, {"eos_token", model.eos_text}};
-  variables.update(extra_variables);
-  variables["messages"] = std::move(messages);
-  const Result<std::string> text = model.host.chat_template->render(variables);
+  Json variables = {{"bos_token", model.bos_text}, {"eos_token", model.eos_text}};
+  variables.update(prompt.variables);
+  model.chat_form.apply(prompt.messages);
+  variables["messages"] = std::move(prompt.messages);
+  const Result<std::string> text =
+      prompt.continue_final ? chat_template->render_continued(std::move(variables)) : chat_template->render(variables);
   if (!text.ok())
     return Status(Code::kInvalidArgument, text.status().message(), "messages").with_context("chat template");
-  return encode_text(model, *text, {.add_special = false, .parse_special = true}, "messages");
+  return encode_text(model, *text, {.add_special = prompt.add_special_tokens, .parse_special = true}, "messages");
 }
 
 Result<std::vector<TokenId>> encode_prompt(const ServedModel& model, Prompt& prompt) {
@@ -76,7 +79,7 @@ void send_json(http::Responder& responder, const Json& value) {
 Status Endpoints::chat_completions(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(ChatRequest chat, parse_chat_request(http_request.body));
   ASSIGN_OR_RETURN(const ServedModel* model, models_.find(chat.model));
-  ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_chat(*model, std::move(chat.messages), chat.template_variables));
+  ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_chat(*model, std::move(chat.prompt)));
   ASSIGN_OR_RETURN(Request request, make_engine_request(chat.params, model->host, std::move(ids), {}, "messages"));
   request.id = http_request.id;
   if (chat.logprobs) request.logprobs = chat.top_logprobs;
@@ -130,10 +133,10 @@ Status Endpoints::tokenize(const http::Request& http_request, const ResponderPtr
   ASSIGN_OR_RETURN(TokenizeRequest tokenize, parse_tokenize_request(http_request.body));
   ASSIGN_OR_RETURN(const ServedModel* model, models_.find(tokenize.model));
   std::vector<TokenId> ids;
-  if (tokenize.messages.is_null()) {
-    ids = model->host.tokenizer->encode(tokenize.prompt, {.add_special = tokenize.add_special_tokens});
+  if (tokenize.chat) {
+    ASSIGN_OR_RETURN(ids, encode_chat(*model, std::move(*tokenize.chat)));
   } else {
-    ASSIGN_OR_RETURN(ids, encode_chat(*model, std::move(tokenize.messages), Json::object()));
+    ids = model->host.tokenizer->encode(tokenize.prompt, {.add_special = tokenize.add_special_tokens});
   }
   send_json(*responder,
             {{"tokens", ids}, {"count", ids.size()}, {"max_model_len", model->host.engine->max_request_tokens()}});

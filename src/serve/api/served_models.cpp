@@ -27,6 +27,7 @@ Status ServedModels::add(ModelHost host) {
   }
   model.bos_text = text_of(tokenizer, tokenizer.bos());
   model.eos_text = text_of(tokenizer, tokenizer.eos());
+  if (host.chat_template != nullptr) model.chat_form = ChatForm::of(*host.chat_template);
   model.host = std::move(host);
   const std::lock_guard lock(mutex_);
   for (const std::string& name : model.host.names) {

@@ -49,6 +49,27 @@ TEST(ChatTemplate, ReasoningGoesByEveryName) {
   EXPECT_EQ(text_of(source, {{"messages", {{{"role", "user"}}}}}), "|;");
 }
 
+TEST(ChatTemplate, ContinuesTheLastMessage) {
+  const auto continued = [](std::string_view source, const Json& messages) {
+    const auto parsed = ChatTemplate::parse(source);
+    const auto text = parsed->render_continued({{"messages", messages}});
+    return text.ok() ? *text : "failed: " + text.status().message();
+  };
+  const Json chat = {{{"role", "user"}, {"content", "Hi"}}, {{"role", "assistant"}, {"content", "Once upon "}}};
+  EXPECT_EQ(continued(kChatMlTemplate, chat), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nOnce upon ");
+  EXPECT_EQ(continued("{% for m in messages %}[{{ m.content|trim }}]{% endfor %}", chat), "[Hi][Once upon");
+  const Json parts = {
+      {{"role", "user"}, {"content", Json::array({{{"text", "a"}}, {{"text", "b"}}, {{"type", "x"}}})}}};
+  EXPECT_EQ(continued("{% for m in messages %}{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endfor %}", parts),
+            "<a><b");
+  for (const char* bad : {R"([])", R"([7])", R"([{"role":"user"}])", R"([{"content":null}])", R"([{"content":[]}])",
+                          R"([{"content":7}])", R"([{"content":[{"text":7}]}])"}) {
+    EXPECT_NE(continued(kChatMlTemplate, Json::parse(bad)).find("failed: "), std::string::npos) << bad;
+  }
+  EXPECT_NE(continued("{{ messages[0].content }}", chat).find("does not print it"), std::string::npos);
+  EXPECT_NE(continued("{{ messages[1].content|upper }}", chat).find("does not print it"), std::string::npos);
+}
+
 TEST(ChatTemplate, NumbersOfJson) {
   EXPECT_EQ(text_of("{{ a }} {{ b }} {{ c }} {{ a + 1 }} {{ [a, c]|tojson }}",
                     Json::parse(R"({"a": 18446744073709551615, "b": -9223372036854775808, "c": 0.1})")),

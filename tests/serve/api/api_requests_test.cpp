@@ -38,7 +38,7 @@ TEST(ChatRequest, ReadsEveryField) {
     "chat_template_kwargs": {"enable_thinking": false}, "metadata": {"a": "b"}, "unknown": 1, "modalities": ["text"]})");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
   EXPECT_EQ(parsed->model, "m");
-  EXPECT_EQ(parsed->messages.dump(),
+  EXPECT_EQ(parsed->prompt.messages.dump(),
             R"([{"role":"system","content":"be brief"},{"role":"user","content":"hi","name":"x"}])");
   const GenerationParams& params = parsed->params;
   EXPECT_EQ(params.temperature, 0.5);
@@ -63,7 +63,7 @@ TEST(ChatRequest, ReadsEveryField) {
   EXPECT_TRUE(params.include_usage);
   EXPECT_TRUE(parsed->logprobs);
   EXPECT_EQ(parsed->top_logprobs, 20);
-  EXPECT_EQ(parsed->template_variables.dump(), R"({"enable_thinking":false})");
+  EXPECT_EQ(parsed->prompt.variables.dump(), R"({"add_generation_prompt":true,"enable_thinking":false})");
 }
 
 TEST(ChatRequest, NullCountsAsAbsent) {
@@ -76,11 +76,14 @@ TEST(ChatRequest, NullCountsAsAbsent) {
   EXPECT_FALSE(parsed->params.seed);
 }
 
-TEST(ChatRequest, JoinsTextParts) {
+TEST(ChatRequest, ReadsTextParts) {
   const auto parsed = parse_chat_request(
-      R"({"messages":[{"role":"user","content":[{"type":"text","text":"one"},{"type":"text","text":"two"}]}]})");
+      R"({"messages":[{"role":"user","content":[{"type":"text","text":"one","x":1},{"type":"text","text":"two"},{"type":"input_text","text":"three"}]},
+      {"role":"assistant","content":[{"type":"refusal","refusal":"no"}]}]})");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
-  EXPECT_EQ(parsed->messages[0]["content"], "one\ntwo");
+  EXPECT_EQ(parsed->prompt.messages[0]["content"].dump(),
+            R"([{"type":"text","text":"one"},{"type":"text","text":"two"},{"type":"text","text":"three"}])");
+  EXPECT_EQ(parsed->prompt.messages[1]["content"].dump(), R"([{"type":"text","text":"no"}])");
 }
 
 TEST(ChatRequest, KeepsToolCallsOfEarlierTurns) {
@@ -88,9 +91,35 @@ TEST(ChatRequest, KeepsToolCallsOfEarlierTurns) {
       R"({"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c"}]},
                       {"role":"tool","content":"4","tool_call_id":"c"}]})");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
-  EXPECT_EQ(parsed->messages[0]["content"], "");
-  EXPECT_EQ(parsed->messages[0]["tool_calls"][0]["id"], "c");
-  EXPECT_EQ(parsed->messages[1]["tool_call_id"], "c");
+  EXPECT_TRUE(parsed->prompt.messages[0]["content"].is_null());
+  EXPECT_EQ(parsed->prompt.messages[0]["tool_calls"][0]["id"], "c");
+  EXPECT_EQ(parsed->prompt.messages[1]["tool_call_id"], "c");
+}
+
+TEST(ChatRequest, NullMembersOfMessagesAreAbsent) {
+  const auto parsed = parse_chat_request(
+      R"({"messages":[{"role":"assistant","content":"a","tool_calls":null,"name":null,"refusal":null},
+                      {"role":"assistant","content":"b","tool_calls":[]},
+                      {"role":"assistant","content":null,"reasoning_content":"hm"},
+                      {"role":"assistant","function_call":{"name":"f","arguments":"{}"}}]})");
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(parsed->prompt.messages[0].dump(), R"({"role":"assistant","content":"a"})");
+  EXPECT_EQ(parsed->prompt.messages[1].dump(), R"({"role":"assistant","content":"b"})");
+  EXPECT_EQ(parsed->prompt.messages[2]["reasoning_content"], "hm");
+  EXPECT_EQ(parsed->prompt.messages[3]["function_call"]["name"], "f");
+}
+
+TEST(ChatRequest, ReadsWhatTheTemplateIsGiven) {
+  const auto parsed = parse_chat_request(chat(
+      R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none","documents":[{"text":"t"}],
+         "reasoning_effort":"low","chat_template_kwargs":{"x":[1]},"add_generation_prompt":false,
+         "continue_final_message":true,"add_special_tokens":true)"));
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(parsed->prompt.variables.dump(),
+            R"({"add_generation_prompt":false,"tools":[{"type":"function","function":{"name":"f"}}],)"
+            R"("documents":[{"text":"t"}],"reasoning_effort":"low","x":[1]})");
+  EXPECT_TRUE(parsed->prompt.continue_final);
+  EXPECT_TRUE(parsed->prompt.add_special_tokens);
 }
 
 TEST(ChatRequest, IntegersMayBeWrittenAsWholeNumbers) {
@@ -155,6 +184,13 @@ TEST(ChatRequest, NamesTheFieldThatIsWrong) {
           {chat(R"("response_format":{"type":"json_object"})"), "response_format", "not supported"},
           {chat(R"("response_format":"text")"), "response_format", "object"},
           {chat(R"("tools":[{"type":"function"}])"), "tools", "not supported"},
+          {chat(R"("tools":[{"type":"function"}],"tool_choice":"auto")"), "tools", "not supported"},
+          {chat(R"("tools":[1],"tool_choice":"none")"), "tools", "array of objects"},
+          {chat(R"("tools":{"a":1},"tool_choice":"none")"), "tools", "array of objects"},
+          {chat(R"("documents":"x")"), "documents", "array of objects"},
+          {chat(R"("reasoning_effort":1)"), "reasoning_effort", "string"},
+          {chat(R"("continue_final_message":true)"), "continue_final_message", "add_generation_prompt: false"},
+          {chat(R"("add_generation_prompt":1)"), "add_generation_prompt", "boolean"},
           {chat(R"("tool_choice":"required")"), "tool_choice", "not supported"},
           {chat(R"("tool_choice":{"type":"function"})"), "tool_choice", "not supported"},
           {chat(R"("functions":[{}])"), "functions", "not supported"},
@@ -289,7 +325,12 @@ TEST(TokenizeRequest, TakesTextOrMessages) {
   EXPECT_FALSE(parsed->add_special_tokens);
   parsed = parse_tokenize_request(R"({"messages":[{"role":"user","content":"x"}]})");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
-  EXPECT_EQ(parsed->messages.size(), 1u);
+  ASSERT_TRUE(parsed->chat);
+  EXPECT_EQ(parsed->chat->messages.size(), 1u);
+  parsed = parse_tokenize_request(
+      R"({"messages":[{"role":"user","content":"x"}],"tools":[{"a":1}],"add_generation_prompt":false})");
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(parsed->chat->variables.dump(), R"({"add_generation_prompt":false,"tools":[{"a":1}]})");
   expect_bad(parse_tokenize_request, {{"{}", "prompt", "missing"}, {R"({"prompt":[1]})", "prompt", "string"}});
 }
 

@@ -57,6 +57,20 @@ test('models', async () => {
   assert.equal((await client.models.retrieve('story')).object, 'model');
 });
 
+test('tool and reasoning messages', async () => {
+  const tool_calls = [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{"city": "Rome"}' } }];
+  const chat = [...messages, { role: 'assistant', content: null, tool_calls }, { role: 'tool', tool_call_id: 'c', content: '21.5' },
+    { role: 'assistant', content: 'It is warm.', reasoning_content: 'Rome, so warm.' }, { role: 'user', content: [{ type: 'text', text: 'Thanks.' }] }];
+  const first = await ask({ messages: chat });
+  assert.ok(first.usage.prompt_tokens > (await ask({})).usage.prompt_tokens);
+  const second = await ask({ messages: [...chat, first.choices[0].message, messages[0]] });
+  assert.ok(second.usage.prompt_tokens > first.usage.prompt_tokens);
+  const opened = [...messages, { role: 'assistant', content: 'Once upon' }];
+  const closed = await ask({ messages: opened, add_generation_prompt: false });
+  const continued = await ask({ messages: opened, add_generation_prompt: false, continue_final_message: true });
+  assert.equal(closed.usage.prompt_tokens - continued.usage.prompt_tokens, '<|im_end|>\n'.length);
+});
+
 test('errors', async () => {
   await assert.rejects(ask({ temperature: 3 }), (e) => e instanceof OpenAI.BadRequestError && e.param === 'temperature');
   await assert.rejects(ask({ tools: [{ type: 'function', function: { name: 'f' } }] }), (e) => e.status === 400 && e.param === 'tools');

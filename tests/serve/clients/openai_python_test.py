@@ -132,6 +132,36 @@ class Chat(Case):
         answer = self.ask(messages=[{"role": "user", "content": parts}])
         self.assertEqual(answer.usage.prompt_tokens, self.ask().usage.prompt_tokens)
 
+    def test_tool_and_reasoning_messages(self):
+        calls = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"city\": \"Rome\"}"}}]
+        chat = MESSAGES + [{"role": "assistant", "content": None, "tool_calls": calls},
+                           {"role": "tool", "tool_call_id": "call_1", "content": "21.5"},
+                           {"role": "assistant", "content": "It is warm.", "reasoning_content": "Rome, so warm."},
+                           {"role": "user", "content": "Thanks."}]
+        answer = self.ask(messages=chat)
+        self.assertGreater(answer.usage.prompt_tokens, self.ask().usage.prompt_tokens)
+        again = chat + [answer.choices[0].message, {"role": "user", "content": "More."}]
+        self.assertGreater(self.ask(messages=again).usage.prompt_tokens, answer.usage.prompt_tokens)
+        # Shown to the model, never called: the answer is plain text.
+        tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+        self.assertTrue(self.ask(messages=chat, tools=tools, tool_choice="none").choices[0].message.content)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.ask(messages=chat, tools=tools)
+        self.assertEqual(caught.exception.param, "tools")
+
+    def test_template_options(self):
+        opened = MESSAGES + [{"role": "assistant", "content": "Once upon"}]
+        prompt = "<|im_start|>user\ntell me a story<|im_end|>\n<|im_start|>assistant\nOnce upon"
+        options = {"add_generation_prompt": False, "continue_final_message": True, "chat_template_kwargs": {"enable_thinking": False}}
+        self.assertEqual(self.ask(messages=opened, extra_body=options).usage.prompt_tokens, len(prompt))
+        self.assertEqual(self.ask(messages=opened, extra_body={"add_generation_prompt": False}).usage.prompt_tokens,
+                         len(prompt + "<|im_end|>\n"))
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.ask(messages=opened, extra_body={"continue_final_message": True})
+        self.assertEqual(caught.exception.param, "continue_final_message")
+        status, _, text = raw("POST", "/tokenize", {"model": "story", "messages": opened, **options})
+        self.assertEqual((status, json.loads(text)["count"]), (200, len(prompt)))
+
     def test_max_completion_tokens_and_extras(self):
         answer = self.client.chat.completions.create(
             model="story", messages=MESSAGES, max_completion_tokens=6, user="me", presence_penalty=0.5, frequency_penalty=-0.5,
