@@ -116,7 +116,10 @@ constexpr Option kOptions[] = {
     {"--file", "", "FILE", "The text to score.", "score", TEXT(file)},
     {"--after", "", "PASS", "The graph after this pass; default: after the last one.", "graph", TEXT(after)},
     {"--dot", "", "", "Graphviz in the place of text.", "graph", SWITCH(dot, true)},
-    {"--type", "", "T", "F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K, or the mix Q4_K_M.", "quantize", TEXT(type)},
+    {"--type", "", "T",
+     "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4, or a mix: Q2_K Q2_K_S Q3_K_S "
+     "Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M MXFP4_MOE.",
+     "quantize", TEXT(type)},
     {"--prefill", "", "SIZES", "bench MODEL: prompt lengths.", "bench", TEXT(prefill_sizes)},
     {"--decode-batch", "", "SIZES", "bench MODEL: sequences decoded together.", "bench", TEXT(decode_batches)},
     {"--context", "", "SIZES", "bench MODEL: tokens already in the cache when decoding.", "bench", TEXT(contexts)},

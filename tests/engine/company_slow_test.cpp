@@ -148,7 +148,9 @@ TEST_P(EngineCompany, SixtyFourStreamsEqualThemselvesAlone) {
   RecordProperty("preemptions", std::to_string(preemptions));
 }
 
-INSTANTIATE_TEST_SUITE_P(Weights, EngineCompany, testing::Values("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"),
+INSTANTIATE_TEST_SUITE_P(Weights, EngineCompany,
+                         testing::Values("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q2_K", "Q3_K_M", "Q4_K",
+                                         "Q5_K", "Q6_K", "IQ4_XS", "MXFP4"),
                          [](const auto& tested) { return tested.param; });
 
 }  // namespace

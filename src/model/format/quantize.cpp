@@ -66,6 +66,16 @@ Status write_tensor(const TypedTensor& typed, ThreadPool& pool, GgufWriter& writ
   return ok_status();
 }
 
+QuantizationContext context_of(const Checkpoint& checkpoint, const GgufConversion& conversion) {
+  QuantizationContext context{.n_layers = conversion.n_layers, .n_experts = conversion.n_experts, .tied = true};
+  for (const GgufOutputTensor& tensor : conversion.tensors)
+    context.tied = context.tied && tensor.name != "output.weight";
+  const int64_t heads = checkpoint.config().get_int("num_attention_heads").value_or(1);
+  const int64_t keys = checkpoint.config().get_int("num_key_value_heads").value_or(heads);
+  context.heads_per_key = keys > 0 ? heads / keys : 1;
+  return context;
+}
+
 }  // namespace
 
 Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
@@ -74,9 +84,7 @@ Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const 
   ASSIGN_OR_RETURN(const QuantizationMix mix, QuantizationMix::from_name(type));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source));
   ASSIGN_OR_RETURN(const GgufConversion conversion, plan_gguf_conversion(checkpoint));
-  QuantizationContext context{conversion.n_layers, conversion.n_experts, true};
-  for (const GgufOutputTensor& tensor : conversion.tensors)
-    context.tied = context.tied && tensor.name != "output.weight";
+  const QuantizationContext context = context_of(checkpoint, conversion);
 
   ASSIGN_OR_RETURN(GgufWriter writer, GgufWriter::create(target));
   RETURN_IF_ERROR(write_gguf_metadata(checkpoint, conversion, writer));

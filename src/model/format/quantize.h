@@ -26,9 +26,8 @@ struct QuantizeResult {
 };
 
 // `source`: a GGUF file or a Hugging Face folder; `target`: the GGUF file, which appears only when it is whole;
-// `type`: F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K Q4_K_M. The result does not depend on the number of threads. Tensors that
-// have the wanted type already are copied. kInvalidArgument: an unknown type; quantizing blocks of fewer than 8 bits
-// again.
+// `type`: a name of quantization_mix.h. The result does not depend on the number of threads. Tensors that have the
+// wanted type already are copied. kInvalidArgument: an unknown type; quantizing blocks of fewer than 8 bits again.
 Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
                                      std::string_view type, ThreadPool& pool,
                                      const std::function<void(const QuantizeProgress&)>& progress = {});

@@ -87,8 +87,11 @@ TEST_P(Quantize, StoriesStaysCloseWithAnyNumberOfThreads) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, Quantize,
                          testing::Values(Case{"F32", 0}, Case{"F16", 3e-4}, Case{"BF16", 3e-3}, Case{"Q8_0", 8e-3},
-                                         Case{"Q4_0", 0.12}, Case{"Q4_K", 0.12}, Case{"Q6_K", 0.03},
-                                         Case{"Q4_K_M", 0.12}),
+                                         Case{"Q4_0", 0.12}, Case{"Q4_1", 0.12}, Case{"Q5_0", 0.06}, Case{"Q5_1", 0.06},
+                                         Case{"Q3_K", 0.25}, Case{"Q4_K", 0.12}, Case{"Q5_K", 0.06}, Case{"Q6_K", 0.03},
+                                         Case{"IQ4_NL", 0.12}, Case{"IQ4_XS", 0.12}, Case{"MXFP4", 0.18},
+                                         Case{"Q2_K", 0.35}, Case{"Q3_K_M", 0.25}, Case{"Q4_K_M", 0.12},
+                                         Case{"Q5_K_M", 0.06}),
                          [](const auto& info) { return std::string(info.param.type); });
 
 // Rows long enough for the 256-element blocks; normally distributed weights.
