@@ -106,6 +106,8 @@ Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
   std::vector<int32_t> table(static_cast<size_t>(n_blocks));
   std::iota(table.begin(), table.end(), 0);
   for (const int32_t block : table) runner.clear_block(block);
+  // All tokens rotate as the length of the whole asks for.
+  const std::vector<int32_t> long_rope(limits.short_context > 0 && n > limits.short_context ? ids.size() : 0, 1);
   const int64_t chunk = std::min<int64_t>(limits.max_batch_tokens, limits.max_outputs);
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t end = std::min(n, begin + chunk);
@@ -125,6 +127,7 @@ Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
     batch.block_table = table;
     batch.block_table_stride = n_blocks;
     batch.output_rows = rows;
+    batch.long_rope = std::span(long_rope).first(long_rope.empty() ? 0 : positions.size());
     ASSIGN_OR_RETURN(const std::span<const float> logits, runner.run(batch));
     visit(begin, logits);
   }

@@ -53,6 +53,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   limits.vocab = static_cast<int>(model.config().vocab);
   limits.max_context = static_cast<int>(options.context > 0 ? std::min(options.context, model.config().max_context)
                                                             : model.config().max_context);
+  limits.short_context = static_cast<int>(model.config().short_context);
   limits.max_batch_tokens = static_cast<int>(options.max_batch_tokens);
   limits.max_sequences = static_cast<int>(options.max_sequences);
   limits.max_outputs = static_cast<int>(std::min(options.max_outputs, options.max_batch_tokens));

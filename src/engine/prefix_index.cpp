@@ -22,6 +22,8 @@ Hash128 prefix_root(const Hash128& identity, int adapter, std::string_view salt)
   return hash_string(bytes);
 }
 
+Hash128 prefix_outgrown(const Hash128& root) { return prefix_block(root, {}); }
+
 Hash128 prefix_block(const Hash128& parent, std::span<const TokenId> tokens) {
   std::string bytes;
   bytes.reserve(16 + 4 * tokens.size());

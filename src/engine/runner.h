@@ -13,6 +13,7 @@ namespace strata {
 struct RunnerLimits {
   int vocab = 0;
   int max_context = 0;       // tokens of one sequence
+  int short_context = 0;     // > 0: longer sequences rotate by other frequencies (ModelConfig)
   int max_batch_tokens = 0;  // T of one step
   int max_sequences = 0;     // S of one step
   int max_outputs = 0;       // O of one step

@@ -22,8 +22,10 @@ Sequence& Scheduler::add(SequenceSpec spec) {
   sequence.adapter = spec.adapter;
   sequence.deadline = spec.deadline;
   if (sequence.deadline) ++deadlines_;
+  sequence.outgrown = is_outgrown(sequence);
   if (options_.prefix_cache) {
-    sequence.names.push_back(prefix_root(options_.cache_identity, spec.adapter, spec.cache_salt));
+    const Hash128 root = prefix_root(options_.cache_identity, spec.adapter, spec.cache_salt);
+    sequence.names.push_back(sequence.outgrown ? prefix_outgrown(root) : root);
   }
   CHECK(sequences_.emplace(sequence.rank, std::move(owned)).second);
   waiting_.insert(&sequence);
@@ -127,7 +129,7 @@ bool Scheduler::admit(Sequence& sequence) {
   waiting_.erase(&sequence);
   running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, ByRank()), &sequence);
   sequence.state = SequenceState::kRunning;
-  if (options_.prefix_cache && sequence.preemptions == 0) {
+  if (options_.prefix_cache && sequence.is_first_pass()) {
     counters_.prefix_queries += static_cast<uint64_t>(sequence.length());
   }
   return true;
@@ -178,6 +180,14 @@ void Scheduler::abandon(const StepPlan& plan) {
       release(sequence);
     }
   }
+}
+
+void Scheduler::append(Sequence& sequence, TokenId token) {
+  sequence.tokens.push_back(token);
+  if (sequence.outgrown || !is_outgrown(sequence)) return;
+  sequence.outgrown = true;
+  if (sequence.state == SequenceState::kRunning) give_back(sequence);
+  if (options_.prefix_cache) sequence.names = {prefix_outgrown(sequence.names.front())};
 }
 
 Sequence& Scheduler::fork(const Sequence& parent, int choice) {

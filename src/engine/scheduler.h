@@ -12,6 +12,9 @@
 // sequence ahead of it is computing is waited for; any other is claimed and computed. A claim dies with a preemption or
 // a cancellation, and the next waiter in rank takes over.
 //
+// A model may have other rotary frequencies for sequences of more than short_context tokens (longrope). One that grows
+// beyond gives its blocks back, waits, and is computed again from its tokens, under other names of its blocks.
+//
 // Several steps may be in flight: schedule() does not need the outcome of the step before. Per step: schedule, run the
 // plan, commit (or abandon), then append or finish for the sequences that were sampled.
 //
@@ -37,6 +40,7 @@ struct SchedulerOptions {
   int max_sequences = 64;      // S of a step, and most sequences running at once before forks
   int max_outputs = 64;        // O of a step
   int prefill_chunk = 0;       // most tokens of one sequence in a step; 0: the budget
+  int short_context = 0;       // > 0: a sequence that grows beyond so many tokens is computed anew (RunnerLimits)
   bool prefix_cache = true;
   Hash128 cache_identity;
 };
@@ -64,8 +68,8 @@ class Scheduler {
   // The step failed: what it wrote is worthless. The caller finishes its sequences.
   void abandon(const StepPlan& plan);
 
-  // The sampled token becomes the next to compute.
-  void append(Sequence& sequence, TokenId token) { sequence.tokens.push_back(token); }
+  // The sampled token becomes the next to compute. No step may hold the sequence.
+  void append(Sequence& sequence, TokenId token);
   // Another choice that shares everything computed; the parent has all its tokens computed. Blocks are copied on write.
   Sequence& fork(const Sequence& parent, int choice);
   // The sequence is gone for the caller; its blocks are free at once, or when the steps that hold it have come back.
@@ -109,6 +113,10 @@ class Scheduler {
   int reserve_blocks(Sequence& sequence, int count, StepPlan& plan);
   bool preempt_after(const Sequence& sequence, StepPlan& plan);
   void preempt(Sequence& sequence);
+  void give_back(Sequence& sequence);
+  bool is_outgrown(const Sequence& sequence) const {
+    return options_.short_context > 0 && sequence.length() > options_.short_context;
+  }
   void leave_running(Sequence& sequence);
   void release(Sequence& sequence);
 

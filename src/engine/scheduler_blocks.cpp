@@ -21,7 +21,6 @@ const Hash128& Scheduler::name(Sequence& sequence, int block) {
 void Scheduler::take_known_blocks(Sequence& sequence) {
   const int size = options_.block_tokens;
   if (!options_.prefix_cache || sequence.scheduled % size != 0) return;
-  const bool first_pass = sequence.preemptions == 0 && sequence.length() == sequence.n_prompt;
   while (sequence.scheduled + size < sequence.length()) {
     const int end = sequence.scheduled + size;
     if (sequence.next_prompt_row < std::min(end, sequence.end_prompt_rows)) return;  // its rows of logits are wanted
@@ -30,7 +29,7 @@ void Scheduler::take_known_blocks(Sequence& sequence) {
     sequence.table.push_back(pool_.acquire(*found));
     sequence.scheduled = sequence.computed = end;
     ++sequence.published;
-    if (first_pass) {
+    if (sequence.is_first_pass()) {
       sequence.cached_tokens += size;
       counters_.prefix_hits += static_cast<uint64_t>(size);
     }
@@ -108,6 +107,12 @@ bool Scheduler::preempt_after(const Sequence& sequence, StepPlan& plan) {
 }
 
 void Scheduler::preempt(Sequence& sequence) {
+  give_back(sequence);
+  ++sequence.preemptions;
+}
+
+// The sequence waits again, with nothing computed.
+void Scheduler::give_back(Sequence& sequence) {
   CHECK_EQ(sequence.in_flight, 0);
   for (const Hash128& claim : sequence.claims) index_.drop_claim(claim, &sequence);
   sequence.claims.clear();
@@ -115,7 +120,6 @@ void Scheduler::preempt(Sequence& sequence) {
   while (!sequence.table.empty()) sequence.table.pop_back();
   sequence.scheduled = sequence.computed = sequence.published = 0;
   sequence.state = SequenceState::kWaiting;
-  ++sequence.preemptions;
   waiting_.insert(&sequence);
 }
 

@@ -50,6 +50,7 @@ struct Sequence {
   int n_prompt = 0;
   bool samples = true;
   int adapter = -1;
+  bool outgrown = false;  // longer than the short context: computed with the long rotary frequencies
   std::optional<TimePoint> deadline;
 
   int scheduled = 0;
@@ -68,6 +69,8 @@ struct Sequence {
   int preemptions = 0;
 
   int length() const { return static_cast<int>(tokens.size()); }
+  // Nothing was sampled yet, and nothing is computed a second time.
+  bool is_first_pass() const { return preemptions == 0 && length() == n_prompt; }
   int remaining() const { return length() - scheduled; }
 };
 

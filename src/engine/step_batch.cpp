@@ -5,13 +5,15 @@
 namespace strata {
 
 const Batch& StepBatch::build(const StepPlan& plan) {
-  for (auto* list : {&ids_, &positions_, &query_begin_, &context_len_, &output_rows_, &adapters_}) list->clear();
+  for (auto* list : {&ids_, &positions_, &query_begin_, &context_len_, &output_rows_, &adapters_, &long_rope_}) list->clear();
   slots_.clear();
   size_t stride = 0;
   bool adapted = false;
+  bool outgrown = false;
   for (const StepEntry& entry : plan.entries) {
     stride = std::max(stride, entry.sequence->table.size());
     adapted = adapted || entry.sequence->adapter >= 0;
+    outgrown = outgrown || entry.sequence->outgrown;
   }
   block_table_.assign(plan.entries.size() * stride, 0);
   query_begin_.push_back(0);
@@ -22,6 +24,7 @@ const Batch& StepBatch::build(const StepPlan& plan) {
                    [](const Block& block) { return block.id(); });
   }
   if (!adapted) adapters_.clear();
+  if (!outgrown) long_rope_.clear();
   batch_.ids = ids_;
   batch_.positions = positions_;
   batch_.slots = slots_;
@@ -31,6 +34,7 @@ const Batch& StepBatch::build(const StepPlan& plan) {
   batch_.block_table_stride = static_cast<int64_t>(stride);
   batch_.output_rows = output_rows_;
   batch_.adapters = adapters_;
+  batch_.long_rope = long_rope_;
   return batch_;
 }
 
@@ -43,6 +47,7 @@ void StepBatch::add(const StepEntry& entry) {
     const int64_t block = sequence.table[static_cast<size_t>(position / block_tokens_)].id();
     slots_.push_back(block * block_tokens_ + position % block_tokens_);
     adapters_.push_back(sequence.adapter);
+    long_rope_.push_back(sequence.outgrown ? 1 : 0);
   }
   query_begin_.push_back(static_cast<int32_t>(ids_.size()));
   context_len_.push_back(entry.begin + entry.count);

@@ -18,7 +18,7 @@ class StepBatch {
   void add(const StepEntry& entry);
 
   const int block_tokens_;
-  std::vector<int32_t> ids_, positions_, query_begin_, context_len_, block_table_, output_rows_, adapters_;
+  std::vector<int32_t> ids_, positions_, query_begin_, context_len_, block_table_, output_rows_, adapters_, long_rope_;
   std::vector<int64_t> slots_;
   Batch batch_;
 };

@@ -18,6 +18,7 @@ SchedulerOptions scheduler_options(const RunnerLimits& limits, const EngineOptio
   result.max_outputs = limits.max_outputs;
   result.prefill_chunk = options.prefill_chunk;
   result.prefix_cache = options.prefix_cache;
+  result.short_context = limits.short_context;
   result.cache_identity = limits.cache_identity;
   CHECK_GE(std::min({result.n_blocks, result.block_tokens, result.max_batch_tokens, result.max_sequences,
                      result.max_outputs}),

@@ -17,10 +17,11 @@ namespace {
 constexpr int kMaxLength = 96;
 constexpr int kRequests = 64;
 
-RunnerLimits limits_for(int block_tokens, int sequences_in_cache) {
+RunnerLimits limits_for(int block_tokens, int sequences_in_cache, int short_context = 0) {
   RunnerLimits limits;
   limits.vocab = FakeTokenizer::kVocab;
   limits.max_context = kMaxLength;
+  limits.short_context = short_context;
   limits.max_batch_tokens = 512;
   limits.max_sequences = 24;
   limits.max_outputs = 24;
@@ -61,12 +62,12 @@ struct Bench {
   std::vector<std::shared_ptr<Transcript>> heard;
 };
 
-std::vector<std::shared_ptr<Transcript>> run_each_alone(const std::vector<Request>& requests) {
+std::vector<std::shared_ptr<Transcript>> run_each_alone(const std::vector<Request>& requests, int short_context = 0) {
   EngineOptions options;
   options.prefix_cache = false;
   std::vector<std::shared_ptr<Transcript>> alone;
   for (const Request& request : requests) {
-    Bench bench(limits_for(16, 5), options);
+    Bench bench(limits_for(16, 5, short_context), options);
     bench.add(request);
     bench.run_all();
     alone.push_back(bench.heard[0]);
@@ -83,13 +84,14 @@ struct Company {
   int rounds = 1;  // the same load again and again: a warm cache
   int cancel_one_in = 0;
   int fail_at_step = -1;
+  int short_context = 0;
 };
 
 std::ostream& operator<<(std::ostream& out, const Company& company) {
   return out << "chunk " << company.chunk << ", prefix cache " << company.prefix_cache << ", blocks of "
              << company.block_tokens << ", cache for " << company.sequences_in_cache << ", budget " << company.budget
              << ", rounds " << company.rounds << ", cancels one in " << company.cancel_one_in << ", fails at "
-             << company.fail_at_step;
+             << company.fail_at_step << ", short context " << company.short_context;
 }
 
 struct Counted {
@@ -104,7 +106,7 @@ Counted run_in_company(const std::vector<Request>& requests, const std::vector<s
   options.prefill_chunk = company.chunk;
   options.prefix_cache = company.prefix_cache;
   options.max_batch_tokens = company.budget;
-  Bench bench(limits_for(company.block_tokens, company.sequences_in_cache), options);
+  Bench bench(limits_for(company.block_tokens, company.sequences_in_cache, company.short_context), options);
   bench.runner.fail_at_step = company.fail_at_step;
   Dice dice(seed + 99);
   Counted counted;
@@ -149,6 +151,23 @@ TEST(CompanyTest, SixtyFourRequestsWithCacheForEightMatchEachAlone) {
         if (HasFatalFailure()) return;
         EXPECT_EQ(counted.hits > 0, prefix_cache) << company;
       }
+    }
+  }
+}
+
+// Models with two sets of rotary frequencies: whoever grows beyond the short context is computed anew.
+TEST(CompanyTest, SequencesThatOutgrowTheShortContextMatchEachAlone) {
+  for (const int short_context : {1, 17, 32, 47, 64}) {
+    const auto requests = random_load(static_cast<uint64_t>(short_context));
+    const auto alone = run_each_alone(requests, short_context);
+    for (const int chunk : {1, 16, 512}) {
+      Company company;
+      company.chunk = chunk;
+      company.rounds = 2;
+      company.short_context = short_context;
+      const Counted counted = run_in_company(requests, alone, company, 1);
+      if (HasFatalFailure()) return;
+      EXPECT_GT(counted.hits, 0u) << company;
     }
   }
 }

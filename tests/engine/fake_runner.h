@@ -25,7 +25,8 @@ class FakeRunner final : public Runner {
       : limits_(limits),
         slots_(static_cast<size_t>(limits.n_blocks) * static_cast<size_t>(limits.block_tokens)),
         written_in_(slots_.size()),
-        written_by_(slots_.size()) {}
+        written_by_(slots_.size()),
+        long_rope_(slots_.size()) {}
 
   const RunnerLimits& limits() const override { return limits_; }
 
@@ -50,6 +51,7 @@ class FakeRunner final : public Runner {
     ++copies_;
     for (int i = 0; i < limits_.block_tokens; ++i) {
       slots_[slot(to, i)] = slots_[slot(from, i)];
+      long_rope_[slot(to, i)] = long_rope_[slot(from, i)];
       written_in_[slot(to, i)] = 0;
     }
   }
@@ -79,6 +81,7 @@ class FakeRunner final : public Runner {
     ASSERT_EQ(static_cast<size_t>(batch.query_begin.back()), tokens);
     ASSERT_EQ(batch.block_table.size(), batch.context_len.size() * static_cast<size_t>(batch.block_table_stride));
     ASSERT_TRUE(batch.adapters.empty() || batch.adapters.size() == tokens);
+    ASSERT_TRUE(batch.long_rope.empty() || batch.long_rope.size() == tokens);
     for (const int32_t block : batch.block_table) ASSERT_TRUE(block >= 0 && block < limits_.n_blocks);
     for (const int32_t row : batch.output_rows) ASSERT_TRUE(row >= 0 && static_cast<size_t>(row) < tokens);
   }
@@ -88,9 +91,14 @@ class FakeRunner final : public Runner {
     const int count = batch.query_begin[s + 1] - batch.query_begin[s];
     ASSERT_GT(count, 0);
     uint64_t context = 1;
+    const int32_t long_rope =
+        batch.long_rope.empty() ? 0 : batch.long_rope[static_cast<size_t>(batch.query_begin[s])];
+    if (limits_.short_context == 0 || batch.context_len[s] > limits_.short_context)
+      ASSERT_EQ(long_rope, limits_.short_context > 0 ? 1 : 0);
     const auto read = [&](int position) {
       const size_t at =
           slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
+      if (long_rope_[at] != long_rope) ADD_FAILURE() << "position " << position << " was rotated for another length";
       if (slots_[at] == 0) ADD_FAILURE() << "position " << position << " is read before it was written";
       if (written_in_[at] == steps_ && written_by_[at] != s)
         ADD_FAILURE() << "read in the step that writes it elsewhere";
@@ -107,7 +115,9 @@ class FakeRunner final : public Runner {
       ASSERT_EQ(static_cast<size_t>(batch.slots[token]), at);
       ASSERT_EQ(slots_[at], 0u) << "a slot is written twice";
       const int adapter = batch.adapters.empty() ? -1 : batch.adapters[token];
-      slots_[at] = mix(mix(context, static_cast<uint64_t>(batch.ids[token])), static_cast<uint64_t>(adapter + 2)) | 1;
+      if (!batch.long_rope.empty()) ASSERT_EQ(batch.long_rope[token], long_rope);
+      long_rope_[at] = long_rope;
+      slots_[at] = mix(mix(context, static_cast<uint64_t>(batch.ids[token])), static_cast<uint64_t>(adapter + 2 + 64 * long_rope)) | 1;
       written_in_[at] = steps_;
       written_by_[at] = s;
       read(position);
@@ -119,6 +129,7 @@ class FakeRunner final : public Runner {
   std::vector<uint64_t> slots_;
   std::vector<int> written_in_;     // step
   std::vector<size_t> written_by_;  // sequence of that step
+  std::vector<int32_t> long_rope_;  // how a slot's token was rotated
   std::vector<uint64_t> contexts_;
   std::vector<float> logits_;
   uint64_t tokens_ = 0;

@@ -21,6 +21,7 @@ TEST(PrefixIndexTest, EverythingInTheNameCounts) {
   EXPECT_NE(root, prefix_root({1, 3}, -1, ""));
   EXPECT_NE(root, prefix_root({1, 2}, 0, ""));
   EXPECT_NE(root, prefix_root({1, 2}, -1, "x"));
+  EXPECT_NE(root, prefix_outgrown(root));
   const Hash128 block = prefix_block(root, kTokens);
   EXPECT_NE(block, prefix_block(block, kTokens));
   EXPECT_NE(block, prefix_block(root, std::vector<TokenId>{1, 2, 3, 70001}));

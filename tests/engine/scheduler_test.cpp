@@ -210,6 +210,7 @@ class Pipeline {
     RunnerLimits limits;
     limits.vocab = 90;
     limits.max_context = 1000;
+    limits.short_context = options.short_context;
     limits.max_batch_tokens = options.max_batch_tokens;
     limits.max_sequences = options.max_sequences;
     limits.max_outputs = options.max_outputs;
@@ -267,6 +268,24 @@ class Pipeline {
   std::map<SequenceRank, std::vector<TokenId>> finished_;
 };
 
+TEST(SchedulerTest, ASequenceThatOutgrowsTheShortContextIsComputedAnew) {
+  SchedulerOptions options = small_options();
+  options.short_context = 6;
+  Driver run(options);
+  const Sequence& sequence = run.scheduler.add(spec_of(1, 5));
+  EXPECT_EQ(run.step().tokens, 5);  // the prompt; now there are six tokens
+  EXPECT_FALSE(sequence.outgrown);
+  EXPECT_EQ(run.step().tokens, 1);  // now seven
+  EXPECT_TRUE(sequence.outgrown);
+  EXPECT_EQ(run.scheduler.waiting(), 1);
+  EXPECT_EQ(run.scheduler.pool().held(), 0);
+  EXPECT_EQ(run.step().tokens, 7);  // all, the first four too, whose block was in the prefix cache
+  EXPECT_EQ(run.step().tokens, 1);
+  EXPECT_EQ(sequence.preemptions, 0);
+  run.scheduler.add(spec_of(1, 5, 1));
+  EXPECT_EQ(run.step().tokens, 2);  // one to decode, and what is left of the short prompt beside its cached block
+}
+
 TEST(SchedulerTest, StepsInFlightChangeNoToken) {
   uint64_t preemptions = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
@@ -278,6 +297,7 @@ TEST(SchedulerTest, StepsInFlightChangeNoToken) {
       options.n_blocks = 80 / options.block_tokens + dice.below(60);
       options.prefill_chunk = dice.below(8);
       options.prefix_cache = !dice.one_in(3);
+      options.short_context = dice.one_in(2) ? 0 : dice.between(1, 60);
       Pipeline pipeline(options, depth);
       for (uint64_t arrival = 1; arrival <= 24; ++arrival) {
         SequenceSpec spec = spec_of(arrival, dice.between(1, 40), dice.below(2));

@@ -33,7 +33,8 @@ class BatchBuilder {
  public:
   explicit BatchBuilder(int64_t blocks_per_sequence) : blocks_(blocks_per_sequence) {}
 
-  void add(const std::vector<int32_t>& ids, const Chunk& c) {
+  // `outgrown`: the sequence is longer than the model's short context.
+  void add(const std::vector<int32_t>& ids, const Chunk& c, bool outgrown = false) {
     if (query_begin_.empty()) query_begin_.push_back(0);
     for (int64_t p = c.begin; p < c.end; ++p) {
       const int64_t block = static_cast<int64_t>(c.sequence) * blocks_ + p / kBlockTokens;
@@ -42,6 +43,7 @@ class BatchBuilder {
       positions_.push_back(static_cast<int32_t>(p));
       slots_.push_back(block * kBlockTokens + p % kBlockTokens);
       adapters_.push_back(c.adapter);
+      long_rope_.push_back(outgrown ? 1 : 0);
     }
     query_begin_.push_back(static_cast<int32_t>(ids_.size()));
     context_.push_back(static_cast<int32_t>(c.end));
@@ -59,12 +61,13 @@ class BatchBuilder {
     b.block_table_stride = blocks_;
     b.output_rows = output_rows_;
     b.adapters = adapters_;
+    b.long_rope = long_rope_;
     return b;
   }
 
  private:
   int64_t blocks_;
-  std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, output_rows_, adapters_;
+  std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, output_rows_, adapters_, long_rope_;
   std::vector<int64_t> slots_;
 };
 
@@ -146,7 +149,7 @@ class ModelFixture {
   // Runs chunks of sequences in one step; logits [O, vocab].
   std::vector<float> step(const std::vector<std::pair<const std::vector<int32_t>*, Chunk>>& chunks) {
     BatchBuilder builder(options_.blocks_per_sequence);
-    for (const auto& [ids, chunk] : chunks) builder.add(*ids, chunk);
+    for (const auto& [ids, chunk] : chunks) builder.add(*ids, chunk, is_outgrown(*ids));
     context_->run(builder.batch());
     const std::span<float> logits = context_->output("logits");
     return {logits.begin(), logits.end()};
@@ -163,9 +166,14 @@ class ModelFixture {
       out.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
       ids.push_back(out.back());
       const auto size = static_cast<int64_t>(ids.size());
-      if (i + 1 < n) logits = step({{&ids, {sequence, size - 1, size, 1}}});
+      const bool anew = is_outgrown(ids) && size == config_.short_context + 1;  // other frequencies from now on
+      if (i + 1 < n) logits = anew ? prefill(ids, 1, sequence) : step({{&ids, {sequence, size - 1, size, 1}}});
     }
     return out;
+  }
+
+  bool is_outgrown(const std::vector<int32_t>& ids) const {
+    return config_.short_context > 0 && static_cast<int64_t>(ids.size()) > config_.short_context;
   }
 
  private:

@@ -20,6 +20,7 @@ struct Batch {
   int64_t block_table_stride = 0;
   std::span<const int32_t> output_rows;  // [O] rows of T whose logits are wanted
   std::span<const int32_t> adapters;     // [T] adapter slot per token, -1 none; empty: no adapters at all
+  std::span<const int32_t> long_rope;    // [T] 1: the token's sequence has outgrown the short context; empty: none has
   std::span<const int32_t> targets;      // [O] next-token ids for training, -1 ignored; empty in inference
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }

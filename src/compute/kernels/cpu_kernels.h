@@ -128,6 +128,8 @@ struct RopeArgs {
   bool interleaved = false;            // pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
   bool inverse = false;                // rotate backwards: the gradient
   const float* inv_freq = nullptr;     // [rotary_dim / 2]
+  const float* long_inv_freq = nullptr;  // the same for rows with long_rows[row] != 0
+  const int32_t* long_rows = nullptr;    // [rows], or null: all rows use inv_freq
   float magnitude = 1;                 // factor on cos and sin (yarn, longrope)
 };
 
@@ -218,6 +220,8 @@ struct CpuKernels {
   void (*add_bias)(float* y, const float* x, const float* b, int64_t rows, int64_t dim);
   void (*activate)(Activation, float* y, const float* x, int64_t n);
   void (*gated)(Activation, float* y, const float* gate, const float* up, int64_t n);  // act(gate) * up
+  // gpt-oss: with g = min(gate, limit) and u = up between -limit and limit, y = (u + 1) * g * sigmoid(alpha * g).
+  void (*clamped_gated)(float* y, const float* gate, const float* up, float alpha, float limit, int64_t n);
   void (*softmax)(float* y, const float* x, int64_t rows, int64_t dim);
   void (*rope)(const RopeArgs&, int64_t row_begin, int64_t row_end);
   void (*route)(const RouteArgs&, int64_t row_begin, int64_t row_end);
@@ -246,6 +250,9 @@ struct CpuKernels {
   // dgate = dy * up * act'(gate), dup = dy * act(gate). dgate and dup may alias gate and up, or dy.
   void (*gated_grad)(Activation, float* dgate, float* dup, const float* dy, const float* gate, const float* up,
                      int64_t n);
+  // The same for clamped_gated; where a clamp holds, its gradient is 0.
+  void (*clamped_gated_grad)(float* dgate, float* dup, const float* dy, const float* gate, const float* up, float alpha,
+                             float limit, int64_t n);
   // db[j] += sum_i dy[i, j] for j in [dim_begin, dim_end): the gradient of add_bias.
   void (*add_bias_grad)(float* db, const float* dy, int64_t rows, int64_t dim, int64_t dim_begin, int64_t dim_end);
   int64_t (*segment_attention_items)(const SegmentAttentionArgs&);

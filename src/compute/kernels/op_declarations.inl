@@ -9,6 +9,9 @@ void scale(float* y, const float* x, float factor, int64_t n);
 void add_bias(float* y, const float* x, const float* b, int64_t rows, int64_t dim);
 void activate(Activation, float* y, const float* x, int64_t n);
 void gated(Activation, float* y, const float* gate, const float* up, int64_t n);
+void clamped_gated(float* y, const float* gate, const float* up, float alpha, float limit, int64_t n);
+void clamped_gated_grad(float* dgate, float* dup, const float* dy, const float* gate, const float* up, float alpha,
+                        float limit, int64_t n);
 void softmax(float* y, const float* x, int64_t rows, int64_t dim);
 void rope(const RopeArgs& args, int64_t row_begin, int64_t row_end);
 void route(const RouteArgs& args, int64_t row_begin, int64_t row_end);

@@ -18,6 +18,8 @@ struct ModelConfig {
   int64_t hidden = 0;
   int64_t n_layers = 0;
   int64_t max_context = 0;
+  // > 0: sequences of more tokens rotate by other frequencies, from their first token on (Batch::long_rope).
+  int64_t short_context = 0;
   int64_t n_experts = 0;  // 0: dense
   int64_t n_experts_used = 0;
 };

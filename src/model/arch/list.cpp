@@ -10,6 +10,7 @@ constexpr Architecture kArchitectures[] = {
     {"DeepseekV3ForCausalLM", "deepseek2", deepseek_v3::build},
     {"GPT2LMHeadModel", "gpt2", gpt2::build},
     {"Gemma2ForCausalLM", "gemma2", gemma2::build},
+    {"GptOssForCausalLM", "gpt-oss", gpt_oss::build},
     {"LlamaForCausalLM", "llama", llama::build},
     {"MistralForCausalLM", "mistral", mistral::build},
     {"MixtralForCausalLM", "mixtral", mixtral::build},

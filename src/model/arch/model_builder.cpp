@@ -188,6 +188,11 @@ Value ModelBuilder::add(const std::string& name, const std::vector<int64_t>& sha
   return graph_.add_weight(name, std::move(type), std::move(ref));
 }
 
+bool ModelBuilder::is_stored_in_blocks(const std::string& name) const {
+  const TensorInfo* tensor = checkpoint_.find(name);
+  return tensor != nullptr && is_quantized(tensor->type);
+}
+
 // The type of a tensor; keeps a failure when it is missing or has another shape.
 DType ModelBuilder::check(const std::string& name, const std::vector<int64_t>& shape) {
   const Result<const TensorInfo*> tensor = checkpoint_.require(name);
@@ -229,6 +234,15 @@ Value ModelBuilder::matrix(const std::string& name, int64_t n, int64_t k, const 
   const DType made = rows.transposed && is_quantized(dtype) ? DType::kF32 : dtype;
   WeightRef ref = status_.ok() ? choose(whole, n, rows, rows.transposed) : WeightRef{};
   return add(rows.of == 0 ? name : chosen_name(name, n, rows), {n, k}, made, std::move(ref));
+}
+
+Value ModelBuilder::columns(const std::string& name, int64_t n, int64_t k, const Rows& columns) {
+  const DType dtype = check(name, {n, columns.of});
+  if (is_quantized(dtype)) fail(invalid_argument("tensor " + name + ": its columns cannot be taken from blocks"));
+  Rows chosen = columns;
+  chosen.transposed = false;
+  WeightRef ref = status_.ok() ? choose({name, 0, n, 0, 0}, k, chosen, true) : WeightRef{};
+  return add(chosen_name(name, k, columns), {n, k}, dtype, std::move(ref));
 }
 
 Value ModelBuilder::stacked(const std::string& name, int64_t n_experts, int64_t n, int64_t k, const Rows& rows) {
@@ -297,6 +311,7 @@ Result<BuiltModel> ModelBuilder::finish(const DecoderFields& fields, const Exper
   config.hidden = fields.hidden;
   config.n_layers = fields.n_layers;
   config.max_context = fields.max_context;
+  config.short_context = short_context_;
   config.n_experts = experts.n_experts;
   config.n_experts_used = experts.route.n_used;
   return BuiltModel{config, std::move(graph_)};

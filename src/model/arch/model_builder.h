@@ -94,6 +94,7 @@ class ModelBuilder {
   Graph& graph() { return graph_; }
   const ConfigView& config() const { return config_; }
   Status status() const { return status_; }
+  void set_short_context(int64_t tokens) { short_context_ = tokens; }  // longrope
   void fail(Status status);
   // GGUF stores every matrix as [out, in] and experts stacked, whatever the folder had.
   bool is_gguf() const { return checkpoint_.gguf() != nullptr; }
@@ -116,12 +117,14 @@ class ModelBuilder {
 
   // --- weights
   bool has(const std::string& name) const { return checkpoint_.find(name) != nullptr; }
+  bool is_stored_in_blocks(const std::string& name) const;  // of a quantized type
   // A weight of the checkpoint; fails unless its shape is this one.
   Value weight(const std::string& name, std::initializer_list<int64_t> shape);
   Value vector(const std::string& name, int64_t n, const Rows& rows = {});  // [n]
   Value matrix(const std::string& name, int64_t n, int64_t k, const Rows& rows = {});  // [n, k]
-  // n_experts matrices [n, k] stacked: rows of one tensor "<prefix>.<kind>" of three dimensions whose matrices are
-  // stored as `rows` says.
+  // [n, k]: columns of a stored matrix [n, columns.of] of plain numbers.
+  Value columns(const std::string& name, int64_t n, int64_t k, const Rows& columns);
+  // n_experts matrices [n, k]: rows of one tensor of three dimensions whose matrices are stored as `rows` says.
   Value stacked(const std::string& name, int64_t n_experts, int64_t n, int64_t k, const Rows& rows);
   // n_experts matrices [n, k]: one tensor "<prefix>.<kind>.weight" of three dimensions, or one per expert
   // "<prefix>.<e>.<kind>.weight".
@@ -165,6 +168,7 @@ class ModelBuilder {
   const ConfigView& config_;
   Graph graph_;
   Status status_;
+  int64_t short_context_ = 0;
 };
 
 // The activation's name in a graph for a name in config.json ("silu", "gelu_new", ...); empty when unknown.

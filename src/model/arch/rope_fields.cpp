@@ -97,23 +97,37 @@ void scale_yarn(ModelBuilder& builder, const Scaling& s, int64_t rotary_dim, int
   rope.magnitude = yarn_magnitude(s, factor);
 }
 
-// One factor per frequency: the long list when the context is longer than the original one, else the short list.
+// Every frequency divided by its factor.
+std::vector<double> stretched(ModelBuilder& builder, const Scaling& s, const char* key, std::vector<double> inv_freq) {
+  const std::vector<double> factors = s.fields.get_doubles(key).value_or(std::vector<double>{});
+  bool usable = factors.size() == inv_freq.size();
+  for (size_t i = 0; usable && i < factors.size(); ++i) {
+    usable = factors[i] > 0;
+    inv_freq[i] /= factors[i];
+  }
+  if (usable) return inv_freq;
+  builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " has " + std::to_string(factors.size()) +
+                                " numbers, expected " + std::to_string(inv_freq.size()) + " above 0"));
+  return inv_freq;
+}
+
+// Two sets of factors: for sequences within the original context, and for longer ones.
 void scale_longrope(ModelBuilder& builder, const Scaling& s, int64_t max_context, ops::Rope& rope) {
   const double original = s.fields.get_double("original_max_position_embeddings")
                               .value_or(builder.config()
                                             .get_double("original_max_position_embeddings")
                                             .value_or(static_cast<double>(max_context)));
-  const double stretch = static_cast<double>(max_context) / original;
-  const char* key = stretch > 1 ? "long_factor" : "short_factor";
-  const std::vector<double> factors = s.fields.get_doubles(key).value_or(std::vector<double>{});
-  if (factors.size() != rope.inv_freq.size()) {
-    builder.fail(invalid_argument("config: rope scaling: " + std::string(key) + " has " +
-                                  std::to_string(factors.size()) + " numbers, expected " +
-                                  std::to_string(rope.inv_freq.size())));
+  if (!(original >= 1 && original < 1e9)) {
+    builder.fail(invalid_argument("config: original_max_position_embeddings must be positive"));
     return;
   }
-  for (size_t i = 0; i < factors.size(); ++i) rope.inv_freq[i] /= factors[i];
-  const double factor = s.fields.get_double("factor").value_or(stretch);
+  const std::vector<double> plain = rope.inv_freq;
+  rope.inv_freq = stretched(builder, s, "short_factor", plain);
+  if (static_cast<double>(max_context) > original) {
+    rope.long_inv_freq = stretched(builder, s, "long_factor", plain);
+    builder.set_short_context(static_cast<int64_t>(original));
+  }
+  const double factor = s.fields.get_double("factor").value_or(static_cast<double>(max_context) / original);
   rope.magnitude = s.fields.get_double("attention_factor")
                        .value_or(factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original)));
 }
@@ -153,7 +167,7 @@ ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_conte
     scale_llama3(builder, s, rope.inv_freq);
   } else if (s.type == "yarn") {
     scale_yarn(builder, s, rotary_dim, max_context, rope);
-  } else if (s.type == "longrope" || s.type == "su") {
+  } else if (s.type == "longrope" || s.type == "su") {  // two names of one rule
     scale_longrope(builder, s, max_context, rope);
   } else if (s.type != "default" && s.type != "dynamic") {
     // "dynamic" changes nothing up to max_position_embeddings, which is where the context ends.

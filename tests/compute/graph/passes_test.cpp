@@ -205,6 +205,56 @@ TEST(AddAdapters, FollowTheirMatmul) {
   EXPECT_NE(to_text(adapted).find("f32[2, 4, 96] = weight \"lora_a.down\""), std::string::npos) << to_text(adapted);
 }
 
+// A fused projection: q and k are rows of one tensor in groups, their biases numbers of one vector, v every other row.
+constexpr const char* kFused = R"(%0 f32[T, 64] = input "x"
+%1 f32[32, 64] = weight "q" = qkv[0:16, 0:64] + qkv[32:48, 0:64]
+%2 f32[T, 32] = matmul(%0, %1)
+%3 f32[32] = weight "q.bias" = qkv.bias[0:1, 0:16] + qkv.bias[0:1, 32:48]
+%4 f32[T, 32] = add_bias(%2, %3)
+%5 f32[T, 4, 8] = reshape(%4; shape="T, 4, 8")
+%6 f32[32, 64] = weight "v" = wide[1:64:2, 0:64]
+%7 f32[T, 32] = matmul(%0, %6)
+%8 f32[T, 4, 8] = reshape(%7; shape="T, 4, 8")
+%9 f32[32, 64] = weight "turned" = conv[0:64, 32:64] transposed
+%10 f32[T, 32] = matmul(%0, %9)
+%11 f32[T, 4, 8] = reshape(%10; shape="T, 4, 8")
+%12 f32[4] = weight "sinks" = sinks[0:1, 0:4]
+%13 f32[T, 4, 8] f32[T, 4] = attention(%5, %11, %8, %12; state="cache.0", scale=0.5)
+%14 f32[T, 32] = reshape(%13; shape="T, 32")
+%15 f32[64, 32] = weight "o" = o[0:32, 0:64] transposed
+%16 f32[T, 64] = matmul(%14, %15)
+output "y" = %16
+)";
+
+TEST(WeightReferences, RoundTripThroughTheirText) { EXPECT_EQ(to_text(graph(kFused)), kFused); }
+
+TEST(ShardTensor, FollowsRowsOfFusedTensors) {
+  const Result<Graph> sharded = shard_tensor(graph(kFused), 1, 4);
+  ASSERT_TRUE(sharded.ok()) << sharded.status().message();
+  const std::string text = to_text(*sharded);
+  for (const char* line : {"\"q@1/4\" = qkv[8:16, 0:64]", "\"q.bias@1/4\" = qkv.bias[0:1, 8:16]",
+                           "\"v@1/4\" = wide[17:33:2, 0:64]", "\"turned@1/4\" = conv[0:64, 40:48] transposed",
+                           "\"sinks@1/4\" = sinks[0:1, 1:2]", "\"o@1/4\" = o[8:16, 0:64] transposed"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+  }
+  const std::string last = to_text(*shard_tensor(graph(kFused), 1, 2));
+  EXPECT_NE(last.find("\"q@1/2\" = qkv[32:48, 0:64]"), std::string::npos) << last;
+  EXPECT_NE(last.find("\"q.bias@1/2\" = qkv.bias[0:1, 32:48]"), std::string::npos) << last;
+}
+
+TEST(AddAdapters, OfAFusedTensorFollowItsRows) {
+  const Graph adapted = add_adapters(graph(kFused), {{"qkv", 2, 64}, {"wide", 3, 64}}, 2);
+  ASSERT_TRUE(verify(adapted).ok());
+  const std::string text = to_text(adapted);
+  for (const char* line : {"f32[2, 2, 64] = weight \"lora_a.qkv\" = lora_a.qkv[0:4, 0:64]",
+                           "f32[2, 32, 2] = weight \"lora_b.q\" = lora_b.qkv[0:16, 0:2] + lora_b.qkv[32:48, 0:2] + "
+                           "lora_b.qkv[64:80, 0:2] + lora_b.qkv[96:112, 0:2]",
+                           "f32[2, 32, 3] = weight \"lora_b.v\" = lora_b.wide[1:64:2, 0:3] + "
+                           "lora_b.wide[65:128:2, 0:3]"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+  }
+}
+
 TEST(Differentiate, SaysWhichOpHasNoGradient) {
   const Result<Graph> failed = differentiate(graph(R"(%0 f32[T, 8] = input "x"
 %1 f32[8] = weight "w" = w[0:1, 0:8]

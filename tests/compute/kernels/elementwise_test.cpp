@@ -122,6 +122,45 @@ TEST_P(ElementwiseTest, GatedGradientIsNearTheReferenceAndMayOverwriteItsInputs)
   }
 }
 
+TEST_P(ElementwiseTest, ClampedGateAndItsGradientAreNearTheReference) {
+  const size_t n = 203;
+  const std::vector<float> dy = random_floats(11, n);
+  const std::vector<float> gate = random_floats(12, n, 3.0f), up = random_floats(13, n, 3.0f);  // beyond the limit too
+  for (const float limit : {1.5f, 7.0f}) {
+    std::vector<float> y = gate, expected(n);
+    kernels().clamped_gated(y.data(), y.data(), up.data(), 1.702f, limit, n);  // in place
+    kReferenceKernels.clamped_gated(expected.data(), gate.data(), up.data(), 1.702f, limit, n);
+    expect_close(y, expected, 1e-6f);
+    std::vector<float> single(n);
+    for (size_t i = 0; i < n; ++i) kernels().clamped_gated(&single[i], &gate[i], &up[i], 1.702f, limit, 1);
+    expect_same_bits(single, y);
+    std::vector<float> dgate = gate, dup = up, dgate_expected(n), dup_expected(n);
+    kernels().clamped_gated_grad(dgate.data(), dup.data(), dy.data(), dgate.data(), dup.data(), 1.702f, limit, n);
+    kReferenceKernels.clamped_gated_grad(dgate_expected.data(), dup_expected.data(), dy.data(), gate.data(), up.data(),
+                                         1.702f, limit, n);
+    expect_close(dgate, dgate_expected, 1e-6f);
+    expect_close(dup, dup_expected, 1e-6f);
+  }
+}
+
+// The slope is what the value does over a small step, away from the clamps' corners.
+TEST(ClampedGate, ReferenceGradientIsTheSlopeOfTheValue) {
+  const float alpha = 1.702f, limit = 2.0f, step = 1e-3f, one = 1;
+  for (float gate = -4.05f; gate < 4; gate += 0.3f) {
+    for (float up = -4.05f; up < 4; up += 0.3f) {
+      const auto value = [&](float g, float u) {
+        float y = 0;
+        kReferenceKernels.clamped_gated(&y, &g, &u, alpha, limit, 1);
+        return static_cast<double>(y);
+      };
+      float dgate = 0, dup = 0;
+      kReferenceKernels.clamped_gated_grad(&dgate, &dup, &one, &gate, &up, alpha, limit, 1);
+      EXPECT_NEAR(dgate, (value(gate + step, up) - value(gate - step, up)) / (2 * step), 2e-3) << gate << " " << up;
+      EXPECT_NEAR(dup, (value(gate, up + step) - value(gate, up - step)) / (2 * step), 2e-3) << gate << " " << up;
+    }
+  }
+}
+
 TEST_P(ElementwiseTest, ColumnSumsAndScatteredSumsDoNotDependOnTheSplit) {
   const int64_t rows = 9, dim = 37, vocab = 5;
   const std::vector<float> dy = random_floats(10, rows * dim);

@@ -60,6 +60,30 @@ TEST_P(RopeTest, IsNearTheReferenceUpToAMillionPositions) {
   }
 }
 
+TEST_P(RopeTest, MarkedRowsUseTheLongFrequencies) {
+  const std::vector<int32_t> positions = {3, 99, 99, 1000}, marks = {0, 1, 0, 1};
+  const RopeCase c = {2, 40, 40, 0, false, 1.1f};
+  const std::vector<float> short_ones = frequencies(40, 10000.0), long_ones = frequencies(40, 77000.0);
+  RopeArgs args = args_of(c, short_ones, positions);
+  const std::vector<float> x = random_floats(52, args.row_stride * positions.size());
+  std::vector<float> mixed = x, expected = x;
+  args.x = expected.data();
+  for (int64_t row = 0; row < 4; ++row) {
+    args.inv_freq = marks[row] != 0 ? long_ones.data() : short_ones.data();
+    kernels().rope(args, row, row + 1);
+  }
+  args.inv_freq = short_ones.data();
+  args.long_inv_freq = long_ones.data();
+  args.long_rows = marks.data();
+  args.x = mixed.data();
+  kernels().rope(args, 0, 4);
+  expect_same_bits(mixed, expected);
+  std::vector<float> slow = x;
+  args.x = slow.data();
+  kReferenceKernels.rope(args, 0, 4);
+  expect_close(mixed, slow, 2e-7f);
+}
+
 TEST_P(RopeTest, InverseUndoesIt) {
   const std::vector<int32_t> positions = {3, 999};
   const RopeCase c = {2, 64, 64, 0, false, 1.0f};

@@ -26,6 +26,12 @@ std::string infer_gated_grad(Types in, const Attributes&, std::vector<TensorType
   return {};
 }
 
+std::string infer_pair(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || !is_f32(in[0]) || in[0] != in[1]) return "wants gate and up of one shape";
+  out = {in[0]};
+  return {};
+}
+
 std::string infer_sum_rows(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (in.size() != 1 || !is_f32(in[0])) return "wants one fp32 value";
   out = {{DType::kF32, {in[0].last()}}};
@@ -53,6 +59,11 @@ void gated_gradient(GradientContext& c) {
   c.d_inputs = {grad, {grad.node, 1}};
 }
 
+void clamped_gated_gradient(GradientContext& c) {
+  const Value grad = c.graph.add_op("clamped_gated_grad", {c.d_outputs[0], c.inputs[0], c.inputs[1]}, c.attributes());
+  c.d_inputs = {grad, {grad.node, 1}};
+}
+
 const OpDef kOps[] = {
     {.name = "add", .infer = infer_same, .gradient = add_gradient, .row_wise = true, .in_place = 0},
     {.name = "mul", .infer = infer_same, .gradient = mul_gradient, .row_wise = true, .in_place = 0},
@@ -62,6 +73,8 @@ const OpDef kOps[] = {
     {.name = "activate_grad", .infer = infer_same, .row_wise = true},
     {.name = "gated", .infer = infer_same, .gradient = gated_gradient, .row_wise = true, .in_place = 0},
     {.name = "gated_grad", .infer = infer_gated_grad, .row_wise = true},
+    {.name = "clamped_gated", .infer = infer_pair, .gradient = clamped_gated_gradient, .row_wise = true, .in_place = 0},
+    {.name = "clamped_gated_grad", .infer = infer_gated_grad, .row_wise = true},
     {.name = "softmax", .infer = infer_same, .row_wise = true, .in_place = 0},
     {.name = "sum_rows", .infer = infer_sum_rows},
 };
@@ -79,6 +92,10 @@ Value activate(Graph& g, Value x, const std::string& function) {
 }
 Value gated(Graph& g, Value gate, Value up, const std::string& function) {
   return g.add_op("gated", {gate, up}, {{"function", function}});
+}
+
+Value clamped_gated(Graph& g, Value gate, Value up, double alpha, double limit) {
+  return g.add_op("clamped_gated", {gate, up}, {{"alpha", alpha}, {"limit", limit}});
 }
 
 }  // namespace strata::ops

@@ -25,6 +25,8 @@ Value activate(Graph& g, Value x, const std::string& function);  // silu gelu ge
 Value gated(Graph& g, Value gate, Value up, const std::string& function);  // function(gate) * up
 
 // Over the last dimension. w: [dim]; y = x / rms(x) * (w + w_offset).
+// (clamp(up) + 1) * g * sigmoid(alpha * g) with g = min(gate, limit); clamp: between -limit and limit (gpt-oss).
+Value clamped_gated(Graph& g, Value gate, Value up, double alpha, double limit);
 Value rms_norm(Graph& g, Value x, Value w, double eps, double w_offset = 0);
 // b may be invalid. For x [T, n_heads, dim] w and b may be [n_heads, dim]: every head its own.
 Value layer_norm(Graph& g, Value x, Value w, Value b, double eps, double w_offset = 0);
@@ -39,6 +41,7 @@ Value pool(Graph& g, Value x, const std::string& rule);
 
 struct Rope {
   std::vector<double> inv_freq;  // [rotary_dim / 2], scaling applied
+  std::vector<double> long_inv_freq = {};  // of sequences that have outgrown the short context (longrope), or empty
   bool interleaved = false;      // pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
   double magnitude = 1;          // factor on cos and sin
   int64_t offset = 0;            // first number of a head that rotates

@@ -246,7 +246,10 @@ class Sharder {
     if (op == "latent_attention") {  // the up-projections are stacks of heads
       for (const size_t i : {size_t{4}, size_t{5}}) inputs[i] = slicer_.rows(g, graph_.node(node.inputs[i]), true);
     }
-    if (op == "attention" && inputs.size() > 3) inputs[3] = slicer_.columns(g, graph_.node(node.inputs[3]));
+    if (op == "attention") {
+      if (inputs.size() > 3) inputs[3] = slicer_.columns(g, graph_.node(node.inputs[3]));
+      if (node.attributes.has("alibi")) return with_slopes(g, node, std::move(inputs));
+    }
     if (op == "rms_norm" || op == "layer_norm") {  // weights of the dimension of a head are every head's
       for (size_t i = 1; i < inputs.size(); ++i) {
         const Node& weight = graph_.node(node.inputs[i]);
@@ -254,6 +257,15 @@ class Sharder {
       }
     }
     return g.add_copy(node, std::move(inputs));
+  }
+
+  // The slopes of this rank's heads.
+  Value with_slopes(Graph& g, const Node& node, std::vector<Value> inputs) const {
+    const std::vector<double> all = node.attributes.numbers("alibi");
+    const auto range = *slicer_.share(static_cast<int64_t>(all.size()), 1, "alibi");
+    Node mine = node;
+    mine.attributes.set("alibi", std::vector<double>(all.begin() + range.first, all.begin() + range.second));
+    return g.add_op(mine.op->name, std::move(inputs), std::move(mine.attributes));
   }
 
   const Graph& graph_;

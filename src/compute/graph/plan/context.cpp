@@ -43,7 +43,8 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
       break;
     case OperandRef::Place::kInput: {
       const std::span<const int32_t> spans[] = {batch_->ids,      batch_->positions, batch_->output_rows,
-                                                batch_->adapters, batch_->targets,   batch_->token_types};
+                                                batch_->adapters, batch_->targets,   batch_->token_types,
+                                                batch_->long_rope};
       const auto& span = spans[ref.index];
       operand.data = span.empty() ? nullptr : const_cast<int32_t*>(span.data());
       break;

@@ -14,8 +14,8 @@
 namespace strata {
 namespace {
 
-constexpr std::array<std::string_view, 6> kInputNames = {"ids",      "positions", "output_rows",
-                                                         "adapters", "targets",   "token_types"};
+constexpr std::array<std::string_view, 7> kInputNames = {"ids",     "positions",   "output_rows", "adapters",
+                                                         "targets", "token_types", "long_rope"};
 
 // Makes operand references for the values of one graph.
 class Operands {

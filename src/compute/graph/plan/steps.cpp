@@ -24,6 +24,8 @@ constexpr Entry kSteps[] = {
     {"activate_grad", make_elementwise_step},
     {"gated", make_elementwise_step},
     {"gated_grad", make_elementwise_step},
+    {"clamped_gated", make_elementwise_step},
+    {"clamped_gated_grad", make_elementwise_step},
     {"softmax", make_elementwise_step},
     {"sum_rows", make_elementwise_step},
     {"rms_norm", make_norm_step},

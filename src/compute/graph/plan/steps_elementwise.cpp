@@ -81,6 +81,30 @@ class ActivationStep final : public RowKernel {
   std::string_view op_;
 };
 
+class ClampedGateStep final : public RowKernel {
+ public:
+  ClampedGateStep(const CpuKernels& kernels, const Node& node)
+      : kernels_(kernels),
+        alpha_(static_cast<float>(node.attributes.number("alpha"))),
+        limit_(static_cast<float>(node.attributes.number("limit"))),
+        grad_(node.op->name == "clamped_gated_grad") {}
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t w = width(a.out[0]);
+    const int64_t at = begin * w;
+    const int64_t n = (end - begin) * w;
+    float* y = a.out[0].f32() + at;
+    if (!grad_) return kernels_.clamped_gated(y, a.in[0].f32() + at, a.in[1].f32() + at, alpha_, limit_, n);
+    kernels_.clamped_gated_grad(y, a.out[1].f32() + at, a.in[0].f32() + at, a.in[1].f32() + at, a.in[2].f32() + at,
+                                alpha_, limit_, n);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+  float alpha_;
+  float limit_;
+  bool grad_;
+};
+
 // Column sums; items are columns.
 class SumRowsStep final : public StepKernel {
  public:
@@ -117,6 +141,7 @@ std::unique_ptr<StepKernel> make_elementwise_step(const StepContext& c, const No
     return std::make_unique<ScaleStep>(c.kernels, static_cast<float>(node.attributes.number("factor")));
   if (op == "softmax" || op == "add_bias") return std::make_unique<LastDimStep>(c.kernels, op == "softmax");
   if (op == "sum_rows") return std::make_unique<SumRowsStep>(c.kernels);
+  if (op == "clamped_gated" || op == "clamped_gated_grad") return std::make_unique<ClampedGateStep>(c.kernels, node);
   return std::make_unique<ActivationStep>(c.kernels, node);
 }
 

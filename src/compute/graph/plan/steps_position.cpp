@@ -43,12 +43,16 @@ class RopeStep final : public RowKernel {
   RopeStep(const CpuKernels& kernels, const Node& node) : kernels_(kernels) {
     const Attributes& a = node.attributes;
     for (const double f : a.numbers("inv_freq")) inv_freq_.push_back(static_cast<float>(f));
+    if (a.has("long_inv_freq")) {
+      for (const double f : a.numbers("long_inv_freq")) long_inv_freq_.push_back(static_cast<float>(f));
+    }
     form_.rotary_dim = static_cast<int>(inv_freq_.size()) * 2;
     form_.rotary_offset = static_cast<int>(a.integer("offset"));
     form_.interleaved = a.integer("interleaved") != 0;
     form_.inverse = a.integer("inverse") != 0;
     form_.magnitude = static_cast<float>(a.number("magnitude", 1));
     form_.inv_freq = inv_freq_.data();
+    form_.long_inv_freq = long_inv_freq_.data();
   }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     RopeArgs args = form_;
@@ -57,6 +61,7 @@ class RopeStep final : public RowKernel {
     args.head_dim = static_cast<int>(a.out[0].dims[2]);
     args.row_stride = a.out[0].dims[1] * a.out[0].dims[2];
     args.positions = a.in[1].i32();
+    args.long_rows = long_inv_freq_.empty() ? nullptr : a.in[2].i32();
     const auto row = static_cast<size_t>(args.row_stride);
     if (a.in[0].data != a.out[0].data) {
       std::memcpy(args.x + static_cast<size_t>(begin) * row, a.in[0].f32() + static_cast<size_t>(begin) * row,
@@ -68,6 +73,7 @@ class RopeStep final : public RowKernel {
  private:
   const CpuKernels& kernels_;
   std::vector<float> inv_freq_;
+  std::vector<float> long_inv_freq_;
   RopeArgs form_;
 };
 

@@ -72,6 +72,26 @@ void gated(Activation activation, float* y, const float* gate, const float* up, 
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(value(activation, gate[i]) * up[i]);
 }
 
+void clamped_gated(float* y, const float* gate, const float* up, float alpha, float limit, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double g = gate[i] > limit ? limit : gate[i];
+    const double u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+    y[i] = static_cast<float>((u + 1.0) * g * sigmoid(alpha * g));
+  }
+}
+
+void clamped_gated_grad(float* dgate, float* dup, const float* dy, const float* gate, const float* up, float alpha,
+                        float limit, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const bool gate_clamped = gate[i] > limit, up_clamped = up[i] > limit || up[i] < -limit;
+    const double d = dy[i], g = gate_clamped ? limit : gate[i];
+    const double u = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+    const double s = sigmoid(alpha * g);
+    dgate[i] = gate_clamped ? 0.0f : static_cast<float>(d * (u + 1.0) * s * (1.0 + alpha * g * (1.0 - s)));
+    dup[i] = up_clamped ? 0.0f : static_cast<float>(d * g * s);
+  }
+}
+
 void activate_grad(Activation activation, float* dx, const float* dy, const float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dx[i] = static_cast<float>(dy[i] * slope(activation, x[i]));
 }

@@ -8,8 +8,9 @@ namespace strata::reference {
 void rope(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
   const int half = args.rotary_dim / 2;
   for (int64_t row = row_begin; row < row_end; ++row) {
+    const float* inv_freq = args.long_rows != nullptr && args.long_rows[row] != 0 ? args.long_inv_freq : args.inv_freq;
     for (int i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(args.positions[row]) * args.inv_freq[i];
+      const double angle = static_cast<double>(args.positions[row]) * inv_freq[i];
       const double cosine = std::cos(angle) * args.magnitude;
       const double sine = std::sin(angle) * args.magnitude * (args.inverse ? -1.0 : 1.0);
       const int first = args.rotary_offset + (args.interleaved ? 2 * i : i);

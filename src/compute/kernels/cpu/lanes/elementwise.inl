@@ -99,6 +99,30 @@ void gated(Activation activation, float* y, const float* gate, const float* up, 
   });
 }
 
+// min and max give their second operand where one is NaN: NaN passes.
+void clamped_gated(float* y, const float* gate, const float* up, float alpha, float limit, int64_t n) {
+  const Lanes high = broadcast(limit), low = broadcast(-limit), one = broadcast(1);
+  row_map(y, n, [&](int64_t i, int64_t m) {
+    const Lanes g = min(high, load_first(gate + i, m));
+    const Lanes u = max(low, min(high, load_first(up + i, m)));
+    return (u + one) * (g * sigmoid(broadcast(alpha) * g));
+  });
+}
+
+void clamped_gated_grad(float* dgate, float* dup, const float* dy, const float* gate, const float* up, float alpha,
+                        float limit, int64_t n) {
+  const Lanes high = broadcast(limit), low = broadcast(-limit), one = broadcast(1), zero = broadcast(0);
+  row_map(dgate, n, [&](int64_t i, int64_t m) {
+    const Lanes d = load_first(dy + i, m), raw_gate = load_first(gate + i, m), raw_up = load_first(up + i, m);
+    const Lanes g = min(high, raw_gate), u = max(low, min(high, raw_up));
+    const Lanes s = sigmoid(broadcast(alpha) * g);
+    const Lanes up_slope = select(less(high, raw_up), zero, select(less(raw_up, low), zero, g * s));
+    store_first(dup + i, d * up_slope, m);
+    const Lanes slope = s * multiply_add(broadcast(alpha) * g, one - s, one);
+    return select(less(high, raw_gate), zero, d * (u + one) * slope);
+  });
+}
+
 void activate_grad(Activation activation, float* dx, const float* dy, const float* x, int64_t n) {
   with_activation(activation, [&](auto a) {
     row_map(dx, n, [&](int64_t i, int64_t m) {

@@ -58,10 +58,11 @@ void rope(const RopeArgs& args, int64_t row_begin, int64_t row_end) {
   const int half = args.rotary_dim / 2;
   const float sine_factor = args.inverse ? -args.magnitude : args.magnitude;
   for (int64_t row = row_begin; row < row_end; ++row) {
+    const float* inv_freq = args.long_rows != nullptr && args.long_rows[row] != 0 ? args.long_inv_freq : args.inv_freq;
     for (int first = 0; first < half; first += kLanes) {
       const int n = half - first < kLanes ? half - first : kLanes;
       float frequencies[kLanes], cosines[kLanes], sines[kLanes];
-      store(frequencies, load_first(args.inv_freq + first, n));
+      store(frequencies, load_first(inv_freq + first, n));
       cos_sin(args.positions[row], frequencies, cosines, sines);
       const Lanes cosine = load(cosines) * broadcast(args.magnitude), sine = load(sines) * broadcast(sine_factor);
       float* head = args.x + row * args.row_stride;
