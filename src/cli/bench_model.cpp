@@ -122,7 +122,7 @@ Status bench_model(const Settings& settings, const std::string& path) {
   ModelRunner& runner = *loaded.runner;
   ASSIGN_OR_RETURN(const DType type, cache_type(settings));
   const ModelCost cost = model_cost(loaded.model->graph(), type);
-  std::vector<Ceilings> ceilings = measure_ceilings(loaded.pool->n_threads());
+  std::vector<Ceilings> ceilings = measure_ceilings(*loaded.kernels, loaded.pool->n_threads());
 
   Progress progress("bench", static_cast<double>(settings.repeat) *
                                  static_cast<double>(prefills.size() + batches.size() * contexts.size()));
@@ -158,7 +158,7 @@ Status bench_model(const Settings& settings, const std::string& path) {
       best_decode.push_back(best);
     }
   }
-  for (const Ceilings& row : measure_ceilings(loaded.pool->n_threads())) ceilings.push_back(row);
+  for (const Ceilings& row : measure_ceilings(*loaded.kernels, loaded.pool->n_threads())) ceilings.push_back(row);
   const Ceilings peak = best_of(ceilings);
 
   nlohmann::ordered_json json{{"machine",

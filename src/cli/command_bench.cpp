@@ -19,7 +19,8 @@ Result<std::vector<int64_t>> parse_sizes(const std::string& text, const std::str
 }
 
 Status bench_machine(const Settings& settings) {
-  const std::vector<Ceilings> rows = measure_ceilings(thread_count(settings));
+  ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
+  const std::vector<Ceilings> rows = measure_ceilings(*kernels, thread_count(settings));
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   if (!settings.json)
     std::printf("%8s %12s %12s %12s %12s\n", "threads", "int8 Gop/s", "bf16 Gop/s", "fp32 Gop/s", "read GB/s");

@@ -74,7 +74,7 @@ constexpr Option kOptions[] = {
     {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.", "run serve logits score bench quantize",
      INTEGER(threads, 0, 1024)},
     {"--cpu-isa", "cpu_isa", "ISA",
-     "Instruction set of the kernels: generic, avx512 or reference; default: the best there is.",
+     "Instruction set of the kernels: avx512, avx2, generic or reference; default: the best there is.",
      "run serve logits score bench graph", TEXT(cpu_isa)},
     {"--cache-type", "cache_type", "T", "Type of keys and values in the cache: F32 or F16.",
      "run serve logits score bench graph", TEXT(cache_type)},

@@ -74,7 +74,7 @@ void register_all() {
       {"mha_f16", {{DType::kF16, 32, 64, 64, false}, 32}},
       {"mla_f16", {{DType::kF16, 1, 576, 512, true}, 16}},
   };
-  for (const char* isa : {"avx512", "generic"}) {
+  for (const char* isa : {"avx512", "avx2", "generic"}) {
     const CpuKernels* kernels = find_cpu_kernels(isa);
     if (kernels == nullptr) continue;
     for (const auto& [layer_name, layer] : layers) {

@@ -179,7 +179,7 @@ void measure(benchmark::State& state, const CpuKernels& kernels, DType type, Sha
 void register_all() {
   constexpr Shape kShapes[] = {{512, 2048, 2048}, {512, 5632, 2048}, {512, 2048, 5632}, {1, 2048, 2048},
                                {1, 5632, 2048},   {1, 2048, 5632},   {4, 5632, 2048},   {16, 5632, 2048}};
-  for (const CpuKernels* kernels : {&kAvx512Kernels, &kGenericKernels}) {
+  for (const CpuKernels* kernels : {&kAvx512Kernels, &kAvx2Kernels, &kGenericKernels}) {
     if (!is_supported(*kernels)) continue;
     for (DType type : kWeightTypes) {
       for (const Shape& s : kShapes) {

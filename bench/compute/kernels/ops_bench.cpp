@@ -95,7 +95,7 @@ void register_table(const CpuKernels& k) {
 }  // namespace strata
 
 int main(int argc, char** argv) {
-  for (const char* isa : {"avx512", "generic"}) {
+  for (const char* isa : {"avx512", "avx2", "generic"}) {
     if (const strata::CpuKernels* table = strata::find_cpu_kernels(isa)) strata::register_table(*table);
   }
   benchmark::Initialize(&argc, argv);

@@ -15,6 +15,7 @@ struct CeilingLoops {
 };
 
 extern const CeilingLoops kGenericCeilingLoops;
+extern const CeilingLoops kAvx2CeilingLoops;
 extern const CeilingLoops kAvx512CeilingLoops;
 
 }  // namespace strata

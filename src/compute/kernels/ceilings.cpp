@@ -48,6 +48,11 @@ double rate(int threads, int rounds, Work work) {
   return best / 1e9;
 }
 
+const CeilingLoops& loops_of(const CpuKernels& kernels) {
+  if (&kernels == &kAvx512Kernels) return kAvx512CeilingLoops;
+  return &kernels == &kAvx2Kernels ? kAvx2CeilingLoops : kGenericCeilingLoops;
+}
+
 class Memory {
  public:
   Memory() : data_(::mmap(nullptr, kReadBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
@@ -71,8 +76,8 @@ class Memory {
 
 }  // namespace
 
-std::vector<Ceilings> measure_ceilings(int max_threads, int rounds) {
-  const CeilingLoops& loops = is_supported(kAvx512Kernels) ? kAvx512CeilingLoops : kGenericCeilingLoops;
+std::vector<Ceilings> measure_ceilings(const CpuKernels& kernels, int max_threads, int rounds) {
+  const CeilingLoops& loops = loops_of(kernels);
   const Memory memory;
   std::atomic<uint64_t> checksum{0};
   std::vector<Ceilings> rows;

@@ -4,7 +4,15 @@ namespace strata {
 namespace {
 
 // Best first.
-constexpr const CpuKernels* kTables[] = {&kAvx512Kernels, &kGenericKernels, &kReferenceKernels};
+constexpr const CpuKernels* kTables[] = {&kAvx512Kernels, &kAvx2Kernels, &kGenericKernels, &kReferenceKernels};
+
+bool has_avx2() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+#else
+  return false;
+#endif
+}
 
 bool has_avx512() {
 #if defined(__x86_64__)
@@ -24,7 +32,10 @@ const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64
   return k % traits(family->activation).block_elements == 0 ? family : family->other_k;
 }
 
-bool is_supported(const CpuKernels& kernels) { return &kernels != &kAvx512Kernels || has_avx512(); }
+bool is_supported(const CpuKernels& kernels) {
+  if (&kernels == &kAvx512Kernels) return has_avx512();
+  return &kernels != &kAvx2Kernels || has_avx2();
+}
 
 const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa) {
   for (const CpuKernels* table : kTables) {
@@ -34,7 +45,8 @@ const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa) {
 }
 
 const char* supported_isa_names() {
-  return has_avx512() ? "avx512, generic, reference" : "generic, reference";
+  if (has_avx512()) return has_avx2() ? "avx512, avx2, generic, reference" : "avx512, generic, reference";
+  return has_avx2() ? "avx2, generic, reference" : "generic, reference";
 }
 
 }  // namespace strata

@@ -269,6 +269,7 @@ struct CpuKernels {
 
 extern const CpuKernels kReferenceKernels;  // kernels/reference/
 extern const CpuKernels kGenericKernels;    // kernels/cpu/generic/
+extern const CpuKernels kAvx2Kernels;       // kernels/cpu/avx2/ (AVX2, FMA, F16C)
 extern const CpuKernels kAvx512Kernels;     // kernels/cpu/avx512/ (F, BW, VL, DQ, VNNI, BF16)
 
 // The family for weights of this type with rows of k numbers: quantized weights use one activation scale per 256 numbers,
@@ -277,7 +278,7 @@ const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64
 
 // True when this processor can run the table.
 bool is_supported(const CpuKernels& kernels);
-// The best supported table, or the one named ("reference", "generic", "avx512"); nullptr: unknown or unsupported.
+// The best supported table, or the one named ("reference", "generic", "avx2", "avx512"); nullptr: unknown or unsupported.
 const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa = std::nullopt);
 // Names of the tables built into this binary that this processor can run, best first.
 const char* supported_isa_names();

@@ -54,7 +54,7 @@ double l2_norm(std::span<const float> values) {
 
 std::vector<std::string> tables() {
   std::vector<std::string> names;
-  for (const char* isa : {"reference", "generic", "avx512"}) {
+  for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
     if (find_cpu_kernels(isa) != nullptr) names.push_back(isa);
   }
   return names;

@@ -58,7 +58,7 @@ TEST_P(NoAllocation, DuringAStep) {
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* model : {"llama", "qwen3-moe", "deepseek-v3"}) {
-    for (const char* isa : {"generic", "avx512"}) {
+    for (const char* isa : {"generic", "avx2", "avx512"}) {
       if (find_cpu_kernels(isa) != nullptr) all.push_back({model, isa});
     }
   }

@@ -13,10 +13,16 @@ TEST(CpuKernelsTest, TablesAreFoundByName) {
   EXPECT_EQ(find_cpu_kernels("reference"), &kReferenceKernels);
   EXPECT_EQ(find_cpu_kernels("generic"), &kGenericKernels);
   EXPECT_EQ(find_cpu_kernels("pentium"), nullptr);
-  EXPECT_EQ(find_cpu_kernels("avx512") != nullptr, is_supported(kAvx512Kernels));
-  const CpuKernels* best = find_cpu_kernels();
-  EXPECT_EQ(best, is_supported(kAvx512Kernels) ? &kAvx512Kernels : &kGenericKernels);
-  EXPECT_EQ(std::string(supported_isa_names()).rfind(best->name, 0), 0u);
+  EXPECT_EQ(find_cpu_kernels("avx2"), is_supported(kAvx2Kernels) ? &kAvx2Kernels : nullptr);
+  EXPECT_EQ(find_cpu_kernels("avx512"), is_supported(kAvx512Kernels) ? &kAvx512Kernels : nullptr);
+}
+
+TEST(CpuKernelsTest, TheBestTableIsTheFirstThatTheProcessorCanRun) {
+  const CpuKernels* expected = is_supported(kAvx512Kernels) ? &kAvx512Kernels
+                               : is_supported(kAvx2Kernels) ? &kAvx2Kernels
+                                                            : &kGenericKernels;
+  EXPECT_EQ(find_cpu_kernels(), expected);
+  EXPECT_EQ(std::string(supported_isa_names()).rfind(expected->name, 0), 0u);
 }
 
 // Threads that share a call of attention write different rows and need no lock; bits stay those of one thread.
@@ -31,9 +37,17 @@ TEST(CpuKernelsTest, ThreadsShareTheItemsOfAttention) {
   kernels.cache_write({shape, cache.data(), k.data(), k.data(), slots.data()}, 0, tokens);
   const int32_t query_begin[] = {0, tokens}, context_len[] = {tokens}, blocks[] = {0, 1, 2, 3, 4, 5, 6};
   std::vector<float> one(q.size()), many(q.size());
-  AttentionArgs args{.shape = shape, .cache = cache.data(), .q = q.data(), .out = one.data(), .n_heads = heads,
-                     .scale = 0.2f, .n_sequences = 1, .query_begin = query_begin, .context_len = context_len,
-                     .block_table = blocks, .block_table_stride = 7};
+  AttentionArgs args{.shape = shape,
+                     .cache = cache.data(),
+                     .q = q.data(),
+                     .out = one.data(),
+                     .n_heads = heads,
+                     .scale = 0.2f,
+                     .n_sequences = 1,
+                     .query_begin = query_begin,
+                     .context_len = context_len,
+                     .block_table = blocks,
+                     .block_table_stride = 7};
   const auto run = [&](int64_t begin, int64_t end) {
     set_compute_float_mode();
     std::vector<float> workspace(kernels.attention_workspace(args) / sizeof(float));

@@ -104,7 +104,7 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* model : {"llama", "mistral", "gemma2", "qwen3-moe", "gpt2", "gpt-oss", "phi3-longrope",
                             "deepseek-v3"}) {
-    for (const char* isa : {"reference", "generic", "avx512"}) {
+    for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
       if (find_cpu_kernels(isa) == nullptr) continue;
       for (const DType cache : {DType::kF32, DType::kF16}) all.push_back({model, isa, cache});
     }

@@ -58,7 +58,7 @@ std::vector<Case> golden_cases() {
   std::vector<Case> cases;
   for (const char* model : {"llama", "mistral", "qwen2", "qwen3", "qwen3-moe", "mixtral", "gemma2", "gpt2", "gpt-oss",
                             "olmo2", "phi3-longrope", "deepseek-v3"}) {
-    for (const char* isa : {"reference", "generic", "avx512"}) {
+    for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
       if (find_cpu_kernels(isa) != nullptr) cases.push_back({model, isa});
     }
   }
@@ -97,7 +97,7 @@ TEST_P(TrainedModel, GreedyIdsAndLogitsAgree) {
 std::vector<Case> trained_cases() {
   std::vector<Case> cases;
   for (const char* model : {"stories260k", "llama2xs-280k"}) {
-    for (const char* isa : {"reference", "generic", "avx512"}) {
+    for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
       if (find_cpu_kernels(isa) != nullptr) cases.push_back({model, isa});
     }
   }

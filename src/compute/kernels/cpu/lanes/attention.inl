@@ -236,6 +236,8 @@ STRATA_INLINE void tiles_step(const AttentionArgs& args, const Step<Number>& ste
     const int rows = tile_rows(state, row);
     if constexpr (kMaxTileRows >= 8) {
       if (rows == 8) tile_step<8>(args, step, state, row);
+    }
+    if constexpr (kMaxTileRows >= 4) {
       if (rows == 4) tile_step<4>(args, step, state, row);
     }
     if (rows == 2) tile_step<2>(args, step, state, row);

@@ -1,0 +1,11 @@
+#include "compute/kernels/cpu/avx2/lanes.h"
+#include "compute/kernels/cpu/avx2/ops.h"
+
+namespace strata::avx2 {
+#include "compute/kernels/cpu/lanes/elementary.inl"
+#include "compute/kernels/cpu/lanes/row.inl"
+#include "compute/kernels/cpu/lanes/cache_write.inl"
+#include "compute/kernels/cpu/lanes/attention_state.inl"
+#include "compute/kernels/cpu/lanes/attention.inl"
+#include "compute/kernels/cpu/lanes/segment_attention.inl"
+}  // namespace strata::avx2

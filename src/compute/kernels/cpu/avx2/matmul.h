@@ -1,0 +1,19 @@
+// Matmul in AVX2 with FMA and F16C.
+#pragma once
+
+#include "compute/kernels/cpu_kernels.h"
+
+namespace strata {
+
+extern const MatmulFamily* const kAvx2Matmul[kDTypeCount];
+
+namespace avx2 {
+
+void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t k);
+void matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
+               int64_t n_end);
+void matmul_dx(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n, int64_t k,
+               int64_t row_begin, int64_t row_end);
+
+}  // namespace avx2
+}  // namespace strata

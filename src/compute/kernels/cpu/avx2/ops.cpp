@@ -1,0 +1,12 @@
+#include "compute/kernels/cpu/avx2/ops.h"
+
+#include "compute/kernels/cpu/avx2/lanes.h"
+
+namespace strata::avx2 {
+#include "compute/kernels/cpu/lanes/elementary.inl"
+#include "compute/kernels/cpu/lanes/row.inl"
+#include "compute/kernels/cpu/lanes/norm.inl"
+#include "compute/kernels/cpu/lanes/elementwise.inl"
+#include "compute/kernels/cpu/lanes/rope.inl"
+#include "compute/kernels/cpu/lanes/experts.inl"
+}  // namespace strata::avx2
