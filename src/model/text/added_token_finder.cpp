@@ -42,29 +42,22 @@ size_t space_end(std::string_view text, size_t at) {
 
 }  // namespace
 
-AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)), ends_(1, -1) {
+AddedTokenFinder::AddedTokenFinder(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
   std::erase_if(tokens_, [](const AddedToken& token) { return token.content.empty(); });
-  for (size_t i = 0; i < tokens_.size(); ++i) {
-    uint32_t node = 0;
-    for (const char c : tokens_[i].content) {
-      const uint64_t edge = (static_cast<uint64_t>(node) << 8) | static_cast<uint8_t>(c);
-      const auto [entry, is_new] = children_.emplace(edge, static_cast<uint32_t>(ends_.size()));
-      if (is_new) ends_.push_back(-1);
-      node = entry->second;
-    }
-    if (ends_[node] < 0) ends_[node] = static_cast<int32_t>(i);
+  std::vector<ByteTrie::Entry> entries;
+  for (size_t i = tokens_.size(); i-- > 0;) {  // of equal ones the first counts
+    entries.emplace_back(tokens_[i].content, static_cast<int32_t>(i));
     first_bytes_.set(static_cast<uint8_t>(tokens_[i].content[0]));
   }
+  trie_ = ByteTrie(std::move(entries));
 }
 
 int32_t AddedTokenFinder::match(std::string_view text, size_t at, bool parse_special) const {
   int32_t longest = -1;
-  uint32_t node = 0;
-  for (; at < text.size(); ++at) {
-    const auto child = children_.find((static_cast<uint64_t>(node) << 8) | static_cast<uint8_t>(text[at]));
-    if (child == children_.end()) break;
-    node = child->second;
-    if (ends_[node] >= 0 && (parse_special || !tokens_[ends_[node]].special)) longest = ends_[node];
+  ByteTrie::Node node = ByteTrie::kRoot;
+  for (; at < text.size() && trie_.step(node, static_cast<uint8_t>(text[at])); ++at) {
+    const int32_t index = trie_.id(node);
+    if (index >= 0 && (parse_special || !tokens_[index].special)) longest = index;
   }
   return longest;
 }
@@ -87,11 +80,10 @@ std::vector<AddedTokenFinder::Found> AddedTokenFinder::find_all(std::string_view
     Span span{at, at + token.content.size()};
     at = span.end;
     if (token.single_word && touches_word(text, span)) continue;
-    if (token.left_strip) span.begin = space_begin(text, span.begin, free);
+    if (token.left_strip) span.begin = space_begin(text, std::max(span.begin, free), free);
     if (token.right_strip) span.end = space_end(text, span.end);
-    found.push_back({token.id, span});
+    if (span.begin < span.end) found.push_back({token.id, span});
     free = span.end;
-    at = span.end;
   }
   return found;
 }

@@ -5,25 +5,25 @@
 #include <bitset>
 #include <cstdint>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "model/text/byte_trie.h"
 #include "model/text/tokenizer_spec.h"
 
 namespace strata {
 
 class AddedTokenFinder {
  public:
-  AddedTokenFinder() : ends_(1, -1) {}
+  AddedTokenFinder() = default;
   explicit AddedTokenFinder(std::vector<AddedToken> tokens);
 
-  bool empty() const { return tokens_.empty(); }
+  const std::vector<AddedToken>& tokens() const { return tokens_; }
 
   struct Found {
     TokenId id;
-    Span span;  // with the white space it takes along
+    Span span;  // with the white space it takes along; it may reach into the next one's
   };
-  // All tokens in `text`, in order, not overlapping; special ones only with `parse_special`.
+  // All tokens in `text`, in order, themselves not overlapping; special ones only with `parse_special`.
   std::vector<Found> find_all(std::string_view text, bool parse_special) const;
 
  private:
@@ -32,8 +32,7 @@ class AddedTokenFinder {
 
   std::vector<AddedToken> tokens_;
   std::bitset<256> first_bytes_;
-  std::unordered_map<uint64_t, uint32_t> children_;  // node << 8 | byte -> node
-  std::vector<int32_t> ends_;                        // by node: the token that ends there, or -1
+  ByteTrie trie_;  // to the index of a token
 };
 
 }  // namespace strata

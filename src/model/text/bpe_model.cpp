@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/text/byte_alphabet.h"
 #include "model/text/utf8.h"
 
 namespace strata {
@@ -18,7 +19,10 @@ BpeModel::BpeModel(const BpeSpec& spec, const std::vector<std::string>& texts,
     : byte_level_(spec.byte_level),
       fuse_unknown_(spec.fuse_unknown),
       whole_words_first_(spec.whole_words_first),
+      next_prefix_(spec.next_prefix),
+      last_suffix_(spec.last_suffix),
       unknown_(spec.unknown),
+      drop_unknown_(spec.drop_unknown),
       byte_tokens_(byte_tokens),
       by_text_(texts.size()),
       n_tokens_(texts.size()) {
@@ -30,7 +34,8 @@ BpeModel::BpeModel(const BpeSpec& spec, const std::vector<std::string>& texts,
   const bool from_scores = !spec.scores.empty();
   name_first_symbols(texts, from_scores);
   fill_tables(from_scores ? scored_rules(spec, texts) : ranked_rules(spec, texts), texts);
-  mark_reachable(texts);
+  reachable_.resize(texts.size());
+  if (next_prefix_.empty() && last_suffix_.empty()) mark_reachable(texts);
 }
 
 // Bytes and characters that are tokens go by their id. With scores, "ab" may merge although "b" is no token: each other
@@ -100,7 +105,8 @@ std::vector<BpeModel::Rule> BpeModel::scored_rules(const BpeSpec& spec, const st
     if (text.empty() || by_text_.find(text) != static_cast<TokenId>(id)) continue;
     const auto place = std::lower_bound(order.begin(), order.end(), spec.scores[id], std::greater<>());
     const Merge merge{static_cast<uint32_t>(place - order.begin()), static_cast<Symbol>(id)};
-    for (size_t at = code_point_at(text, 0).length; at < text.size(); at += code_point_at(text, at).length) {
+    const auto step = [&](size_t at) { return byte_level_ ? size_t{1} : size_t{code_point_at(text, at).length}; };
+    for (size_t at = step(0); at < text.size(); at += step(at)) {
       const Symbol left = symbol_of_text(text.substr(0, at));
       const Symbol right = symbol_of_text(text.substr(at));
       if (left != kNoSymbol && right != kNoSymbol) rules.push_back({left, right, merge});
@@ -127,7 +133,6 @@ void BpeModel::fill_tables(const std::vector<Rule>& rules, const std::vector<std
 }
 
 void BpeModel::mark_reachable(const std::vector<std::string>& texts) {
-  reachable_.resize(texts.size());
   Scratch scratch(merges_);
   for (size_t id = 0; id < texts.size(); ++id) {
     if (texts[id].empty()) continue;
@@ -146,6 +151,31 @@ void BpeModel::split(std::string_view text, std::vector<BpeMerger::Part>& parts)
   }
 }
 
+// The same where a character is spelled otherwise inside a word, or at its end.
+void BpeModel::split_spelled(std::string_view word, std::vector<BpeMerger::Part>& parts) const {
+  std::string spelling;
+  size_t length = 0;
+  for (size_t at = 0; at < word.size(); at += length) {
+    Symbol symbol = first_symbol(word, at, length);
+    const bool last = at + length == word.size();
+    spelling.assign(at > 0 ? next_prefix_ : "").append(word.substr(at, length)).append(last ? last_suffix_ : "");
+    if (spelling.size() > length) {
+      const auto id = by_text_.find(spelling);
+      symbol = id ? static_cast<Symbol>(*id) : kNoSymbol;
+    }
+    if (!is_dropped(symbol, word.substr(at, length))) parts.push_back({symbol, static_cast<uint32_t>(at)});
+  }
+}
+
+bool BpeModel::is_dropped(Symbol symbol, std::string_view text) const {
+  return symbol == kNoSymbol && drop_unknown_ && !has_byte_tokens(text);
+}
+
+bool BpeModel::has_byte_tokens(std::string_view bytes) const {
+  const auto has_token = [&](char byte) { return byte_tokens_[static_cast<uint8_t>(byte)] >= 0; };
+  return std::all_of(bytes.begin(), bytes.end(), has_token);
+}
+
 void BpeModel::encode(std::string_view text, const std::vector<Span>& words, std::vector<TokenId>& out) const {
   Scratch scratch(merges_);
   for (const Span& word : words) encode_word(text.substr(word.begin, word.size()), scratch, out);
@@ -161,10 +191,16 @@ void BpeModel::encode_word(std::string_view word, Scratch& scratch, std::vector<
   }
   scratch.after_unknown = false;
   scratch.parts.clear();
+  if (!next_prefix_.empty() || !last_suffix_.empty()) {
+    split_spelled(word, scratch.parts);
+    scratch.merger.merge(scratch.parts);
+    return emit_parts(word, word.size(), scratch, out);
+  }
   Symbol previous = kNoSymbol;
   size_t length = 0;
   for (size_t at = 0; at < word.size(); at += length) {
     const Symbol symbol = first_symbol(word, at, length);
+    if (is_dropped(symbol, word.substr(at, length))) continue;
     if (!scratch.parts.empty() && !joins_.may_join(previous, symbol)) encode_part(word, at, scratch, out);
     scratch.parts.push_back({symbol, static_cast<uint32_t>(at)});
     previous = symbol;
@@ -185,6 +221,11 @@ void BpeModel::encode_part(std::string_view word, size_t end, Scratch& scratch, 
       scratch.merger.merge(parts);
     }
   }
+  emit_parts(word, end, scratch, out);
+}
+
+void BpeModel::emit_parts(std::string_view word, size_t end, Scratch& scratch, std::vector<TokenId>& out) const {
+  std::vector<BpeMerger::Part>& parts = scratch.parts;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].symbol < n_tokens_) {
       out.push_back(static_cast<TokenId>(parts[i].symbol));
@@ -198,9 +239,9 @@ void BpeModel::encode_part(std::string_view word, size_t end, Scratch& scratch, 
 }
 
 void BpeModel::emit_unknown(std::string_view bytes, Scratch& scratch, std::vector<TokenId>& out) const {
-  const auto token = [&](char byte) { return byte_tokens_[static_cast<uint8_t>(byte)]; };
-  if (std::all_of(bytes.begin(), bytes.end(), [&](char byte) { return token(byte) >= 0; })) {
-    for (const char byte : bytes) out.push_back(token(byte));
+  const std::string spelling = byte_level_ ? spell_bytes(bytes) : std::string(bytes);
+  if (has_byte_tokens(spelling)) {
+    for (const char byte : spelling) out.push_back(byte_tokens_[static_cast<uint8_t>(byte)]);
     scratch.after_unknown = false;
   } else if (unknown_ && !(fuse_unknown_ && scratch.after_unknown)) {
     out.push_back(*unknown_);

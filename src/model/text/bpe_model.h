@@ -49,14 +49,21 @@ class BpeModel final : public WordModel {
 
   Symbol first_symbol(std::string_view text, size_t at, size_t& length) const;
   void split(std::string_view text, std::vector<BpeMerger::Part>& parts) const;
+  void split_spelled(std::string_view word, std::vector<BpeMerger::Part>& parts) const;
   void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
   void encode_part(std::string_view word, size_t end, Scratch& scratch, std::vector<TokenId>& out) const;
+  bool is_dropped(Symbol symbol, std::string_view text) const;
+  bool has_byte_tokens(std::string_view bytes) const;
+  void emit_parts(std::string_view word, size_t end, Scratch& scratch, std::vector<TokenId>& out) const;
   void emit_unknown(std::string_view bytes, Scratch& scratch, std::vector<TokenId>& out) const;
 
   bool byte_level_;
   bool fuse_unknown_;
   bool whole_words_first_;
+  std::string next_prefix_;
+  std::string last_suffix_;
   std::optional<TokenId> unknown_;
+  bool drop_unknown_;
   std::array<TokenId, 256> byte_tokens_;
   std::array<Symbol, 256> byte_symbols_{};
   CharacterMap characters_;

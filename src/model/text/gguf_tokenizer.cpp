@@ -266,6 +266,10 @@ Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
   read_end_tokens(file, spec, add_bos);
   if (*model == "bert") frame_word_pieces(file, spec);
   add_end_of_generation(spec, true);
+  for (VocabularyToken& token : spec.tokens) {
+    token.in_words =
+        token.kind != TokenKind::kControl && token.kind != TokenKind::kUnknown && token.kind != TokenKind::kByte;
+  }
   add_added_tokens(file, spec);
   return spec;
 }

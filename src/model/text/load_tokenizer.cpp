@@ -37,6 +37,11 @@ Result<TokenizerSpec> tokenizer_spec_from_folder(const std::filesystem::path& fo
 
 }  // namespace
 
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_folder(const std::filesystem::path& folder) {
+  ASSIGN_OR_RETURN(TokenizerSpec spec, tokenizer_spec_from_folder(folder));
+  return make_tokenizer(std::move(spec));
+}
+
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_gguf(const GgufFile& file) {
   ASSIGN_OR_RETURN(TokenizerSpec spec, tokenizer_spec_from_gguf(file));
   return make_tokenizer(std::move(spec));

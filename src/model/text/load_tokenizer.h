@@ -1,6 +1,7 @@
 // Makes a Tokenizer from what a model brings.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,9 @@ namespace strata {
 // an answer include those of checkpoint.generation(). kNotFound when the model has no tokenizer; kInvalidArgument names
 // the file and the field at fault.
 Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Checkpoint& checkpoint);
+
+// The same from the files of a folder alone.
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_folder(const std::filesystem::path& folder);
 
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_gguf(const GgufFile& file);
 

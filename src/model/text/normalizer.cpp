@@ -115,6 +115,36 @@ void apply(const StripStep& step, std::string& text) {
 
 void apply(const BertNormalizerStep& step, std::string& text) { text = bert_normalize(step, text); }
 
+enum class NmtFate : uint8_t { kKept, kDropped, kSpace };
+
+NmtFate nmt_fate(char32_t c) {
+  const auto within = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
+  if (within(0x1, 0x8) || c == 0xB || within(0xE, 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F)
+    return NmtFate::kDropped;
+  if (within(0x9, 0xD) || c == 0x1680 || within(0x200B, 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+      c == 0xFEFF || c == 0xFFFD) {
+    return NmtFate::kSpace;
+  }
+  return NmtFate::kKept;
+}
+
+void apply(const NmtStep&, std::string& text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint point = code_point_at(text, at);
+    const NmtFate fate = point.valid ? nmt_fate(point.value) : NmtFate::kKept;
+    if (fate == NmtFate::kKept) out.append(text, at, point.length);
+    if (fate == NmtFate::kSpace) out += ' ';
+    at += point.length;
+  }
+  text = std::move(out);
+}
+
+void apply(const CharsMapStep& step, std::string& text) { text = map_graphemes(*step.map, text); }
+
+void apply(const SentencePieceStep& step, std::string& text) { text = sentence_piece_normalize(step, text); }
+
 void apply(const SpellBytesStep&, std::string& text) { text = spell_bytes(text); }
 
 void apply(const PrependStep& step, std::string& text) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@
 
 #include "model/text/bert_normalizer.h"
 #include "model/text/byte_alphabet.h"
+#include "model/text/chars_map.h"
+#include "model/text/sentence_piece_normalizer.h"
 #include "model/text/split_pattern.h"
 
 namespace strata {
@@ -35,8 +38,15 @@ struct ReplaceStep {
   std::string content;
 };
 
-using NormalizerStep = std::variant<UnicodeFormStep, LowercaseStep, StripAccentsStep, StripStep, PrependStep,
-                                    ReplaceStep, BertNormalizerStep, SpellBytesStep>;
+// As Marian's and T5's training did: some control characters dropped, some others spaces.
+struct NmtStep {};
+struct CharsMapStep {                   // map_graphemes()
+  std::shared_ptr<const CharsMap> map;  // shared by copies of the step, never changed
+};
+
+using NormalizerStep =
+    std::variant<UnicodeFormStep, LowercaseStep, StripAccentsStep, StripStep, PrependStep, ReplaceStep,
+                 BertNormalizerStep, SpellBytesStep, NmtStep, CharsMapStep, SentencePieceStep>;
 
 class Normalizer {
  public:

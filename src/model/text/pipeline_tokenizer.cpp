@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 #include <utility>
 
 #include "model/text/added_token_finder.h"
 #include "model/text/bpe_model.h"
 #include "model/text/byte_alphabet.h"
 #include "model/text/token_map.h"
+#include "model/text/unigram_model.h"
+#include "model/text/word_level_model.h"
 #include "model/text/word_piece_model.h"
 
 namespace strata {
@@ -18,10 +21,9 @@ constexpr size_t kLongestScoredToken = 1024;         // bytes; all ways to join 
 
 // What a token stands for inside words, as the model sees them.
 std::string word_text(const VocabularyToken& token, bool byte_level) {
-  if (token.kind == TokenKind::kControl || token.kind == TokenKind::kUnknown || token.kind == TokenKind::kByte)
-    return {};
+  if (!token.in_words) return {};
   if (!byte_level) return token.text;
-  return unspell_bytes(token.text).value_or(token.text);
+  return unspell_bytes(token.text).value_or(std::string());
 }
 
 bool is_added(const VocabularyToken& token) {
@@ -37,11 +39,11 @@ std::vector<std::string> word_texts(const TokenizerSpec& spec) {
   return texts;
 }
 
-std::array<TokenId, 256> byte_tokens(const TokenizerSpec& spec) {
+std::array<TokenId, 256> byte_tokens(const TokenizerSpec& spec, bool wanted) {
   std::array<TokenId, 256> ids;
   ids.fill(-1);
+  if (!wanted) return ids;
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
-    if (spec.tokens[id].kind != TokenKind::kByte) continue;
     const auto byte = byte_token_value(spec.tokens[id].text);
     if (byte && ids[*byte] < 0) ids[*byte] = static_cast<TokenId>(id);
   }
@@ -53,13 +55,16 @@ struct MakeModel {
   const std::vector<std::string>& texts;
 
   std::unique_ptr<WordModel> operator()(const BpeSpec& bpe) const {
-    std::array<TokenId, 256> bytes;
-    bytes.fill(-1);
-    if (bpe.byte_fallback) bytes = byte_tokens(spec);
-    return std::make_unique<BpeModel>(bpe, texts, bytes);
+    return std::make_unique<BpeModel>(bpe, texts, byte_tokens(spec, bpe.byte_fallback));
   }
   std::unique_ptr<WordModel> operator()(const WordPieceSpec& pieces) const {
     return std::make_unique<WordPieceModel>(pieces, texts);
+  }
+  std::unique_ptr<WordModel> operator()(const WordLevelSpec& words) const {
+    return std::make_unique<WordLevelModel>(words, texts);
+  }
+  std::unique_ptr<WordModel> operator()(const UnigramSpec& unigram) const {
+    return std::make_unique<UnigramModel>(unigram, texts, byte_tokens(spec, unigram.byte_fallback));
   }
 };
 
@@ -84,11 +89,14 @@ class PipelineTokenizer final : public Tokenizer {
         raw_finder_(added_tokens(spec_, false)),
         normalized_finder_(added_tokens(spec_, true)) {
     spec_.model = {};  // the model has its own form of it
+    for (const AddedToken& token : normalized_finder_.tokens()) {
+      if (token.content != spec_.tokens[token.id].text) normalized_texts_.emplace(token.id, token.content);
+    }
     piece_ends_.reserve(spec_.tokens.size());
     for (size_t id = 0; id < spec_.tokens.size(); ++id) {
-      const VocabularyToken& token = spec_.tokens[id];
-      if (!token.text.empty()) by_spelling_.insert(token.text, static_cast<TokenId>(id));
-      pieces_ += decoded_text(token, {});
+      const std::string& text = spec_.tokens[id].text;
+      if (!text.empty()) by_spelling_.insert(text, static_cast<TokenId>(id));
+      pieces_ += piece_at(static_cast<TokenId>(id), {});
       piece_ends_.push_back(pieces_.size());
     }
   }
@@ -98,7 +106,7 @@ class PipelineTokenizer final : public Tokenizer {
     ids.reserve(text.size() / 4 + 4);
     size_t at = 0;
     for (const AddedTokenFinder::Found& found : raw_finder_.find_all(text, options.parse_special)) {
-      encode_raw(text, {at, found.span.begin}, options, ids);
+      if (found.span.begin > at) encode_raw(text, {at, found.span.begin}, options, ids);
       ids.push_back(found.id);
       at = found.span.end;
     }
@@ -141,7 +149,13 @@ class PipelineTokenizer final : public Tokenizer {
   bool is_shown(TokenId id, bool special) const override {
     return id >= 0 && id < vocab_size() && !spec_.tokens[id].text.empty() && (special || !is_special(id));
   }
-  std::string piece_at(TokenId id, TokenPlace place) const override { return decoded_text(spec_.tokens[id], place); }
+  std::string piece_at(TokenId id, TokenPlace place) const override {
+    const VocabularyToken& token = spec_.tokens[id];
+    if (spec_.decoder.spell_added_tokens && is_added(token)) return token.text;
+    const auto normalized = normalized_texts_.find(id);
+    return decode_steps(spec_.decoder.token_steps,
+                        normalized == normalized_texts_.end() ? token.text : normalized->second, place);
+  }
   std::string complete_text(std::string text) const override {
     return decode_steps(spec_.decoder.text_steps, text, {true, true});
   }
@@ -158,16 +172,11 @@ class PipelineTokenizer final : public Tokenizer {
     }
     size_t at = 0;
     for (const AddedTokenFinder::Found& found : normalized_finder_.find_all(stretch, options.parse_special)) {
-      encode_words(stretch.substr(at, found.span.begin - at), at_start && at == 0, ids);
+      if (found.span.begin > at) encode_words(stretch.substr(at, found.span.begin - at), at_start && at == 0, ids);
       ids.push_back(found.id);
       at = found.span.end;
     }
     encode_words(stretch.substr(at), at_start && at == 0, ids);
-  }
-
-  std::string decoded_text(const VocabularyToken& token, TokenPlace place) const {
-    if (spec_.decoder.spell_added_tokens && is_added(token)) return token.text;
-    return decode_steps(spec_.decoder.token_steps, token.text, place);
   }
 
   void encode_words(std::string_view text, bool at_start, std::vector<TokenId>& ids) const {
@@ -185,7 +194,8 @@ class PipelineTokenizer final : public Tokenizer {
   TokenMap by_spelling_;
   AddedTokenFinder raw_finder_;
   AddedTokenFinder normalized_finder_;
-  std::string pieces_;  // the decoded texts of all tokens, one after the other
+  std::unordered_map<TokenId, std::string> normalized_texts_;  // of added tokens that are looked for so: shown so too
+  std::string pieces_;                                         // the decoded texts of all tokens, one after the other
   std::vector<size_t> piece_ends_;
 };
 
@@ -236,8 +246,15 @@ struct CheckModel {
     return check_unknown(bpe.unknown);
   }
   Status operator()(const WordPieceSpec& pieces) const { return check_unknown(pieces.unknown); }
+  Status operator()(const WordLevelSpec& words) const { return check_unknown(words.unknown); }
+  Status operator()(const UnigramSpec& unigram) const {
+    if (unigram.scores.empty()) return invalid_argument("the vocabulary has no scores", "scores");
+    RETURN_IF_ERROR(check_scores(unigram.scores));
+    return check_unknown(unigram.unknown);
+  }
 
-  Status check_scores(const std::vector<float>& scores) const {
+  template <class Score>
+  Status check_scores(const std::vector<Score>& scores) const {
     if (scores.empty()) return ok_status();
     if (scores.size() != spec.tokens.size()) {
       return invalid_argument(

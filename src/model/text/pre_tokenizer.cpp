@@ -139,10 +139,11 @@ void apply(const UnspellBytesStep&, bool /*at_start*/, WordList& list) {
 
 void apply(const MetaspaceStep& step, bool at_start, WordList& list) {
   using Prepend = MetaspaceStep::Prepend;
-  bool prepend = step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && at_start);
+  const char* beginning = list.text.data();
   rewrite(list, [&](std::string_view word, std::string& out) {
+    const bool first = at_start && word.data() == beginning;
+    const bool prepend = step.prepend == Prepend::kAlways || (step.prepend == Prepend::kFirst && first);
     if (prepend && !word.starts_with(' ') && !word.starts_with(step.replacement)) out += step.replacement;
-    if (step.prepend == Prepend::kFirst) prepend = false;
     for (size_t at = 0; at < word.size();) {
       const size_t space = std::min(word.find(' ', at), word.size());
       out += word.substr(at, space - at);
@@ -175,6 +176,15 @@ void cut_before(WordList& list, Cuts cuts) {
 }
 
 void apply(const ScriptStep&, bool /*at_start*/, WordList& list) {
+  // What precedes the first script of a word is dropped.
+  for (Span& word : list.words) {
+    while (word.begin < word.end) {
+      const CodePoint point = code_point_at(list.text.substr(0, word.end), word.begin);
+      if (script_of(point.value) != kAnyScript) break;
+      word.begin += point.length;
+    }
+  }
+  std::erase_if(list.words, [](const Span& word) { return word.size() == 0; });
   int32_t last = kAnyScript;
   cut_before(list, [&](char32_t c, bool begins) {
     if (begins) last = kAnyScript;

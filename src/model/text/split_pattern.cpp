@@ -14,6 +14,43 @@ namespace {
 // Backtracking steps of one match. The expressions in use need a few per byte.
 constexpr uint32_t kMatchLimit = 50'000'000;
 
+// What \w and \s mean where tokenizer.json comes from, as members of a character class.
+constexpr std::string_view kWordClass =
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\xB2\xB3\xB9\xBC-\xBE\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
+constexpr std::string_view kSpaceClass =
+    R"(\x09-\x0D\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
+
+// The same expression in PCRE2's terms: its \w knows no marks, and its \s knows U+180E.
+std::string for_pcre(std::string_view expression) {
+  const std::string word = "[" + std::string(kWordClass) + "]";
+  std::string out;
+  bool in_class = false;
+  for (size_t at = 0; at < expression.size(); ++at) {
+    const char c = expression[at];
+    const char next = c == '\\' && at + 1 < expression.size() ? expression[at + 1] : '\0';
+    if (c != '\\') {
+      if (c == '[') in_class = true;
+      if (c == ']') in_class = false;
+      out += c;
+      continue;
+    }
+    ++at;
+    const std::string_view members = next == 'w' || next == 'W' ? kWordClass : kSpaceClass;
+    if (next == 'w' || next == 's') {
+      out.append(in_class ? "" : "[").append(members).append(in_class ? "" : "]");
+    } else if ((next == 'W' || next == 'S') && !in_class) {
+      out.append("[^").append(members).append("]");
+    } else if (next == 'b' && !in_class) {
+      out.append("(?:(?<=").append(word).append(")(?!").append(word).append(")|(?<!").append(word).append(")(?=");
+      out.append(word).append("))");
+    } else {
+      out += c;
+      if (at < expression.size()) out += next;
+    }
+  }
+  return out;
+}
+
 struct FreeCode {
   void operator()(pcre2_code* code) const { pcre2_code_free(code); }
 };
@@ -95,7 +132,8 @@ struct SplitPattern::Engine {
   bool has_jit = false;
 };
 
-Result<SplitPattern> SplitPattern::regex_without_scanner(std::string_view expression) {
+Result<SplitPattern> SplitPattern::regex_without_scanner(std::string_view given) {
+  const std::string expression = for_pcre(given);
   if (expression.find("&&[") != std::string_view::npos) {
     return invalid_argument("the expression intersects classes with &&, which is not supported");
   }

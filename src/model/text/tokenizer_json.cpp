@@ -6,7 +6,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "model/text/byte_alphabet.h"
 #include "model/text/end_of_generation.h"
 #include "model/text/json_node.h"
 #include "model/text/token_map.h"
@@ -27,7 +26,9 @@ class TokenizerJsonReader {
     spec_.decoder.token_steps.emplace_back(SpacesBetweenStep{});  // without a decoder, tokens are words
     if (const auto node = root.find("decoder")) RETURN_IF_ERROR(read_decoder(*node, spec_));
     settle_byte_spelling();
-    mark_byte_tokens();
+    if (const auto* bpe = std::get_if<BpeSpec>(&spec_.model)) {
+      for (const MergeRule& merge : bpe->merges) merged_.insert({merge.left, merge.right, merge.result});
+    }
     return read_added_tokens(root);
   }
 
@@ -54,6 +55,7 @@ class TokenizerJsonReader {
     const std::vector<TokenId> after = tokens_after(spec_.single);
     if (!spec_.bos && before.size() == 1) spec_.bos = before[0];
     if (!spec_.eos && after.size() == 1) spec_.eos = after[0];
+    if (auto* unigram = std::get_if<UnigramSpec>(&spec_.model)) unigram->scores.resize(spec_.tokens.size());
     add_end_of_generation(spec_, false);
     return std::move(spec_);
   }
@@ -78,15 +80,6 @@ class TokenizerJsonReader {
     }
     spec_.normalizer = Normalizer(std::move(before));
     spec_.pre_tokenizer = PreTokenizer(std::move(steps));
-  }
-
-  // No word of a BPE becomes a byte token; the fallback does.
-  void mark_byte_tokens() {
-    const auto* bpe = std::get_if<BpeSpec>(&spec_.model);
-    if (bpe == nullptr || bpe->byte_level) return;
-    for (VocabularyToken& token : spec_.tokens) {
-      if (byte_token_value(token.text)) token.kind = TokenKind::kByte;
-    }
   }
 
   Status check_id(const JsonNode& node, std::string_view spelling, int64_t id) const {
@@ -117,12 +110,14 @@ class TokenizerJsonReader {
     ASSIGN_OR_RETURN(token.single_word, node.get_bool("single_word", false));
     ASSIGN_OR_RETURN(token.normalized, node.get_bool("normalized", !token.special));
     if (content.empty()) return ok_status();
-    if (const auto known = by_spelling_.find(content)) id = *known;  // the vocabulary's id counts
+    const auto known = by_spelling_.find(content);
+    if (known) id = *known;  // the vocabulary's id counts
     RETURN_IF_ERROR(check_id(node, content, id));
     if (static_cast<size_t>(id) >= spec_.tokens.size()) spec_.tokens.resize(id + 1);
     token.id = static_cast<TokenId>(id);
     if (!added_.insert(token.content).second) return ok_status();
     spec_.tokens[id].text = token.content;
+    spec_.tokens[id].in_words = known && (!token.special || merged_.contains(*known));
     spec_.tokens[id].kind = token.special ? TokenKind::kControl : TokenKind::kUserDefined;
     spec_.added.push_back(std::move(token));
     return ok_status();
@@ -153,6 +148,7 @@ class TokenizerJsonReader {
   TokenizerSpec spec_;
   TokenMap by_spelling_;  // of the model's vocabulary; its spellings lie in the document
   std::unordered_set<std::string> added_;
+  std::unordered_set<TokenId> merged_;  // what merges are made of and lead to
   size_t highest_id_ = 0;
 };
 

@@ -16,28 +16,32 @@ class ModelReader {
     ASSIGN_OR_RETURN(const std::string_view type, model.get_string("type", guess_type(model)));
     if (type == "BPE") return read_bpe(model);
     if (type == "WordPiece") return read_word_piece(model);
-    return model.wrong("model type " + quoted_name(type) + " is not supported (known: BPE, WordPiece)");
+    if (type == "WordLevel") return read_word_level(model);
+    if (type == "Unigram") return read_unigram(model);
+    return model.wrong("model type " + quoted_name(type) +
+                       " is not supported (known: BPE, WordPiece, WordLevel, Unigram)");
   }
 
  private:
   // Old files name no type.
   static std::string_view guess_type(const JsonNode& model) {
-    if (model.find("merges")) return "BPE";
-    return model.find("continuing_subword_prefix") ? "WordPiece" : "BPE";
+    if (const auto vocabulary = model.find("vocab"); vocabulary && vocabulary->element().is_array()) return "Unigram";
+    return !model.find("merges") && model.find("continuing_subword_prefix") ? "WordPiece" : "BPE";
   }
 
   Status read_bpe(const JsonNode& model) {
     BpeSpec bpe;
     RETURN_IF_ERROR(read_vocabulary(model));
+    ASSIGN_OR_RETURN(const std::string_view prefix, model.get_string("continuing_subword_prefix", ""));
+    bpe.next_prefix = prefix;
     RETURN_IF_ERROR(read_merges(model, bpe));
     ASSIGN_OR_RETURN(bpe.byte_fallback, model.get_bool("byte_fallback", false));
     ASSIGN_OR_RETURN(bpe.fuse_unknown, model.get_bool("fuse_unk", false));
     ASSIGN_OR_RETURN(bpe.whole_words_first, model.get_bool("ignore_merges", false));
-    for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      ASSIGN_OR_RETURN(const std::string_view affix, model.get_string(key, ""));
-      if (!affix.empty()) return model.wrong(std::string(key) + " is not supported");
-    }
+    ASSIGN_OR_RETURN(const std::string_view suffix, model.get_string("end_of_word_suffix", ""));
+    bpe.last_suffix = suffix;
     ASSIGN_OR_RETURN(bpe.unknown, read_unknown(model, ""));
+    bpe.drop_unknown = !bpe.unknown;
     spec_.model = std::move(bpe);
     return ok_status();
   }
@@ -53,6 +57,45 @@ class ModelReader {
     pieces.most_characters = static_cast<size_t>(characters);
     ASSIGN_OR_RETURN(pieces.unknown, read_unknown(model, "[UNK]"));
     spec_.model = std::move(pieces);
+    return ok_status();
+  }
+
+  Status read_word_level(const JsonNode& model) {
+    RETURN_IF_ERROR(read_vocabulary(model));
+    WordLevelSpec words;
+    ASSIGN_OR_RETURN(words.unknown, read_unknown(model, "<unk>"));
+    spec_.model = words;
+    return ok_status();
+  }
+
+  // "vocab": [[spelling, score], ...] in the order of the ids
+  Status read_unigram(const JsonNode& model) {
+    constexpr double kUnknownPenalty = 10.0;
+    ASSIGN_OR_RETURN(const JsonNode vocabulary, model.require("vocab"));
+    ASSIGN_OR_RETURN(const auto entries, vocabulary.array());
+    if (entries.empty()) return vocabulary.wrong("empty");
+    UnigramSpec unigram;
+    by_spelling_ = TokenMap(entries.size());
+    for (const JsonNode& entry : entries) {
+      simdjson::dom::array pair;
+      std::string_view spelling;
+      double score = 0.0;
+      if (entry.element().get(pair) != simdjson::SUCCESS || pair.size() != 2 ||
+          pair.at(0).get(spelling) != simdjson::SUCCESS || pair.at(1).get(score) != simdjson::SUCCESS) {
+        return entry.wrong("expected a spelling and a score");
+      }
+      by_spelling_.insert(spelling, static_cast<TokenId>(spec_.tokens.size()));
+      spec_.tokens.push_back({std::string(spelling), TokenKind::kNormal});
+      unigram.scores.push_back(score);
+    }
+    unigram.unknown_score = *std::min_element(unigram.scores.begin(), unigram.scores.end()) - kUnknownPenalty;
+    ASSIGN_OR_RETURN(unigram.byte_fallback, model.get_bool("byte_fallback", false));
+    if (const auto node = model.find("unk_id")) {
+      ASSIGN_OR_RETURN(const int64_t id, node->integer());
+      if (id < 0 || static_cast<size_t>(id) >= spec_.tokens.size()) return node->wrong("outside the vocabulary");
+      unigram.unknown = static_cast<TokenId>(id);
+    }
+    spec_.model = std::move(unigram);
     return ok_status();
   }
 
@@ -107,7 +150,8 @@ class ModelReader {
         return JsonNode(element, list.path() + "[" + std::to_string(index) + "]").wrong(why);
       };
       if (!split_merge(element, left, right)) return wrong("expected two spellings, as \"a b\" or [\"a\", \"b\"]");
-      joined.assign(left).append(right);
+      // What goes on a word loses the mark of it.
+      joined.assign(left).append(right.substr(right.starts_with(bpe.next_prefix) ? bpe.next_prefix.size() : 0));
       MergeRule rule;
       for (const auto& [spelling, id] : {std::pair{left, &rule.left}, std::pair{right, &rule.right},
                                          std::pair{std::string_view(joined), &rule.result}}) {

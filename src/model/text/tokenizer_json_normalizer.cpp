@@ -59,6 +59,17 @@ Status append_bert(const JsonNode& node, Steps& steps) {
   return ok_status();
 }
 
+Status append_precompiled(const JsonNode& node, Steps& steps) {
+  ASSIGN_OR_RETURN(const JsonNode map_node, node.require("precompiled_charsmap"));
+  ASSIGN_OR_RETURN(const std::string_view base64, map_node.string());
+  const auto bytes = decode_base64(base64);
+  if (!bytes) return map_node.wrong("not base64");
+  auto map = CharsMap::parse(*bytes);
+  if (!map.ok()) return map_node.wrong(map.status().message());
+  steps.emplace_back(CharsMapStep{std::make_shared<const CharsMap>(*std::move(map))});
+  return ok_status();
+}
+
 using Read = Status (*)(const JsonNode&, Steps&);
 constexpr NamedReader<Read> kReaders[] = {
     {"Sequence", append_sequence},
@@ -72,6 +83,8 @@ constexpr NamedReader<Read> kReaders[] = {
     {"Prepend", append_prepend},
     {"Replace", append_replace},
     {"BertNormalizer", append_bert},
+    {"Nmt", append_simple<NmtStep>},
+    {"Precompiled", append_precompiled},
     {"ByteLevel", append_simple<SpellBytesStep>},
 };
 

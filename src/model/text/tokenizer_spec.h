@@ -22,6 +22,7 @@ enum class TokenKind : uint8_t { kNormal, kUnknown, kControl, kUserDefined, kUnu
 struct VocabularyToken {
   std::string text;  // spelling in the file
   TokenKind kind = TokenKind::kNormal;
+  bool in_words = true;  // the model may make it of a word or of part of one
 };
 
 // A token recognised as a whole in the text, before the model sees it.
@@ -47,7 +48,10 @@ struct BpeSpec {
   bool byte_fallback = false;      // an unknown character becomes the tokens <0x00>...<0xFF> of its bytes
   bool fuse_unknown = false;       // neighbouring unknown characters become one unknown token
   bool whole_words_first = false;  // a word in the vocabulary is taken without regard to merges
+  std::string next_prefix;         // spelled before each character of a word but the first
+  std::string last_suffix;         // spelled after the last character of a word
   std::optional<TokenId> unknown;
+  bool drop_unknown = false;      // unknown characters are taken out before anything merges
   std::vector<MergeRule> merges;  // earliest first
   std::vector<float> scores;      // SentencePiece: any two symbols whose joined spelling is a token merge, best first
 };
@@ -60,7 +64,21 @@ struct WordPieceSpec {
   std::optional<TokenId> unknown;
 };
 
-using ModelSpec = std::variant<BpeSpec, WordPieceSpec>;
+// Words that are tokens (word_level_model.h).
+struct WordLevelSpec {
+  std::optional<TokenId> unknown;
+};
+
+// The cut whose scores sum highest (unigram_model.h).
+struct UnigramSpec {
+  std::vector<double> scores;  // by id
+  std::optional<TokenId> unknown;
+  double unknown_score = 0.0;     // of a character that is no token
+  bool byte_fallback = false;     // unknown characters become the tokens <0x00>...<0xFF> of their bytes
+  bool single_precision = false;  // scores are summed in single precision
+};
+
+using ModelSpec = std::variant<BpeSpec, WordPieceSpec, WordLevelSpec, UnigramSpec>;
 
 struct TokenizerSpec {
   std::vector<VocabularyToken> tokens;  // by id; an empty text is no token
