@@ -6,6 +6,7 @@ void layer_norm(float* y, const float* x, const float* w, const float* b, int64_
 void add(float* y, const float* a, const float* b, int64_t n);
 void mul(float* y, const float* a, const float* b, int64_t n);
 void scale(float* y, const float* x, float factor, int64_t n);
+void clamp(float* y, const float* x, float limit, int64_t n);
 void add_bias(float* y, const float* x, const float* b, int64_t rows, int64_t dim);
 void activate(Activation, float* y, const float* x, int64_t n);
 void gated(Activation, float* y, const float* gate, const float* up, int64_t n);

@@ -4,6 +4,7 @@
 .add = ops::add,
 .mul = ops::mul,
 .scale = ops::scale,
+.clamp = ops::clamp,
 .add_bias = ops::add_bias,
 .activate = ops::activate,
 .gated = ops::gated,

@@ -101,6 +101,7 @@ TEST_P(ElementwiseTest, PlainArithmeticHasTheReferencesBits) {
     compare([&](const CpuKernels& k, float* to) { k.add(to, a.data(), b.data(), n); });
     compare([&](const CpuKernels& k, float* to) { k.mul(to, a.data(), b.data(), n); });
     compare([&](const CpuKernels& k, float* to) { k.scale(to, a.data(), 0.3f, n); });
+    compare([&](const CpuKernels& k, float* to) { k.clamp(to, a.data(), 0.3f, n); });
   }
   const std::vector<float> x = random_floats(5, 3 * 37), b = random_floats(6, 37);
   std::vector<float> y(x.size()), expected(x.size());

@@ -68,6 +68,7 @@ const OpDef kOps[] = {
     {.name = "add", .infer = infer_same, .gradient = add_gradient, .row_wise = true, .in_place = 0},
     {.name = "mul", .infer = infer_same, .gradient = mul_gradient, .row_wise = true, .in_place = 0},
     {.name = "scale", .infer = infer_same, .gradient = scale_gradient, .row_wise = true, .in_place = 0},
+    {.name = "clamp", .infer = infer_same, .row_wise = true, .in_place = 0},
     {.name = "add_bias", .infer = infer_bias, .gradient = bias_gradient, .row_wise = true, .in_place = 0},
     {.name = "activate", .infer = infer_same, .gradient = activate_gradient, .row_wise = true, .in_place = 0},
     {.name = "activate_grad", .infer = infer_same, .row_wise = true},
@@ -86,6 +87,7 @@ std::span<const OpDef> elementwise_ops() { return kOps; }
 Value add(Graph& g, Value a, Value b) { return g.add_op("add", {a, b}); }
 Value mul(Graph& g, Value a, Value b) { return g.add_op("mul", {a, b}); }
 Value scale(Graph& g, Value x, double factor) { return g.add_op("scale", {x}, {{"factor", factor}}); }
+Value clamp(Graph& g, Value x, double limit) { return g.add_op("clamp", {x}, {{"limit", limit}}); }
 Value add_bias(Graph& g, Value x, Value bias) { return g.add_op("add_bias", {x, bias}); }
 Value activate(Graph& g, Value x, const std::string& function) {
   return g.add_op("activate", {x}, {{"function", function}});

@@ -20,6 +20,7 @@ Value head_matmul(Graph& g, Value x, Value w);
 Value add(Graph& g, Value a, Value b);
 Value mul(Graph& g, Value a, Value b);
 Value scale(Graph& g, Value x, double factor);
+Value clamp(Graph& g, Value x, double limit);                    // to [-limit, limit]
 Value add_bias(Graph& g, Value x, Value bias);                   // bias: [dim]
 Value activate(Graph& g, Value x, const std::string& function);  // silu gelu gelu_tanh relu relu2 sigmoid tanh
 Value gated(Graph& g, Value gate, Value up, const std::string& function);  // function(gate) * up

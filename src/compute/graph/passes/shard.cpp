@@ -36,8 +36,8 @@ bool passes_division(const Graph& graph, int32_t index) {
   const std::string_view op = node.op->name;
   if (op == "rms_norm" || op == "layer_norm" || op == "slice" || op == "concat" || op == "rope")
     return node.outputs[0].shape.size() == 3;
-  return is_seed(node) || op == "reshape" || op == "mul" || op == "scale" || op == "add_bias" || op == "add" ||
-         op == "embed";  // embed: the biases of experts
+  return is_seed(node) || op == "reshape" || op == "mul" || op == "scale" || op == "clamp" || op == "add_bias" ||
+         op == "add" || op == "embed";  // embed: the biases of experts
 }
 
 // How many of a node's inputs are divided along with its output; the others are whole (positions, norm weights,

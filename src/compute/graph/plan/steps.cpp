@@ -19,6 +19,7 @@ constexpr Entry kSteps[] = {
     {"add", make_elementwise_step},
     {"mul", make_elementwise_step},
     {"scale", make_elementwise_step},
+    {"clamp", make_elementwise_step},
     {"add_bias", make_elementwise_step},
     {"activate", make_elementwise_step},
     {"activate_grad", make_elementwise_step},

@@ -24,17 +24,19 @@ class BinaryStep final : public RowKernel {
   Function function_;
 };
 
-class ScaleStep final : public RowKernel {
+// With one number for all: scale, clamp.
+class NumberStep final : public RowKernel {
  public:
-  ScaleStep(const CpuKernels& kernels, float factor) : kernels_(kernels), factor_(factor) {}
+  using Function = void (*)(float*, const float*, float, int64_t);
+  NumberStep(Function function, double number) : function_(function), number_(static_cast<float>(number)) {}
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     const int64_t w = width(a.out[0]);
-    kernels_.scale(a.out[0].f32() + begin * w, a.in[0].f32() + begin * w, factor_, (end - begin) * w);
+    function_(a.out[0].f32() + begin * w, a.in[0].f32() + begin * w, number_, (end - begin) * w);
   }
 
  private:
-  const CpuKernels& kernels_;
-  float factor_;
+  Function function_;
+  float number_;
 };
 
 // Functions of whole rows of the last dimension: bias, softmax.
@@ -137,8 +139,8 @@ std::unique_ptr<StepKernel> make_elementwise_step(const StepContext& c, const No
   const std::string_view op = node.op->name;
   if (op == "add") return std::make_unique<BinaryStep>(c.kernels.add);
   if (op == "mul") return std::make_unique<BinaryStep>(c.kernels.mul);
-  if (op == "scale")
-    return std::make_unique<ScaleStep>(c.kernels, static_cast<float>(node.attributes.number("factor")));
+  if (op == "scale") return std::make_unique<NumberStep>(c.kernels.scale, node.attributes.number("factor"));
+  if (op == "clamp") return std::make_unique<NumberStep>(c.kernels.clamp, node.attributes.number("limit"));
   if (op == "softmax" || op == "add_bias") return std::make_unique<LastDimStep>(c.kernels, op == "softmax");
   if (op == "sum_rows") return std::make_unique<SumRowsStep>(c.kernels);
   if (op == "clamped_gated" || op == "clamped_gated_grad") return std::make_unique<ClampedGateStep>(c.kernels, node);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -56,6 +57,10 @@ void mul(float* y, const float* a, const float* b, int64_t n) {
 
 void scale(float* y, const float* x, float factor, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor;
+}
+
+void clamp(float* y, const float* x, float limit, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = std::isnan(x[i]) ? x[i] : std::clamp(x[i], -limit, limit);
 }
 
 void add_bias(float* y, const float* x, const float* b, int64_t rows, int64_t dim) {

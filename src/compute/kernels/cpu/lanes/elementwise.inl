@@ -81,6 +81,12 @@ void scale(float* y, const float* x, float factor, int64_t n) {
   row_map(y, n, [&](int64_t i, int64_t m) { return load_first(x + i, m) * broadcast(factor); });
 }
 
+void clamp(float* y, const float* x, float limit, int64_t n) {
+  row_map(y, n, [&](int64_t i, int64_t m) {
+    return min(broadcast(limit), max(broadcast(-limit), load_first(x + i, m)));
+  });
+}
+
 void add_bias(float* y, const float* x, const float* b, int64_t rows, int64_t dim) {
   for (int64_t i = 0; i < rows; ++i) add(y + i * dim, x + i * dim, b, dim);
 }
