@@ -13,7 +13,7 @@ Value ModelBuilder::embed(const std::string& name, int64_t n, int64_t dim, Value
 Value ModelBuilder::norm(Value x, const std::string& name, const Norm& norm) {
   const int64_t dim = width(x);
   const auto numbers = [&](const char* which) {
-    return norm.per_head ? weight(name + which, {graph_.type(x).shape[1].factor, dim}) : vector(name + which, dim);
+    return norm.per_head ? head_vectors(name, which, graph_.type(x).shape[1].factor, dim) : vector(name + which, dim);
   };
   const Value w = numbers(".weight");
   if (!norm.centered) return ops::rms_norm(graph_, x, w, norm.eps, norm.offset);

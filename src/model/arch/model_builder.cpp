@@ -70,6 +70,9 @@ std::string activation_name(const std::string& published) {
   return {};
 }
 
+ModelBuilder::ModelBuilder(const Checkpoint& checkpoint, std::string_view part)
+    : checkpoint_(checkpoint), config_(checkpoint.config().get_object(part).value_or(checkpoint.config())) {}
+
 void ModelBuilder::fail(Status status) {
   if (status_.ok()) status_ = std::move(status);
 }
@@ -117,20 +120,22 @@ std::string ModelBuilder::activation_or(Keys keys, const std::string& otherwise)
 
 DecoderFields ModelBuilder::decoder_fields(DecoderFields unless_said) {
   DecoderFields f = std::move(unless_said);
-  f.vocab = require_int("vocab_size");
-  f.hidden = require_int({"hidden_size", "n_embd"});
-  f.n_layers = require_int({"num_hidden_layers", "n_layer"});
-  f.n_heads = require_int({"num_attention_heads", "n_head"});
+  const auto required = [&](Keys keys, int64_t known) { return known > 0 ? int_or(keys, known) : require_int(keys); };
+  f.vocab = required({"vocab_size"}, f.vocab);
+  f.hidden = required({"hidden_size", "n_embd", "n_embed"}, f.hidden);
+  f.n_layers = required({"num_hidden_layers", "n_layer"}, f.n_layers);
+  f.n_heads = required({"num_attention_heads", "n_head"}, f.n_heads);
   f.n_kv_heads = int_or({"num_key_value_heads"}, f.n_kv_heads > 0 ? f.n_kv_heads : f.n_heads);
   f.head_dim = int_or({"head_dim"}, f.head_dim > 0 ? f.head_dim : std::max<int64_t>(1, f.hidden / f.n_heads));
-  f.feed_forward = int_or({"intermediate_size", "n_inner"}, f.feed_forward > 0 ? f.feed_forward : 4 * f.hidden);
+  f.feed_forward =
+      int_or({"intermediate_size", "n_inner", "ffn_hidden_size"}, f.feed_forward > 0 ? f.feed_forward : 4 * f.hidden);
   f.max_context = int_or({"max_position_embeddings", "n_positions"}, f.max_context);
-  f.norm_eps = number_or({"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_eps"}, f.norm_eps);
+  f.norm_eps =
+      number_or({"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"}, f.norm_eps);
   f.tied = flag_or({"tie_word_embeddings"}, false) || !has("lm_head.weight");
-  f.attention_bias =
-      flag_or({"attention_bias"}, f.attention_bias || has("model.layers.0.self_attn.q_proj.bias"));
+  f.attention_bias = flag_or({"attention_bias"}, f.attention_bias || has("model.layers.0.self_attn.q_proj.bias"));
   f.mlp_bias = flag_or({"mlp_bias"}, f.mlp_bias);
-  f.activation = activation_or({"hidden_activation", "hidden_act", "activation_function"}, f.activation);
+  f.activation = activation_or({"hidden_activation", "hidden_act", "activation_function", "activation"}, f.activation);
   if (f.n_layers > kMaxLayers) fail(invalid_argument(out_of_range("num_hidden_layers", f.n_layers, 1, kMaxLayers)));
   if (f.n_heads % f.n_kv_heads != 0) {
     fail(invalid_argument("config: num_attention_heads " + std::to_string(f.n_heads) +
@@ -170,6 +175,16 @@ Experts ModelBuilder::read_experts(Keys feed_forward) {
   if (experts.route.n_used > experts.n_experts)
     fail(invalid_argument(out_of_range("num_experts_per_tok", experts.route.n_used, 1, experts.n_experts)));
   return experts;
+}
+
+std::vector<bool> ModelBuilder::sparse_layers(int64_t n_layers) {
+  const int64_t step = int_or({"decoder_sparse_step"}, 1);
+  const std::vector<int64_t> dense = config_.get_ints("mlp_only_layers").value_or(std::vector<int64_t>{});
+  std::vector<bool> sparse;
+  for (int64_t layer = 0; layer < n_layers; ++layer) {
+    sparse.push_back((layer + 1) % step == 0 && std::find(dense.begin(), dense.end(), layer) == dense.end());
+  }
+  return sparse;
 }
 
 std::string ModelBuilder::prefix_of(Keys prefixes, const std::string& tensor) const {
@@ -289,6 +304,20 @@ Value ModelBuilder::head_slices(const std::string& name, int64_t n_heads, int64_
       transpose ? std::vector<int64_t>{n_heads, k, n} : std::vector<int64_t>{n_heads, n, k};
   return add(name + "[" + std::to_string(first) + ":" + std::to_string(first + n) + "]", shape, DType::kF32,
              std::move(ref));
+}
+
+Value ModelBuilder::head_vectors(const std::string& name, const std::string& which, int64_t n_heads, int64_t n) {
+  if (has(name + which) || !has(name + ".norms.0" + which)) return weight(name + which, {n_heads, n});
+  WeightRef ref;
+  DType dtype = DType::kF32;
+  for (int64_t h = 0; h < n_heads && status_.ok(); ++h) {
+    const std::string one = name + ".norms." + std::to_string(h) + which;
+    const DType type = check(one, {n});
+    if (h > 0 && type != dtype) fail(invalid_argument("tensor " + one + ": expected one type for all heads"));
+    dtype = type;
+    ref.parts.push_back({one, 0, 1, 0, n});
+  }
+  return add(name + which, {n_heads, n}, dtype, std::move(ref));
 }
 
 std::vector<double> ModelBuilder::read_vector(const std::string& name, int64_t size) {

@@ -21,13 +21,13 @@ namespace strata {
 // The fields nearly every model has. Before reading: the values of an architecture for fields its configuration may
 // leave out (0: derived from the others).
 struct DecoderFields {
-  int64_t vocab = 0, hidden = 0, n_layers = 0, n_heads = 0;
-  int64_t n_kv_heads = 0;      // else n_heads
-  int64_t head_dim = 0;        // else hidden / n_heads
-  int64_t feed_forward = 0;    // else 4 * hidden
+  int64_t vocab = 0, hidden = 0, n_layers = 0, n_heads = 0;  // 0: the configuration must say
+  int64_t n_kv_heads = 0;                                    // else n_heads
+  int64_t head_dim = 0;                                      // else hidden / n_heads
+  int64_t feed_forward = 0;                                  // else 4 * hidden
   int64_t max_context = 2048;
   double norm_eps = 1e-6;
-  bool tied = false;           // also where the files have no head of its own
+  bool tied = false;  // also where the files have no head of its own
   bool attention_bias = false;
   bool mlp_bias = false;
   std::string activation = "silu";
@@ -36,11 +36,11 @@ struct DecoderFields {
 // Which rows of a stored matrix make a weight, when the matrix holds more than it. The numbers of a bias are chosen
 // alike.
 struct Rows {
-  int64_t of = 0;      // rows of the stored matrix; 0: it is the weight itself
+  int64_t of = 0;  // rows of the stored matrix; 0: it is the weight itself
   int64_t first = 0;
-  int64_t group = 0;   // rows taken of each `stride`; 0: all rows of the weight follow each other
+  int64_t group = 0;  // rows taken of each `stride`; 0: all rows of the weight follow each other
   int64_t stride = 0;
-  int64_t step = 1;    // every step-th row
+  int64_t step = 1;         // every step-th row
   bool transposed = false;  // stored as [k, rows] (GPT-2's Conv1D)
 };
 
@@ -90,6 +90,8 @@ struct Head {
 class ModelBuilder {
  public:
   explicit ModelBuilder(const Checkpoint& checkpoint) : checkpoint_(checkpoint), config_(checkpoint.config()) {}
+  // For models of several parts: reads the fields in the object `part` of the configuration ("text_config").
+  ModelBuilder(const Checkpoint& checkpoint, std::string_view part);
 
   Graph& graph() { return graph_; }
   const ConfigView& config() const { return config_; }
@@ -112,6 +114,8 @@ class ModelBuilder {
   std::vector<int64_t> windows(int64_t n_layers, const std::function<bool(int64_t)>& slides);
   // n_experts, feed_forward (of one expert) and n_used of the route, which are checked against each other.
   Experts read_experts(Keys feed_forward);
+  // Qwen's mixtures: the layers that have experts by decoder_sparse_step and mlp_only_layers.
+  std::vector<bool> sparse_layers(int64_t n_layers);
   // The first of the prefixes under which the files have this tensor; the last one when none has.
   std::string prefix_of(Keys prefixes, const std::string& tensor) const;
 
@@ -120,7 +124,7 @@ class ModelBuilder {
   bool is_stored_in_blocks(const std::string& name) const;  // of a quantized type
   // A weight of the checkpoint; fails unless its shape is this one.
   Value weight(const std::string& name, std::initializer_list<int64_t> shape);
-  Value vector(const std::string& name, int64_t n, const Rows& rows = {});  // [n]
+  Value vector(const std::string& name, int64_t n, const Rows& rows = {});             // [n]
   Value matrix(const std::string& name, int64_t n, int64_t k, const Rows& rows = {});  // [n, k]
   // [n, k]: columns of a stored matrix [n, columns.of] of plain numbers.
   Value columns(const std::string& name, int64_t n, int64_t k, const Rows& columns);
@@ -132,6 +136,8 @@ class ModelBuilder {
   // One slice per head of a stacked projection [n_heads * stride, k]: rows [first, first + n) of each head.
   Value head_slices(const std::string& name, int64_t n_heads, int64_t stride, int64_t first, int64_t n, int64_t k,
                     bool transpose);
+  // One vector per head, [n_heads, n]: "<name><which>" or, a tensor each, "<name>.norms.<head><which>" (StableLM).
+  Value head_vectors(const std::string& name, const std::string& which, int64_t n_heads, int64_t n);
   // The numbers of a small fp32 tensor of `size`, read now; empty when there is none of this name.
   std::vector<double> read_vector(const std::string& name, int64_t size);
 
@@ -141,13 +147,13 @@ class ModelBuilder {
   Value embed(const std::string& name, int64_t n, int64_t dim, Value index);  // rows of "<name>.weight" [n, dim]
   Value norm(Value x, const std::string& name, const Norm& norm);             // "<name>.weight", "<name>.bias"
   Value linear(Value x, const std::string& name, int64_t n, bool bias = false, const Rows& rows = {});
-  Value split_heads(Value x, int64_t n_heads);  // [T, n * d] -> [T, n, d]
-  Value merge_heads(Value x);                   // [T, n, d] -> [T, n * d]
+  Value split_heads(Value x, int64_t n_heads);                      // [T, n * d] -> [T, n, d]
+  Value merge_heads(Value x);                                       // [T, n, d] -> [T, n * d]
   Qkv qkv(Value x, const std::string& prefix, const Heads& heads);  // "<prefix>.q_proj", ".k_proj", ".v_proj"
   Qkv fused_qkv(Value x, const std::string& name, const Heads& heads, QkvOrder order, bool transposed = false);
   // Causal self-attention of a layer with its heads side by side: [T, n_heads * head_dim]. attention.state is set here.
   Value attend(const Qkv& qkv, int64_t layer, ops::Attention attention = {});
-  Value gated_mlp(Value x, const std::string& prefix, const Mlp& mlp);  // ".gate_proj", ".up_proj", ".down_proj"
+  Value gated_mlp(Value x, const std::string& prefix, const Mlp& mlp);        // ".gate_proj", ".up_proj", ".down_proj"
   Value fused_gated_mlp(Value x, const std::string& prefix, const Mlp& mlp);  // ".gate_up_proj", ".down_proj"
   Value plain_mlp(Value x, const std::string& up, const std::string& down, const Mlp& mlp, bool transposed = false);
   Value mixture(Value x, const std::string& prefix, const Experts& experts);
@@ -165,7 +171,7 @@ class ModelBuilder {
   int64_t width(Value x) const { return graph_.type(x).last().factor; }
 
   const Checkpoint& checkpoint_;
-  const ConfigView& config_;
+  const ConfigView config_;
   Graph graph_;
   Status status_;
   int64_t short_context_ = 0;

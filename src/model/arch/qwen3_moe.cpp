@@ -1,7 +1,5 @@
 // Qwen3 mixture of experts (https://arxiv.org/abs/2505.09388): Llama's block with norms on each head of q and k, and
 // routed experts in the place of the feed-forward.
-#include <algorithm>
-
 #include "model/arch/model_builder.h"
 #include "model/arch/models.h"
 #include "model/arch/rope_fields.h"
@@ -18,8 +16,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   Experts experts = b.read_experts({"moe_intermediate_size"});
   experts.route.normalize = b.flag_or({"norm_topk_prob"}, false);
   experts.activation = f.activation;
-  const int64_t sparse_step = b.int_or({"decoder_sparse_step"}, 1);
-  const std::vector<int64_t> dense_layers = b.config().get_ints("mlp_only_layers").value_or(std::vector<int64_t>{});
+  const std::vector<bool> sparse = b.sparse_layers(f.n_layers);
   if (!b.status().ok()) return b.status();
 
   Value x = b.embed("model.embed_tokens", f.vocab, f.hidden, b.ids());
@@ -31,10 +28,9 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
     x = ops::add(g, x, b.linear(b.attend(a, layer), p + "self_attn.o_proj", f.hidden, f.attention_bias));
 
     const Value m = b.norm(x, p + "post_attention_layernorm", norm);
-    const bool dense =
-        std::count(dense_layers.begin(), dense_layers.end(), layer) > 0 || (layer + 1) % sparse_step != 0;
     const Mlp mlp{f.feed_forward, f.activation};
-    x = ops::add(g, x, dense ? b.gated_mlp(m, p + "mlp", mlp) : b.mixture(m, p + "mlp", experts));
+    const bool routed = sparse[static_cast<size_t>(layer)];
+    x = ops::add(g, x, routed ? b.mixture(m, p + "mlp", experts) : b.gated_mlp(m, p + "mlp", mlp));
     b.end_layer(layer, x);
   }
   b.logits(b.norm(b.output_rows(x), "model.norm", norm), f);

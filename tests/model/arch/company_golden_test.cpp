@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "golden_models.h"
 #include "support/model_fixture.h"
 #include "test_data.h"
 
@@ -65,7 +66,7 @@ std::vector<std::vector<float>> together(ModelFixture& model, const std::vector<
 }
 
 struct Case {
-  std::string model;
+  test::GoldenModel model;
   std::string isa;
   DType cache;
 };
@@ -73,8 +74,8 @@ struct Case {
 class Company : public testing::TestWithParam<Case> {};
 
 TEST_P(Company, BitsDoNotDependOnIt) {
-  STRATA_REQUIRE_DATA("golden-arch/" + GetParam().model);
-  const std::filesystem::path folder = test::shared_data() / "golden-arch" / GetParam().model;
+  STRATA_REQUIRE_GOLDEN(GetParam().model);
+  const std::filesystem::path folder = GetParam().model.folder();
   RunOptions options;
   options.isa = GetParam().isa;
   options.cache = GetParam().cache;
@@ -102,8 +103,9 @@ TEST_P(Company, BitsDoNotDependOnIt) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model : {"llama", "mistral", "gemma2", "qwen3-moe", "gpt2", "gpt-oss", "phi3-longrope",
-                            "deepseek-v3"}) {
+  for (const test::GoldenModel& model : test::golden_models(
+           {"llama", "mistral", "gemma2", "qwen3-moe", "gpt2", "gpt-oss", "phi3-longrope", "deepseek-v3"},
+           {"cohere2", "deepseek-v2", "falcon-rw", "gemma3", "granitemoe", "phi", "qwen2-moe", "stablelm-parallel"})) {
     for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
       if (find_cpu_kernels(isa) == nullptr) continue;
       for (const DType cache : {DType::kF32, DType::kF16}) all.push_back({model, isa, cache});
@@ -113,7 +115,8 @@ std::vector<Case> cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Company, testing::ValuesIn(cases()), [](const auto& tested) {
-  std::string name = tested.param.model + "_" + tested.param.isa + "_" + std::string(strata::name(tested.param.cache));
+  std::string name =
+      tested.param.model.name + "_" + tested.param.isa + "_" + std::string(strata::name(tested.param.cache));
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

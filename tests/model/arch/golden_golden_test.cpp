@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "golden_models.h"
 #include "support/model_fixture.h"
 #include "test_data.h"
 
@@ -24,12 +25,12 @@ double max_error(const std::vector<float>& got, const std::vector<float>& want) 
 }
 
 struct Case {
-  std::string model;
+  test::GoldenModel model;
   std::string isa;
 };
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
-  std::string name = info.param.model + "_" + info.param.isa;
+  std::string name = info.param.model.name + "_" + info.param.isa;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }
@@ -37,13 +38,13 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 class GoldenArch : public testing::TestWithParam<Case> {};
 
 TEST_P(GoldenArch, LogitsAndGreedyIdsAgree) {
-  const std::string folder = "golden-arch/" + GetParam().model;
-  STRATA_REQUIRE_DATA(folder);
+  STRATA_REQUIRE_GOLDEN(GetParam().model);
+  const std::filesystem::path folder = GetParam().model.folder();
   RunOptions options;
   options.isa = GetParam().isa;
-  ModelFixture model(test::shared_data() / folder, options);
+  ModelFixture model(folder, options);
   ASSERT_TRUE(model.ok());
-  const json golden = json::parse(test::read_text(test::shared_data() / folder / "golden.json"));
+  const json golden = json::parse(test::read_text(folder / "golden.json"));
   for (const json& prompt : golden["prompts"]) {
     const auto ids = prompt["ids"].get<std::vector<int32_t>>();
     const double error = max_error(model.prefill(ids), prompt["last_logits"].get<std::vector<float>>()) /
@@ -56,8 +57,33 @@ TEST_P(GoldenArch, LogitsAndGreedyIdsAgree) {
 
 std::vector<Case> golden_cases() {
   std::vector<Case> cases;
-  for (const char* model : {"llama", "mistral", "qwen2", "qwen3", "qwen3-moe", "mixtral", "gemma2", "gpt2", "gpt-oss",
-                            "olmo2", "phi3-longrope", "deepseek-v3"}) {
+  for (const test::GoldenModel& model :
+       test::golden_models({"llama", "mistral", "qwen2", "qwen3", "qwen3-moe", "mixtral", "gemma2", "gpt2", "gpt-oss",
+                            "olmo2", "phi3-longrope", "deepseek-v3"},
+                           {"cohere",
+                            "cohere2",
+                            "deepseek-v2",
+                            "deepseek-v2-lite",
+                            "falcon-7b",
+                            "falcon-40b",
+                            "falcon-rw",
+                            "gemma3",
+                            "gemma3-text-part",
+                            "glm",
+                            "glm4",
+                            "gpt-neox",
+                            "gpt-neox-sequential",
+                            "granite",
+                            "granitemoe",
+                            "granitemoe-shared",
+                            "nemotron",
+                            "olmoe",
+                            "phi",
+                            "qwen2-moe",
+                            "smollm3",
+                            "stablelm",
+                            "stablelm-parallel",
+                            "starcoder2"})) {
     for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
       if (find_cpu_kernels(isa) != nullptr) cases.push_back({model, isa});
     }
@@ -70,15 +96,15 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenArch, testing::ValuesIn(golden_cases()), 
 class TrainedModel : public testing::TestWithParam<Case> {};
 
 TEST_P(TrainedModel, GreedyIdsAndLogitsAgree) {
-  const std::string file = "models/" + GetParam().model + ".gguf";
+  const std::string& name = GetParam().model.name;
+  const std::string file = "models/" + name + ".gguf";
   STRATA_REQUIRE_DATA(file);
   RunOptions options;
   options.isa = GetParam().isa;
   options.blocks_per_sequence = 32;
   ModelFixture model(test::shared_data() / file, options);
   ASSERT_TRUE(model.ok());
-  const json golden =
-      json::parse(test::read_text(test::shared_data() / "models" / (GetParam().model + ".reference.json")));
+  const json golden = json::parse(test::read_text(test::shared_data() / "models" / (name + ".reference.json")));
   const auto ids = golden["greedy_ids"].get<std::vector<int32_t>>();
   const std::vector<int32_t> got = model.greedy({ids[0]}, static_cast<int64_t>(ids.size()) - 1);
   EXPECT_EQ(got, std::vector<int32_t>(ids.begin() + 1, ids.end()));
@@ -98,7 +124,7 @@ std::vector<Case> trained_cases() {
   std::vector<Case> cases;
   for (const char* model : {"stories260k", "llama2xs-280k"}) {
     for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
-      if (find_cpu_kernels(isa) != nullptr) cases.push_back({model, isa});
+      if (find_cpu_kernels(isa) != nullptr) cases.push_back({{test::shared_data() / "models", model}, isa});
     }
   }
   return cases;
