@@ -14,6 +14,8 @@ import safetensors.torch
 import torch
 import transformers as T
 
+import variants_second_ring
+
 torch.set_num_threads(1)
 base = dict(vocab_size=301, hidden_size=48, intermediate_size=80, num_hidden_layers=3, max_position_embeddings=512)
 gqa = dict(base, num_attention_heads=4, num_key_value_heads=2)
@@ -38,7 +40,8 @@ def longrope(n, **more):
             "original_max_position_embeddings": 32, **more}
 
 
-# name: (configuration class, fields, options). Options: tokens (how many), shards (several files), raw (tensors named and laid out as in memory).
+# name: (configuration class, fields, options). Options: tokens (how many), shards (several files), raw (tensors named and laid out as in memory), new_only (there
+# is no older spelling). Those of the second ring are in variants_second_ring.py.
 VARIANTS = {
     "llama-mqa-bias-tied": (T.LlamaConfig, dict(base, num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
     "llama-mha-head20": (T.LlamaConfig, dict(base, num_attention_heads=6, num_key_value_heads=6, head_dim=20)),
@@ -110,10 +113,12 @@ VARIANTS = {
 }
 
 
-def old_spelling(folder):
-    """What transformers 5 writes as models were published until 2025."""
+def old_spelling(folder, change=None):
+    """What transformers 5 writes as models were published until 2025; `change` is an architecture's own part of that."""
     path = pathlib.Path(folder) / "config.json"
     config = json.loads(path.read_text())
+    if change:
+        change(config)
     fields = config.pop("rope_parameters", None) or {}
     config.pop("layer_types", None)
     config["torch_dtype"] = config.pop("dtype", "float32")
@@ -139,12 +144,12 @@ def error_of(folder, ids, want):
 
 
 worst = 0
-for number, (name, (config_class, fields, *options)) in enumerate(VARIANTS.items()):
+for number, (name, (config_class, fields, *options)) in enumerate((VARIANTS | variants_second_ring.VARIANTS).items()):
     if len(sys.argv) > 2 and not any(name.startswith(wanted) for wanted in sys.argv[2:]):
         continue
     option = options[0] if options else {}
     torch.manual_seed(number)
-    model = T.AutoModelForCausalLM.from_config(config_class(**fields), attn_implementation="eager").eval()
+    model = T.AutoModelForCausalLM.from_config(config_class(**fields), attn_implementation="sdpa" if option.get("sdpa") else "eager").eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.2 + (1 if parameter.dim() == 1 else 0))
@@ -158,9 +163,9 @@ for number, (name, (config_class, fields, *options)) in enumerate(VARIANTS.items
             safetensors.torch.save_file(state, folder + "/model.safetensors")
         errors = [error_of(folder, ids, want)]
         if not option.get("new_only"):
-            old_spelling(folder)
+            old_spelling(folder, option.get("old"))
             errors.append(error_of(folder, ids, want))
     worst = max(worst, *errors)
-    print(f"{name:28} " + " ".join(f"{error:.1e}" for error in errors), flush=True)
+    print(f"{name:31} " + " ".join(f"{error:.1e}" for error in errors), flush=True)
 print(f"worst {worst:.1e}")
 sys.exit(worst > 1e-3)
