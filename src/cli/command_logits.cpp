@@ -5,6 +5,8 @@
 
 #include "cli/commands.h"
 #include "cli/runtime.h"
+#include "engine/embedding_request.h"
+#include "engine/model_embedder.h"
 
 namespace strata::cli {
 namespace {
@@ -25,11 +27,44 @@ nlohmann::json row_json(std::span<const float> row, int top) {
   return list;
 }
 
+// {"cls", "mean", "last"} of the final hidden states, and "pooler" and "score" where the model has them.
+Status print_encoded(const Settings& settings, const Model& model, const std::vector<int32_t>& ids) {
+  std::vector<int32_t> types;
+  if (!settings.token_types.empty()) {
+    ASSIGN_OR_RETURN(types, parse_ids(settings.token_types, "--token-types"));
+  }
+  ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
+  ThreadPool pool(thread_count(settings));
+  EmbedderOptions options;
+  options.context = settings.context;
+  ASSIGN_OR_RETURN(const std::unique_ptr<ModelEmbedder> embedder, ModelEmbedder::make(model, *kernels, pool, options));
+  const TextTokens text{ids, types};
+  RETURN_IF_ERROR(check_text(text, embedder->limits()));
+  RETURN_IF_ERROR(embedder->run({&text, 1}));
+  nlohmann::ordered_json result;
+  for (const auto& [name, output] : {std::pair("cls", TextOutput::kFirst), std::pair("mean", TextOutput::kMean),
+                                     std::pair("last", TextOutput::kLast), std::pair("pooler", TextOutput::kPooler),
+                                     std::pair("score", TextOutput::kScore)}) {
+    const std::span<const float> row = embedder->rows(output);
+    if (row.empty()) continue;
+    const std::vector<float> numbers(row.begin(), row.end());
+    if (output == TextOutput::kScore && numbers.size() == 1) {
+      result[name] = numbers.front();
+    } else {
+      result[name] = numbers;
+    }
+  }
+  std::printf("%s\n", result.dump().c_str());
+  return ok_status();
+}
+
 }  // namespace
 
 Status logits_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, parse_ids(settings.tokens, "--tokens"));
-  ASSIGN_OR_RETURN(const LoadedModel loaded, load_model(settings, arguments[0]));
+  ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(arguments[0]));
+  if (model->config().kind != ModelKind::kGenerates) return print_encoded(settings, *model, ids);
+  ASSIGN_OR_RETURN(const LoadedModel loaded, load_model(settings, std::move(model)));
   const auto vocab = static_cast<size_t>(loaded.runner->limits().vocab);
   nlohmann::json positions = nlohmann::json::array();
   RETURN_IF_ERROR(run_sequence(*loaded.runner, ids, [&](int64_t, std::span<const float> logits) {

@@ -112,6 +112,8 @@ constexpr Option kOptions[] = {
     {"--no-special", "", "", "Neither add nor recognise special tokens (detokenize: leave them out).",
      "tokenize detokenize", SWITCH(special, false)},
     {"--tokens", "", "IDS", "Token ids separated by commas.", "logits", TEXT(tokens)},
+    {"--token-types", "", "IDS", "Encoders: 0 or 1 for each token, which text of a pair it belongs to; default: all 0.",
+     "logits", TEXT(token_types)},
     {"--top", "", "N", "Only the N highest logits of each position; 0: all.", "logits", INTEGER(top, 0, kMaxInt)},
     {"--file", "", "FILE", "The text to score.", "score", TEXT(file)},
     {"--after", "", "PASS", "The graph after this pass; default: after the last one.", "graph", TEXT(after)},

@@ -35,12 +35,17 @@ Result<RunnerOptions> runner_options(const Settings& settings) {
 }
 
 Result<LoadedModel> load_model(const Settings& settings, const std::string& path, void (*adjust)(RunnerOptions&)) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(path));
+  return load_model(settings, std::move(model), adjust);
+}
+
+Result<LoadedModel> load_model(const Settings& settings, std::unique_ptr<Model> model, void (*adjust)(RunnerOptions&)) {
   LoadedModel loaded;
   ASSIGN_OR_RETURN(loaded.kernels, choose_kernels(settings));
   ASSIGN_OR_RETURN(RunnerOptions options, runner_options(settings));
   if (adjust != nullptr) adjust(options);
   loaded.pool = std::make_unique<ThreadPool>(thread_count(settings));
-  ASSIGN_OR_RETURN(loaded.model, Model::load(path));
+  loaded.model = std::move(model);
   ASSIGN_OR_RETURN(loaded.runner, ModelRunner::make(*loaded.model, *loaded.kernels, *loaded.pool, options));
   log_debug(loaded.model->name() + ": " + std::string(loaded.kernels->name) + " kernels, " +
             std::to_string(loaded.pool->n_threads()) + " threads; " + loaded.runner->plan().summary());

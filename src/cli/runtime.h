@@ -29,6 +29,8 @@ struct LoadedModel {
 // With `adjust` the runner's options can be changed before it is made.
 Result<LoadedModel> load_model(const Settings& settings, const std::string& path,
                                void (*adjust)(RunnerOptions&) = nullptr);
+Result<LoadedModel> load_model(const Settings& settings, std::unique_ptr<Model> model,
+                               void (*adjust)(RunnerOptions&) = nullptr);
 
 // The tokenizer, or the reason why there is none.
 Result<const Tokenizer*> require_tokenizer(const Model& model);

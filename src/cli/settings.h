@@ -40,6 +40,7 @@ struct Settings {
   std::string text;
   std::string file;
   std::string tokens;
+  std::string token_types;
   int top = 0;
   std::string after;
   bool dot = false;

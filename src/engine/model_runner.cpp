@@ -31,6 +31,8 @@ std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType c
   return text + std::string(name(cache_type));
 }
 
+}  // namespace
+
 Status check_weight_types(const Graph& graph, const CpuKernels& kernels) {
   for (const Node& node : graph.nodes()) {
     if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
@@ -45,10 +47,12 @@ Status check_weight_types(const Graph& graph, const CpuKernels& kernels) {
   return ok_status();
 }
 
-}  // namespace
-
 Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const CpuKernels& kernels, ThreadPool& pool,
                                                        const RunnerOptions& options) {
+  if (model.config().kind != ModelKind::kGenerates) {
+    return invalid_argument(model.name() + ": " + std::string(model.config().architecture) +
+                            " generates no text (it is for strata logits and, served, /v1/embeddings or /v1/rerank)");
+  }
   RunnerLimits limits;
   limits.vocab = static_cast<int>(model.config().vocab);
   limits.max_context = static_cast<int>(options.context > 0 ? std::min(options.context, model.config().max_context)
@@ -65,7 +69,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   maxima[Symbol::kTokens] = limits.max_batch_tokens;
   maxima[Symbol::kOutputs] = limits.max_outputs;
   maxima[Symbol::kSequences] = limits.max_sequences;
-  auto binder = std::make_unique<WeightBinder>(model.weights(), pool);
+  auto binder = std::make_shared<WeightBinder>(model.weights(), pool);
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, *binder, maxima));
   binder->release_sources();
 
@@ -85,7 +89,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   return runner;
 }
 
-ModelRunner::ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
+ModelRunner::ModelRunner(std::shared_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
                          RunnerLimits limits)
     : binder_(std::move(binder)),
       context_(plan, pool),

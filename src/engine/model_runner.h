@@ -21,10 +21,14 @@ struct RunnerOptions {
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
 };
 
+// kInvalidArgument names a weight that the kernels cannot multiply by.
+Status check_weight_types(const Graph& graph, const CpuKernels& kernels);
+
 class ModelRunner final : public Runner {
  public:
   // Binds the weights (this reads and packs the whole model) and allocates the cache. The model and the pool outlive
-  // the runner. kInvalidArgument when the cache memory does not hold one block, or the type has no kernels here.
+  // the runner. kInvalidArgument when the model generates nothing, the cache memory does not hold one block, or a type
+  // has no kernels here.
   static Result<std::unique_ptr<ModelRunner>> make(const Model& model, const CpuKernels& kernels, ThreadPool& pool,
                                                    const RunnerOptions& options);
 
@@ -36,16 +40,18 @@ class ModelRunner final : public Runner {
   const Plan& plan() const { return context_.plan(); }
   ExecutionContext& context() { return context_; }       // for benches
   size_t weight_bytes() const { return weight_bytes_; }  // packed
+  // Owns the packed weights; other plans of the same model may share them.
+  const std::shared_ptr<WeightBinder>& binder() const { return binder_; }
   size_t cache_bytes() const { return cache_.size(); }
   // Names what decides the bits of a result: weights' arithmetic, cache type. Part of every prefix key.
   const std::string& arithmetic() const { return arithmetic_; }
 
  private:
-  ModelRunner(std::unique_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
+  ModelRunner(std::shared_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
               RunnerLimits limits);
   std::byte* block(size_t state, int index) const;
 
-  std::unique_ptr<WeightBinder> binder_;  // owns the packed weights
+  std::shared_ptr<WeightBinder> binder_;
   ExecutionContext context_;
   RunnerLimits limits_;
   AlignedBuffer cache_;  // state after state, block after block

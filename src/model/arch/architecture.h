@@ -8,8 +8,12 @@
 #include "base/status.h"
 #include "compute/graph/graph.h"
 #include "model/format/checkpoint.h"
+#include "model/format/sentence_transformers.h"
 
 namespace strata {
+
+// What a model is for. Models that generate can give embeddings too: their pooled final hidden states.
+enum class ModelKind : uint8_t { kGenerates, kEmbeds, kRanks };
 
 // What everybody else may ask of a model.
 struct ModelConfig {
@@ -22,16 +26,34 @@ struct ModelConfig {
   int64_t short_context = 0;
   int64_t n_experts = 0;  // 0: dense
   int64_t n_experts_used = 0;
+
+  ModelKind kind = ModelKind::kGenerates;
+  Pooling pooling = Pooling::kLast;  // how an embedding is made of the hidden states when nobody says
+  bool normalize = true;             // embeddings have length 1 when nobody says
+  int64_t embedding_dim = 0;         // numbers of an embedding: hidden
+  // Embeddings may be cut to their first numbers (https://arxiv.org/abs/2205.13147) unless the files say that they may
+  // not, and to these sizes alone when they list some.
+  bool may_shorten = true;
+  std::vector<int64_t> short_dims = {};
+  int64_t max_input = 0;      // tokens of a text to embed or of a pair to score
+  int64_t n_labels = 0;       // kRanks: scores of a pair
+  int64_t n_token_types = 0;  // texts of a pair that the model tells apart; 0: it does not
+  // >= 0: positions count from padding_id + 1 over the tokens that are not padding, which stand at padding_id
+  // (RoBERTa).
+  int32_t padding_id = -1;
 };
 
 struct BuiltModel {
   ModelConfig config;
-  Graph graph;  // inputs ids, positions, output_rows; output "logits" [O, vocab]; taps "layer.<i>"
+  // Taps "layer.<i>". Generating: inputs ids, positions, output_rows; output "logits" [O, vocab]; tap "hidden" [O,
+  // hidden], the final hidden states. Encoders (encoder.h): inputs ids, positions, maybe token_types; outputs [S,
+  // hidden] "cls", "mean" and "last", maybe "pooler" and "score".
+  Graph graph;
 };
 
 struct Architecture {
   std::string_view name;       // architectures[0] of config.json
-  std::string_view gguf_name;  // general.architecture
+  std::string_view gguf_name;  // general.architecture; empty: GGUF has none
   Result<BuiltModel> (*build)(const Checkpoint&);
 };
 

@@ -119,6 +119,7 @@ Value ModelBuilder::output_rows(Value x) {
 }
 
 void ModelBuilder::logits(Value x, const DecoderFields& fields, const Head& head) {
+  graph_.add_tap("hidden", x);
   const std::string& name = fields.tied ? head.embedding : head.name;
   Value y = ops::matmul(graph_, x, weight(name + ".weight", {fields.vocab, width(x)}));
   if (head.bias) y = ops::add_bias(graph_, y, vector(head.name + ".bias", fields.vocab));

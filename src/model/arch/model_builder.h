@@ -160,7 +160,8 @@ class ModelBuilder {
   // Names the residual stream after a layer ("layer.3"), for passes that cut or tap it.
   void end_layer(int64_t layer, Value x);
   Value output_rows(Value x);  // [T, dim] -> [O, dim]: the rows whose logits are wanted
-  void logits(Value x, const DecoderFields& fields, const Head& head = {});  // adds the output "logits"
+  // Adds the output "logits" of the final hidden states, which become the tap "hidden".
+  void logits(Value x, const DecoderFields& fields, const Head& head = {});
 
   Result<BuiltModel> finish(const DecoderFields& fields, const Experts& experts = {});
 

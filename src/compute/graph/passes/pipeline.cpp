@@ -1,5 +1,6 @@
 #include "compute/graph/passes/pipeline.h"
 
+#include "compute/graph/passes/embed_outputs.h"
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/passes/quantize.h"
@@ -24,6 +25,14 @@ Graph lower_for_inference(const Graph& graph, const CpuKernels& kernels, DType c
   Graph now = graph;
   for (const Pass& pass : kInference) now = pass.apply(now, kernels, cache_type);
   return now;
+}
+
+Result<Graph> lower_for_embedding(const Graph& graph, const CpuKernels& kernels) {
+  Graph now = graph;
+  if (graph.find_output("logits").valid()) {
+    ASSIGN_OR_RETURN(now, embed_outputs(graph));
+  }
+  return fuse(quantize(lower_attention_segments(now), kernels));
 }
 
 std::vector<std::string_view> inference_passes() {

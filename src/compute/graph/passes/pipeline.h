@@ -14,7 +14,11 @@ namespace strata {
 // Inference on this instruction set with a paged cache: lower_attention . quantize . fuse.
 Graph lower_for_inference(const Graph& graph, const CpuKernels& kernels, DType cache_type);
 
-// The names of the passes above, in order, "build" (the graph as the architecture wrote it) first.
+// Embeddings and scores, whole sequences without a cache: embed_outputs where the model gives logits . lower_attention
+// . quantize . fuse. kInvalidArgument as embed_outputs.
+Result<Graph> lower_for_embedding(const Graph& graph, const CpuKernels& kernels);
+
+// The names of the passes for inference, in order, "build" (the graph as the architecture wrote it) first.
 std::vector<std::string_view> inference_passes();
 // The graph after one of them. kInvalidArgument when there is no pass of this name (lists them).
 Result<Graph> graph_after_pass(const Graph& graph, std::string_view pass, const CpuKernels& kernels, DType cache_type);

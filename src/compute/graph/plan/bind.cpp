@@ -85,9 +85,10 @@ void copy_part(const WeightSource& source, const WeightRef& ref, const WeightPar
 
 }  // namespace
 
-AlignedBuffer::AlignedBuffer(size_t bytes) : size_(bytes) {
+AlignedBuffer::AlignedBuffer(size_t bytes, bool reserved) : size_(bytes) {
   if (bytes == 0) return;
-  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (reserved ? 0 : MAP_NORESERVE);
+  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
   CHECK(data != MAP_FAILED);
   if (bytes >= kHugePage) ::madvise(data, bytes, MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(data);

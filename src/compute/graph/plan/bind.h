@@ -36,7 +36,8 @@ class WeightSource {
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes);  // zeroed
+  // Zeroed. Not reserved: memory is taken as it is touched, however much the size asks for.
+  explicit AlignedBuffer(size_t bytes, bool reserved = true);
   AlignedBuffer(AlignedBuffer&& other) noexcept;
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;
   ~AlignedBuffer();

@@ -12,7 +12,7 @@ ExecutionContext::ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool&
     : plan_(std::move(plan)),
       pool_(pool),
       communicator_(communicator),
-      arena_(plan_->arena_bytes()),
+      arena_(plan_->arena_bytes(), false),  // planned for the longest step; the part of shorter ones is used
       states_(plan_->states().size(), nullptr),
       args_(plan_->steps().size()),
       barrier_(pool.n_threads()),

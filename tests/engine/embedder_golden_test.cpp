@@ -1,0 +1,168 @@
+// Encoders against what transformers computed, and the law of company for whole texts: a text's rows are the same bits
+// alone, among others and on any number of threads, for encoders and for generating models that embed.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "engine/model_embedder.h"
+#include "test_data.h"
+
+namespace strata {
+namespace {
+
+using nlohmann::json;
+
+struct Case {
+  std::string model;
+  std::string isa;
+};
+
+std::filesystem::path folder_of(const std::string& model) {
+  const std::filesystem::path committed = std::filesystem::path(STRATA_SOURCE_DIR) / "tests/data/arch" / model;
+  return std::filesystem::exists(committed) ? committed : test::shared_data() / "golden-arch" / model;
+}
+
+std::vector<Case> cases(std::initializer_list<const char*> models) {
+  std::vector<Case> all;
+  for (const char* model : models) {
+    for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
+      if (find_cpu_kernels(isa) != nullptr) all.push_back({model, isa});
+    }
+  }
+  return all;
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  std::string name = info.param.model + "_" + info.param.isa;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+struct Loaded {
+  Loaded(const Case& tested, int threads) : pool(threads) {
+    Result<std::unique_ptr<Model>> loaded = Model::load(folder_of(tested.model));
+    EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+    if (!loaded.ok()) return;
+    model = std::move(*loaded);
+    auto made =
+        ModelEmbedder::make(*model, *find_cpu_kernels(tested.isa), pool, {.context = 0, .max_batch_tokens = 400});
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    if (made.ok()) embedder = std::move(*made);
+  }
+  ThreadPool pool;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<ModelEmbedder> embedder;
+};
+
+class EncoderGolden : public testing::TestWithParam<Case> {};
+
+TEST_P(EncoderGolden, RowsAgree) {
+  const std::filesystem::path folder = folder_of(GetParam().model);
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  Loaded loaded(GetParam(), 1);
+  ASSERT_NE(loaded.embedder, nullptr);
+  const std::pair<const char*, TextOutput> kOutputs[] = {
+      {"cls", TextOutput::kFirst},           {"mean", TextOutput::kMean},     {"last", TextOutput::kLast},
+      {"last_token", TextOutput::kLast},     {"pooler", TextOutput::kPooler}, {"score", TextOutput::kScore},
+      {"pooler_output", TextOutput::kPooler}};
+  int compared = 0;
+  const json golden = json::parse(test::read_text(folder / "golden.json"));
+  for (const json& prompt : golden["prompts"]) {
+    const auto ids = prompt["ids"].get<std::vector<int32_t>>();
+    const auto types = prompt["token_type_ids"].get<std::vector<int32_t>>();
+    const TextTokens text{ids, types};
+    ASSERT_TRUE(loaded.embedder->run({&text, 1}).ok());
+    for (const auto& [name, output] : kOutputs) {
+      if (!prompt.contains(name)) continue;
+      const json& value = prompt[name];
+      const auto want = value.is_array() ? value.get<std::vector<float>>() : std::vector<float>{value.get<float>()};
+      const std::span<const float> got = loaded.embedder->rows(output);
+      ASSERT_EQ(got.size(), want.size()) << name;
+      for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-4) << name << " " << i;
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EncoderGolden,
+                         testing::ValuesIn(cases({"bert", "bert-rerank", "roberta", "xlm-roberta-rerank", "distilbert",
+                                                  "distilbert-labels", "nomic-bert", "nomic-bert-published",
+                                                  "modernbert", "modernbert-rerank"})),
+                         case_name);
+
+class CompanyOfTexts : public testing::TestWithParam<Case> {};
+
+TEST_P(CompanyOfTexts, RowsKeepTheirBits) {
+  if (!std::filesystem::exists(folder_of(GetParam().model))) GTEST_SKIP() << "no " << GetParam().model;
+  Loaded one(GetParam(), 1), three(GetParam(), 3);
+  ASSERT_NE(one.embedder, nullptr);
+  ASSERT_NE(three.embedder, nullptr);
+  const EmbedderLimits& limits = one.embedder->limits();
+  const TextOutput output = limits.scores ? TextOutput::kScore : TextOutput::kMean;
+  std::mt19937 random(5);
+  std::vector<std::vector<int32_t>> texts;
+  for (const int n : {1, 2, 31, 16, 47, 17, 33, 5, 40, 1}) {
+    auto& ids = texts.emplace_back(static_cast<size_t>(n));
+    for (int32_t& id : ids) id = static_cast<int32_t>(random() % static_cast<unsigned>(limits.vocab));
+  }
+  std::vector<std::vector<float>> want;
+  for (const auto& ids : texts) {
+    const TextTokens text{ids, {}};
+    ASSERT_TRUE(one.embedder->run({&text, 1}).ok());
+    const std::span<const float> row = one.embedder->rows(output);
+    want.emplace_back(row.begin(), row.end());
+  }
+  for (int round = 0; round < 6; ++round) {
+    std::vector<size_t> order(texts.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::shuffle(order.begin(), order.end(), random);
+    order.resize(1 + random() % order.size());
+    std::vector<TextTokens> batch;
+    for (const size_t i : order) batch.push_back({texts[i], {}});
+    for (Loaded* loaded : {&one, &three}) {
+      ASSERT_TRUE(loaded->embedder->run(batch).ok());
+      const std::span<const float> rows = loaded->embedder->rows(output);
+      const size_t width = rows.size() / batch.size();
+      for (size_t i = 0; i < order.size(); ++i) {
+        ASSERT_EQ(std::memcmp(rows.data() + i * width, want[order[i]].data(), width * sizeof(float)), 0)
+            << "text " << order[i] << ", round " << round;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CompanyOfTexts,
+                         testing::ValuesIn(cases({"bert", "xlm-roberta-rerank", "nomic-bert", "modernbert", "llama",
+                                                  "qwen3-moe", "deepseek-v3"})),
+                         case_name);
+
+// A generating model embeds what it would answer from: its last row, put through the head, gives the logits.
+TEST(GeneratingModelEmbeds, LastRowGivesTheGoldenLogits) {
+  STRATA_REQUIRE_DATA("golden-arch/llama");
+  Loaded loaded({"llama", "generic"}, 1);
+  ASSERT_NE(loaded.embedder, nullptr);
+  const CheckpointWeights& weights = static_cast<const CheckpointWeights&>(loaded.model->weights());
+  const std::optional<WeightTensor> head = weights.find("lm_head.weight");
+  ASSERT_TRUE(head.has_value());
+  const auto* matrix = reinterpret_cast<const float*>(head->data.data());
+  const json golden = json::parse(test::read_text(folder_of("llama") / "golden.json"));
+  for (const json& prompt : golden["prompts"]) {
+    const auto ids = prompt["ids"].get<std::vector<int32_t>>();
+    const auto want = prompt["last_logits"].get<std::vector<float>>();
+    const TextTokens text{ids, {}};
+    ASSERT_TRUE(loaded.embedder->run({&text, 1}).ok());
+    const std::span<const float> row = loaded.embedder->rows(TextOutput::kLast);
+    for (size_t n = 0; n < want.size(); ++n) {
+      double logit = 0;
+      for (size_t k = 0; k < row.size(); ++k) logit += static_cast<double>(row[k]) * matrix[n * row.size() + k];
+      ASSERT_NEAR(logit, want[n], 1e-4 * prompt["logit_range"].get<double>());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace strata
