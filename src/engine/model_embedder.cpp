@@ -34,13 +34,16 @@ Result<std::unique_ptr<ModelEmbedder>> ModelEmbedder::make(const Model& model, c
   if (binder == nullptr) binder = std::make_shared<WeightBinder>(model.weights(), pool);
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(*lowered, kernels, *binder, maxima));
   binder->release_sources();
-  return std::unique_ptr<ModelEmbedder>(
-      new ModelEmbedder(std::move(binder), std::move(plan), pool, limits, config.padding_id));
+  return std::unique_ptr<ModelEmbedder>(new ModelEmbedder(std::move(binder), std::move(plan), pool, limits, config));
 }
 
 ModelEmbedder::ModelEmbedder(std::shared_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
-                             const EmbedderLimits& limits, int32_t padding_id)
-    : binder_(std::move(binder)), context_(std::move(plan), pool), limits_(limits), padding_id_(padding_id) {}
+                             const EmbedderLimits& limits, const ModelConfig& config)
+    : binder_(std::move(binder)),
+      context_(std::move(plan), pool),
+      limits_(limits),
+      padding_id_(config.padding_id),
+      short_context_(config.short_context) {}
 
 void ModelEmbedder::add(const TextTokens& text) {
   const auto n = static_cast<int32_t>(text.ids.size());
@@ -55,6 +58,7 @@ void ModelEmbedder::add(const TextTokens& text) {
     const bool padding = padding_id_ >= 0 && text.ids[static_cast<size_t>(i)] == padding_id_;
     positions_.push_back(padding ? padding_id_ : next++);
   }
+  long_rope_.insert(long_rope_.end(), text.ids.size(), short_context_ > 0 && n > short_context_ ? 1 : 0);
   query_begin_.push_back(query_begin_.back() + n);
   context_len_.push_back(n);
 }
@@ -63,6 +67,7 @@ Status ModelEmbedder::run(std::span<const TextTokens> texts) {
   ids_.clear();
   positions_.clear();
   token_types_.clear();
+  long_rope_.clear();
   context_len_.clear();
   query_begin_.assign(1, 0);
   for (const TextTokens& text : texts) add(text);
@@ -76,6 +81,7 @@ Status ModelEmbedder::run(std::span<const TextTokens> texts) {
   batch.ids = ids_;
   batch.positions = positions_;
   batch.token_types = token_types_;
+  batch.long_rope = long_rope_;
   batch.query_begin = query_begin_;
   batch.context_len = context_len_;
   batch.output_rows = output_rows_;

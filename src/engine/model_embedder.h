@@ -37,15 +37,16 @@ class ModelEmbedder final : public Embedder {
 
  private:
   ModelEmbedder(std::shared_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
-                const EmbedderLimits& limits, int32_t padding_id);
+                const EmbedderLimits& limits, const ModelConfig& config);
   void add(const TextTokens& text);
 
   std::shared_ptr<WeightBinder> binder_;  // owns the packed weights
   ExecutionContext context_;
   EmbedderLimits limits_;
-  int32_t padding_id_;
+  int32_t padding_id_;  // as ModelConfig has them
+  int64_t short_context_;
   // The batch of the step under way.
-  std::vector<int32_t> ids_, positions_, token_types_, query_begin_, context_len_, output_rows_;
+  std::vector<int32_t> ids_, positions_, token_types_, long_rope_, query_begin_, context_len_, output_rows_;
 };
 
 }  // namespace strata

@@ -19,46 +19,10 @@ Status read_chat_logprobs(const JsonFields& fields, ChatRequest& out) {
   return ok_status();
 }
 
-Result<std::vector<Prompt>> read_prompts(const JsonFields& fields) {
-  const auto element = fields.find("prompt");
-  if (!element) return invalid_argument("prompt is missing", "prompt");
-  std::vector<Prompt> prompts;
-  std::string_view text;
-  dom::array array;
-  if (!element->get(text)) {
-    prompts.emplace_back(std::string(text));
-  } else if (element->get(array)) {
-    return fields.wrong_type("prompt", "a string or an array", *element);
-  } else if (array.size() > 0 && array.at(0).is_number()) {
-    ASSIGN_OR_RETURN(std::vector<TokenId> ids, read_token_ids(*element, "prompt"));
-    prompts.emplace_back(std::move(ids));
-  } else {
-    if (array.size() > kMaxPrompts) {
-      return invalid_argument("prompt has more than " + std::to_string(kMaxPrompts) + " entries", "prompt");
-    }
-    for (const JsonElement item : array) {
-      if (!item.get(text)) {
-        prompts.emplace_back(std::string(text));
-        continue;
-      }
-      ASSIGN_OR_RETURN(std::vector<TokenId> ids,
-                       read_token_ids(item, "prompt[" + std::to_string(prompts.size()) + "]"));
-      prompts.emplace_back(std::move(ids));
-    }
-  }
-  if (prompts.empty()) return invalid_argument("prompt is empty", "prompt");
-  for (const Prompt& prompt : prompts) {
-    if (std::visit([](const auto& value) { return value.empty(); }, prompt)) {
-      return invalid_argument("prompt is empty", "prompt");
-    }
-  }
-  return prompts;
-}
-
 Status read_completion_fields(const JsonFields& fields, CompletionRequest& out) {
   RETURN_IF_ERROR(fields.read_string("model", out.model));
   RETURN_IF_ERROR(read_generation_params(fields, out.params));
-  ASSIGN_OR_RETURN(out.prompts, read_prompts(fields));
+  ASSIGN_OR_RETURN(out.prompts, read_prompts(fields, "prompt", kMaxPrompts));
   RETURN_IF_ERROR(fields.read_bool("echo", out.echo));
   RETURN_IF_ERROR(fields.read_integer("logprobs", 0, kMaxLogprobs, out.logprobs));
   int best_of = out.params.n;
@@ -76,6 +40,42 @@ Status read_completion_fields(const JsonFields& fields, CompletionRequest& out) 
 }
 
 }  // namespace
+
+Result<std::vector<Prompt>> read_prompts(const JsonFields& fields, const std::string& name, size_t most) {
+  const auto element = fields.find(name);
+  if (!element) return invalid_argument(name + " is missing", name);
+  std::vector<Prompt> prompts;
+  std::string_view text;
+  dom::array array;
+  if (!element->get(text)) {
+    prompts.emplace_back(std::string(text));
+  } else if (element->get(array)) {
+    return fields.wrong_type(name, "a string or an array", *element);
+  } else if (array.size() > 0 && array.at(0).is_number()) {
+    ASSIGN_OR_RETURN(std::vector<TokenId> ids, read_token_ids(*element, name));
+    prompts.emplace_back(std::move(ids));
+  } else {
+    for (const JsonElement item : array) {
+      if (prompts.size() == most) {
+        return invalid_argument(name + " has more than " + std::to_string(most) + " entries", name);
+      }
+      if (!item.get(text)) {
+        prompts.emplace_back(std::string(text));
+        continue;
+      }
+      ASSIGN_OR_RETURN(std::vector<TokenId> ids,
+                       read_token_ids(item, name + "[" + std::to_string(prompts.size()) + "]"));
+      prompts.emplace_back(std::move(ids));
+    }
+  }
+  if (prompts.empty()) return invalid_argument(name + " is empty", name);
+  for (const Prompt& prompt : prompts) {
+    if (std::visit([](const auto& value) { return value.empty(); }, prompt)) {
+      return invalid_argument(name + " is empty", name);
+    }
+  }
+  return prompts;
+}
 
 Result<ChatRequest> parse_chat_request(std::string_view body) {
   JsonBody json;

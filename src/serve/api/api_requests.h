@@ -27,6 +27,10 @@ Result<ChatRequest> parse_chat_request(std::string_view body);
 // Text, or token ids.
 using Prompt = std::variant<std::string, std::vector<TokenId>>;
 
+class JsonFields;  // serve/api/json_fields.h
+// The field `name`: text, token ids, or an array of at most `most` of either; none of them empty.
+Result<std::vector<Prompt>> read_prompts(const JsonFields& fields, const std::string& name, size_t most);
+
 struct CompletionRequest {
   std::string model;
   GenerationParams params;

@@ -18,16 +18,21 @@ void send_json(http::Responder& responder, const Json& value) {
   responder.send(std::move(response));
 }
 
+Json capabilities(const ServedModel& model) {
+  Json can = Json::array();
+  if (model.generates()) can.push_back("generate");
+  if (model.embeds()) can.push_back("embed");
+  if (model.ranks()) can.push_back("rerank");
+  return can;
+}
+
 Json model_json(const ServedModel& model, const std::string& name) {
   return {{"id", name},
           {"object", "model"},
           {"created", model.host.created},
           {"owned_by", "strata"},
-          {"max_model_len", model.host.engine->max_request_tokens()}};
-}
-
-void not_built(http::Request&& request, std::shared_ptr<http::Responder> responder) {
-  responder->send(error_response(501, unavailable(request.path + " is not built into this server")));
+          {"max_model_len", model.max_tokens()},
+          {"capabilities", capabilities(model)}};
 }
 
 }  // namespace
@@ -47,8 +52,8 @@ std::vector<http::Route> Endpoints::routes() {
       {"POST", "/v1/models/{id*}/predict", Scope::kInfer, on_intake(&Endpoints::predict)},
       {"POST", "/tokenize", Scope::kInfer, on_intake(&Endpoints::tokenize)},
       {"POST", "/detokenize", Scope::kInfer, on_intake(&Endpoints::detokenize)},
-      {"POST", "/v1/embeddings", Scope::kInfer, not_built},
-      {"POST", "/v1/rerank", Scope::kInfer, not_built},
+      {"POST", "/v1/embeddings", Scope::kInfer, on_intake(&Endpoints::embeddings)},
+      {"POST", "/v1/rerank", Scope::kInfer, on_intake(&Endpoints::rerank)},
   };
 }
 

@@ -24,7 +24,16 @@ struct ServedModel {
   std::string bos_text;
   std::string eos_text;
   ChatForm chat_form;
+
+  bool generates() const { return host.engine != nullptr; }
+  bool embeds() const { return host.embedding_engine != nullptr && host.embedding_engine->limits().embeds; }
+  bool ranks() const { return host.embedding_engine != nullptr && host.embedding_engine->limits().n_labels == 1; }
+  int max_tokens() const;              // of a request
+  std::string endpoints_text() const;  // what the model is for, e.g. "/v1/embeddings"
 };
+
+// "PREFIX" and 32 random hexadecimal digits.
+std::string make_answer_id(std::string_view prefix);
 
 // The models of the server. Any thread; models are never removed, so pointers stay valid.
 class ServedModels {
@@ -62,6 +71,8 @@ class Endpoints {
   Status chat_completions(const http::Request& request, const ResponderPtr& responder);
   Status completions(const http::Request& request, const ResponderPtr& responder);
   Status predict(const http::Request& request, const ResponderPtr& responder);
+  Status embeddings(const http::Request& request, const ResponderPtr& responder);
+  Status rerank(const http::Request& request, const ResponderPtr& responder);
   Status tokenize(const http::Request& request, const ResponderPtr& responder);
   Status detokenize(const http::Request& request, const ResponderPtr& responder);
 

@@ -19,14 +19,8 @@ constexpr int kDefaultCompletionTokens = 16;  // OpenAI's default for /v1/comple
 
 AnswerHead make_head(std::string_view prefix, const ServedModel& model, const std::string& asked_name,
                      const GenerationParams& params) {
-  thread_local std::mt19937_64 random(std::random_device{}());
-  constexpr char kHex[] = "0123456789abcdef";
   AnswerHead head;
-  head.id = prefix;
-  for (int half = 0; half < 2; ++half) {
-    const uint64_t bits = random();
-    for (int shift = 60; shift >= 0; shift -= 4) head.id.push_back(kHex[(bits >> shift) & 15]);
-  }
+  head.id = make_answer_id(prefix);
   head.model = asked_name.empty() ? model.host.names.front() : asked_name;
   head.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -36,8 +30,7 @@ AnswerHead make_head(std::string_view prefix, const ServedModel& model, const st
 
 Result<std::vector<TokenId>> encode_text(const ServedModel& model, std::string_view text, const EncodeOptions& options,
                                          const std::string& field) {
-  RETURN_IF_ERROR(
-      check_text_size(text.size(), model.longest_token_bytes, model.host.engine->max_request_tokens(), field));
+  RETURN_IF_ERROR(check_text_size(text.size(), model.longest_token_bytes, model.max_tokens(), field));
   return model.host.tokenizer->encode(text, options);
 }
 
@@ -74,11 +67,29 @@ void send_json(http::Responder& responder, const Json& value) {
   responder.send(std::move(response));
 }
 
+Status check_generates(const ServedModel& model) {
+  if (model.generates()) return ok_status();
+  return invalid_argument(
+      "model '" + model.host.names.front() + "' generates no text (it is for " + model.endpoints_text() + ")", "model");
+}
+
 }  // namespace
+
+std::string make_answer_id(std::string_view prefix) {
+  thread_local std::mt19937_64 random(std::random_device{}());
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string id(prefix);
+  for (int half = 0; half < 2; ++half) {
+    const uint64_t bits = random();
+    for (int shift = 60; shift >= 0; shift -= 4) id.push_back(kHex[(bits >> shift) & 15]);
+  }
+  return id;
+}
 
 Status Endpoints::chat_completions(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(ChatRequest chat, parse_chat_request(http_request.body));
   ASSIGN_OR_RETURN(const ServedModel* model, models_.find(chat.model));
+  RETURN_IF_ERROR(check_generates(*model));
   ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_chat(*model, std::move(chat.prompt)));
   ASSIGN_OR_RETURN(Request request, make_engine_request(chat.params, model->host, std::move(ids), {}, "messages"));
   request.id = http_request.id;
@@ -92,6 +103,7 @@ Status Endpoints::chat_completions(const http::Request& http_request, const Resp
 Status Endpoints::completions(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(CompletionRequest completion, parse_completion_request(http_request.body));
   ASSIGN_OR_RETURN(const ServedModel* model, models_.find(completion.model));
+  RETURN_IF_ERROR(check_generates(*model));
   const bool logprobs = completion.logprobs >= 0;
   std::vector<Request> requests;
   std::vector<EchoedPrompt> echo;
@@ -119,6 +131,7 @@ Status Endpoints::completions(const http::Request& http_request, const Responder
 Status Endpoints::predict(const http::Request& http_request, const ResponderPtr& responder) {
   const std::string name(http_request.param("id"));
   ASSIGN_OR_RETURN(const ServedModel* model, models_.find(name));
+  RETURN_IF_ERROR(check_generates(*model));
   ASSIGN_OR_RETURN(PredictRequest predict, parse_predict_request(http_request.body));
   ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_text(*model, predict.input, {}, "input"));
   ASSIGN_OR_RETURN(Request request, make_engine_request(predict.params, model->host, std::move(ids), {}, "input"));
@@ -138,8 +151,7 @@ Status Endpoints::tokenize(const http::Request& http_request, const ResponderPtr
   } else {
     ids = model->host.tokenizer->encode(tokenize.prompt, {.add_special = tokenize.add_special_tokens});
   }
-  send_json(*responder,
-            {{"tokens", ids}, {"count", ids.size()}, {"max_model_len", model->host.engine->max_request_tokens()}});
+  send_json(*responder, {{"tokens", ids}, {"count", ids.size()}, {"max_model_len", model->max_tokens()}});
   return ok_status();
 }
 

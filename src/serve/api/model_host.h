@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/embedding_engine.h"
 #include "engine/engine.h"
 #include "model/text/chat_template.h"
 #include "model/text/tokenizer.h"
@@ -21,10 +22,21 @@ struct GenerationDefaults {
   float repetition_penalty = 1;
 };
 
-// Borrowed pointers: everything outlives the server the host is given to.
+// How a model makes embeddings.
+struct EmbeddingRules {
+  TextOutput pooling = TextOutput::kMean;
+  bool normalize = true;
+  bool may_shorten = true;               // its vectors may be cut to fewer dimensions ...
+  std::vector<int64_t> dimensions = {};  // ... to one of these; empty: to any number
+};
+
+// Borrowed pointers: everything outlives the server the host is given to. At least one engine is there: a model that
+// generates has the first and, as a rule, the second; one that only embeds or ranks has the second.
 struct ModelHost {
   std::vector<std::string> names;  // not empty; the first one labels metrics, all are listed and accepted
   Engine* engine = nullptr;
+  EmbeddingEngine* embedding_engine = nullptr;
+  EmbeddingRules embedding = {};
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: chat is refused with a clear error
   GenerationDefaults defaults;

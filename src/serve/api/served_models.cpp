@@ -16,8 +16,23 @@ std::string text_of(const Tokenizer& tokenizer, std::optional<TokenId> token) {
 
 }  // namespace
 
+int ServedModel::max_tokens() const {
+  return host.engine != nullptr ? host.engine->max_request_tokens() : host.embedding_engine->limits().max_text_tokens;
+}
+
+std::string ServedModel::endpoints_text() const {
+  std::string text;
+  const auto add = [&](bool can, const char* endpoint) {
+    if (can) text += (text.empty() ? "" : ", ") + std::string(endpoint);
+  };
+  add(generates(), "/v1/chat/completions, /v1/completions");
+  add(embeds(), "/v1/embeddings");
+  add(ranks(), "/v1/rerank");
+  return text.empty() ? "nothing served here" : text;
+}
+
 Status ServedModels::add(ModelHost host) {
-  if (host.names.empty() || host.engine == nullptr || host.tokenizer == nullptr) {
+  if (host.names.empty() || (host.engine == nullptr && host.embedding_engine == nullptr) || host.tokenizer == nullptr) {
     return invalid_argument("a served model needs a name, an engine and a tokenizer");
   }
   ServedModel model;

@@ -254,8 +254,8 @@ TEST_F(ApiServerTest, ErrorsNameTheField) {
   body["stop_token_ids"] = {300};
   EXPECT_EQ(error_of("/v1/completions", body, 400)["param"], "stop_token_ids");
   EXPECT_EQ(error_of("/detokenize", {{"tokens", {259}}}, 400)["param"], "tokens");
-  EXPECT_EQ(error_of("/v1/embeddings", {{"input", "x"}}, 501)["type"], "server_error");
-  EXPECT_EQ(error_of("/v1/rerank", {{"query", "x"}}, 501)["code"], "not_implemented");
+  EXPECT_EQ(error_of("/v1/embeddings", {{"input", "x"}}, 400)["param"], "model");
+  EXPECT_EQ(error_of("/v1/rerank", {{"query", "x"}, {"documents", {"y"}}}, 400)["param"], "model");
   EXPECT_EQ(error_of("/v1/nothing", {}, 404)["type"], "invalid_request_error");
   EXPECT_EQ(error_of("/health", {}, 405)["type"], "invalid_request_error");
 }

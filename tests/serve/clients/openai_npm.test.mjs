@@ -34,6 +34,13 @@ test('completion, several prompts and choices', async () => {
   assert.deepEqual(answer.choices.map((c) => c.text), [story.slice(4, 9), story.slice(4, 9), story.slice(1, 6), story.slice(1, 6)]);
 });
 
+test('embeddings', async () => {
+  const answer = await client.embeddings.create({ model: 'vectors', input: ['abc', 'hello'] });
+  assert.deepEqual(answer.data.map((entry) => entry.embedding), [[3, 100, 102, 1], [5, 107, 114, 1]]);
+  assert.equal(answer.usage.prompt_tokens, 8);
+  await assert.rejects(client.embeddings.create({ model: 'story', input: 'x' }), (e) => e instanceof OpenAI.BadRequestError && e.param === 'model');
+});
+
 test('logprobs', async () => {
   const answer = await ask({ logprobs: true, top_logprobs: 2, max_tokens: 3 });
   const content = answer.choices[0].logprobs.content;
@@ -53,7 +60,7 @@ test('seed, n and stop', async () => {
 test('models', async () => {
   const ids = [];
   for await (const model of client.models.list()) ids.push(model.id);
-  assert.deepEqual(ids, ['story', 'slow', 'broken']);
+  assert.deepEqual(ids, ['story', 'slow', 'broken', 'vectors', 'judge']);
   assert.equal((await client.models.retrieve('story')).object, 'model');
 });
 

@@ -62,6 +62,41 @@ class Case(unittest.TestCase):
         return chunks
 
 
+class Embeddings(Case):
+    def vector(self, text):
+        return [len(text), 3 + ord(text[0]), 3 + ord(text[-1]), 1]
+
+    def test_texts(self):
+        answer = self.client.embeddings.create(model="vectors", input=["abc", "hello"])  # the package asks for base64
+        self.assertEqual([entry.embedding for entry in answer.data], [self.vector("abc"), self.vector("hello")])
+        self.assertEqual([entry.index for entry in answer.data], [0, 1])
+        self.assertEqual(answer.usage.total_tokens, 8)
+
+    def test_fits_schema(self):
+        for value in ("abc", ["abc", "d"], [5, 6, 7], [[5, 6], [7]]):
+            answer = self.raw_json("/v1/embeddings", {"model": "vectors", "input": value}, "CreateEmbeddingResponse")
+            self.assertEqual(answer["model"], "vectors")
+
+    def test_floats_and_dimensions(self):
+        answer = self.client.embeddings.create(model="vectors", input="abc", encoding_format="float", dimensions=2)
+        self.assertAlmostEqual(sum(x * x for x in answer.data[0].embedding), 1, places=5)
+        self.assertEqual(len(answer.data[0].embedding), 2)
+
+    def test_errors(self):
+        for options in ({"input": ""}, {"input": "x" * 65}, {"input": "x", "dimensions": 5}, {"input": "x", "model": "story"}):
+            with self.assertRaises(openai.BadRequestError):
+                self.client.embeddings.create(**{"model": "vectors", **options})
+        with self.assertRaises(openai.BadRequestError):
+            self.client.completions.create(model="vectors", prompt="x")
+
+    def test_rerank(self):
+        status, _, text = raw("POST", "/v1/rerank", {"model": "judge", "query": "abc", "documents": ["x", "ab"], "return_documents": True})
+        self.assertEqual(status, 200, text)
+        results = json.loads(text)["results"]
+        self.assertEqual([(r["index"], r["document"]["text"]) for r in results], [(1, "ab"), (0, "x")])
+        self.assertGreater(results[0]["relevance_score"], results[1]["relevance_score"])
+
+
 class Chat(Case):
     def ask(self, **options):
         return self.client.chat.completions.create(**{"model": "story", "messages": MESSAGES, "max_tokens": 24, "temperature": 0, **options})
@@ -220,7 +255,7 @@ class Models(Case):
     def test_list_and_retrieve(self):
         models = self.client.models.list()
         self.fits("ListModelsResponse", json.loads(raw("GET", "/v1/models")[2]))
-        self.assertEqual([model.id for model in models.data], ["story", "slow", "broken"])
+        self.assertEqual([model.id for model in models.data], ["story", "slow", "broken", "vectors", "judge"])
         self.fits("Model", self.client.models.retrieve("slow"))
 
 
@@ -279,7 +314,7 @@ class Errors(Case):
 
     def test_paths_and_methods(self):
         for method, path, expected in (("GET", "/nothing", 404), ("GET", "/v1/chat/completions", 405),
-                                       ("POST", "/v1/embeddings", 501), ("POST", "/v1/rerank", 501), ("GET", "/v1/models/none", 404)):
+                                       ("POST", "/v1/embeddings", 400), ("POST", "/v1/rerank", 400), ("GET", "/v1/models/none", 404)):
             status, _, text = raw(method, path)
             self.assertEqual(status, expected, path)
             self.fits("ErrorResponse", json.loads(text))
