@@ -31,6 +31,16 @@ std::map<std::string, TypeCount> count_types(const Checkpoint& checkpoint) {
   return counts;
 }
 
+const char* kind_name(ModelKind kind) {
+  if (kind == ModelKind::kGenerates) return "generates";
+  return kind == ModelKind::kEmbeds ? "embeds" : "ranks";
+}
+
+const char* pooling_name(Pooling pooling) {
+  if (pooling == Pooling::kMean) return "mean";
+  return pooling == Pooling::kFirst ? "cls" : "last";
+}
+
 // Cache bytes of one token, from the states of the lowered graph.
 int64_t cache_bytes_per_token(const Graph& graph) {
   int64_t bytes = 0;
@@ -64,6 +74,12 @@ Status inspect_command(const Settings& settings, const Arguments& arguments) {
                                  {"n_experts_used", config.n_experts_used},
                                  {"max_context", config.max_context},
                                  {"cache_bytes_per_token", per_token},
+                                 {"kind", kind_name(config.kind)},
+                                 {"pooling", pooling_name(config.pooling)},
+                                 {"normalize", config.normalize},
+                                 {"embedding_dim", config.embedding_dim},
+                                 {"max_input", config.max_input},
+                                 {"n_labels", config.n_labels},
                                  {"tokenizer", model->tokenizer() != nullptr},
                                  {"chat_template", model->chat_template() != nullptr},
                                  {"types", types}};

@@ -5,7 +5,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"run", "MODEL", "generate text, or chat on a terminal", 1, 1, run_command},
-    {"serve", "MODEL...", "serve models over HTTP", 1, 64, serve_command},
+    {"serve", "MODEL...", "serve models over HTTP: completions, chats, embeddings, reranking", 1, 64, serve_command},
     {"tokenize", "MODEL", "text to token ids", 1, 1, tokenize_command},
     {"detokenize", "MODEL IDS", "token ids to text", 2, 2, detokenize_command},
     {"logits", "MODEL", "logits after each of some tokens, as JSON", 1, 1, logits_command},

@@ -50,6 +50,20 @@ class Commands(unittest.TestCase):
         for token in list(want)[:3]:   # the golden has fp32 activations, Q8_0 weights multiply int8 ones
             self.assertAlmostEqual(got[token], want[token], delta=0.03 * scale)
 
+    def test_encoders(self):
+        folder = ROOT / "tests/data/arch/xlm-roberta-rerank"
+        case = json.loads((folder / "golden.json").read_text())["prompts"][0]
+        got = json.loads(strata("logits", folder, "--tokens", ",".join(map(str, case["ids"])), "--token-types", ",".join("0" * len(case["ids"]))))
+        self.assertAlmostEqual(got["score"], case["score"][0], delta=1e-4)
+        for name in ("cls", "mean"):
+            for a, b in zip(got[name], case[name], strict=True):
+                self.assertAlmostEqual(a, b, delta=1e-4)
+        summary = json.loads(strata("inspect", folder, "--json"))
+        self.assertEqual((summary["kind"], summary["n_labels"], summary["max_input"]), ("ranks", 1, 46))
+        self.assertIn("generates no text", strata("run", folder, "-p", "x", status=1))
+        self.assertIn("token type", strata("logits", folder, "--tokens", "5,6", "--token-types", "0,1", status=1))
+        self.assertIn("at most 46", strata("logits", folder, "--tokens", ",".join("7" * 47), status=1))
+
     def test_tokenize_and_back(self):
         ids = json.loads(strata("tokenize", MODEL, "-p", "Once upon a time"))
         self.assertEqual(ids, GOLDEN["ids"])
@@ -139,6 +153,27 @@ class Serve(unittest.TestCase):
         status, answer = self.call(port, "POST", "/v1/chat/completions",
                                    {"model": "strata-tales", "messages": [{"role": "user", "content": "Tell me a story about a fox."}], "max_tokens": 8})
         self.assertEqual(status, 200, answer)
+
+    def test_a_generating_model_embeds(self):
+        _, port = self.start(MODEL)
+        body = {"input": ["Once upon a time", "The fox"], "encoding_format": "base64"}
+        status, answer = self.call(port, "POST", "/v1/embeddings", body)
+        self.assertEqual(status, 200, answer)
+        vectors = [entry["embedding"] for entry in json.loads(answer)["data"]]
+        completion = http.client.HTTPConnection("127.0.0.1", port, timeout=60)  # the same bits beside a completion
+        completion.request("POST", "/v1/completions", json.dumps({"prompt": "Once", "max_tokens": 200, "ignore_eos": True}), {"content-type": "application/json"})
+        for text, vector in zip(body["input"], vectors, strict=True):
+            answer = json.loads(self.call(port, "POST", "/v1/embeddings", {"input": text, "encoding_format": "base64"})[1])
+            self.assertEqual(answer["data"][0]["embedding"], vector)
+        self.assertEqual(completion.getresponse().status, 200)
+        completion.close()
+        plain = json.loads(self.call(port, "POST", "/v1/embeddings", {"input": "The fox"})[1])["data"][0]["embedding"]
+        self.assertAlmostEqual(sum(x * x for x in plain), 1, places=5)
+        self.assertEqual(json.loads(self.call(port, "GET", "/v1/models")[1])["data"][0]["capabilities"], ["generate", "embed"])
+        self.assertEqual(self.call(port, "POST", "/v1/rerank", {"query": "q", "documents": ["d"]})[0], 400)
+        metrics = self.call(port, "GET", "/metrics")[1]
+        self.assertIn('strata_embedding_texts_total{model_name="strata-tales"} 5', metrics)
+        self.assertIn('vllm:generation_tokens_total{model_name="strata-tales"} 200', metrics)
 
     def test_sigterm_lets_streams_finish(self):
         server, port = self.start(MODEL)
