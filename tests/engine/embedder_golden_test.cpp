@@ -91,7 +91,7 @@ TEST_P(EncoderGolden, RowsAgree) {
 INSTANTIATE_TEST_SUITE_P(Models, EncoderGolden,
                          testing::ValuesIn(cases({"bert", "bert-rerank", "roberta", "xlm-roberta-rerank", "distilbert",
                                                   "distilbert-labels", "nomic-bert", "nomic-bert-published",
-                                                  "modernbert", "modernbert-rerank"})),
+                                                  "modernbert", "modernbert-rerank", "qwen3-embedding"})),
                          case_name);
 
 class CompanyOfTexts : public testing::TestWithParam<Case> {};
@@ -139,6 +139,18 @@ INSTANTIATE_TEST_SUITE_P(Models, CompanyOfTexts,
                          testing::ValuesIn(cases({"bert", "xlm-roberta-rerank", "nomic-bert", "modernbert", "llama",
                                                   "qwen3-moe", "deepseek-v3"})),
                          case_name);
+
+// A decoder without its head, with the files of sentence-transformers.
+TEST(ModelOfSentenceTransformers, FilesSayHowItEmbeds) {
+  Result<std::unique_ptr<Model>> model = Model::load(folder_of("qwen3-embedding"));
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const ModelConfig& config = (*model)->config();
+  EXPECT_EQ(config.kind, ModelKind::kEmbeds);
+  EXPECT_EQ(config.pooling, Pooling::kLast);
+  EXPECT_TRUE(config.normalize);
+  EXPECT_EQ(config.max_input, 48);
+  EXPECT_EQ(config.embedding_dim, 24);
+}
 
 // A generating model embeds what it would answer from: its last row, put through the head, gives the logits.
 TEST(GeneratingModelEmbeds, LastRowGivesTheGoldenLogits) {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "serve/api/api_requests.h"
+#include "serve/api/embedding_requests.h"
 #include "serve/api/error_response.h"
 
 namespace {
@@ -24,6 +25,8 @@ void parse_as_each(std::string_view body) {
   check(strata::api::parse_predict_request(body));
   check(strata::api::parse_tokenize_request(body));
   check(strata::api::parse_detokenize_request(body));
+  check(strata::api::parse_embeddings_request(body));
+  check(strata::api::parse_rerank_request(body));
 }
 
 }  // namespace
@@ -33,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   parse_as_each(bytes);
   parse_as_each("{" + std::string(bytes) + R"(,"messages":[{"role":"user","content":"a"}],"prompt":"a","input":"a"})");
   parse_as_each(R"({"messages":[{"role":"user","content":)" + std::string(bytes) + "}]}");
+  parse_as_each(R"({"query":"a","documents":[)" + std::string(bytes) + "]}");
   parse_as_each(R"({"prompt":)" + std::string(bytes) + R"(,"input":"a","parameters":)" + std::string(bytes) + "}");
   return 0;
 }

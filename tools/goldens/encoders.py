@@ -23,6 +23,9 @@ NOMIC = dict(SIZE, rope_parameters={"rope_theta": 1000.0, "rope_type": "default"
 MODERN = dict(SIZE, num_hidden_layers=3, intermediate_size=18, local_attention=8, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
               max_position_embeddings=64)
 
+QWEN = dict(vocab_size=61, hidden_size=24, num_attention_heads=3, num_key_value_heads=1, head_dim=8, num_hidden_layers=2, intermediate_size=40, max_position_embeddings=64,
+            pad_token_id=0, tie_word_embeddings=True)
+
 # name -> (model class, configuration, number of labels or None)
 COMMITTED = {
     "roberta": (T.RobertaModel, T.RobertaConfig(**ROBERTA), None),
@@ -33,6 +36,7 @@ COMMITTED = {
     "nomic-bert-published": (T.NomicBertModel, T.NomicBertConfig(**NOMIC), None),
     "modernbert": (T.ModernBertModel, T.ModernBertConfig(**MODERN), None),
     "modernbert-rerank": (T.ModernBertForSequenceClassification, T.ModernBertConfig(**MODERN, num_labels=1, classifier_pooling="mean"), 1),
+    "qwen3-embedding": (T.Qwen3Model, T.Qwen3Config(**QWEN), None),
 }
 VARIANTS = {
     "bert-masked-lm": (T.BertForMaskedLM, T.BertConfig(**SIZE), None),
@@ -71,6 +75,14 @@ def save(model, folder, name):
     model.save_pretrained(folder)
     for extra in ("generation_config.json",):
         (folder / extra).unlink(missing_ok=True)
+    if name == "qwen3-embedding":  # with the files of sentence-transformers
+        kinds = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Normalize", "Normalize")]
+        (folder / "modules.json").write_text(json.dumps(
+            [{"idx": int(n), "name": n, "path": path, "type": f"sentence_transformers.models.{kind}"} for n, path, kind in kinds], indent=1) + "\n")
+        (folder / "1_Pooling").mkdir(exist_ok=True)
+        (folder / "1_Pooling/config.json").write_text(json.dumps(
+            {"word_embedding_dimension": 24, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True}, indent=1) + "\n")
+        (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 48, "do_lower_case": false}\n')
     if name == "nomic-bert-published":
         publish_nomic(model, folder)
     if name == "modernbert-thetas":  # the older spelling
@@ -141,7 +153,7 @@ def write(root):
         save(model, folder, name)
         cases = [{"ids": ids.tolist(), "token_type_ids": types.tolist(), **compute(model, labels, ids, types)} for ids, types in prompts(model)]
         (folder / "golden.json").write_text(json.dumps({"transformers": T.__version__, "prompts": cases}) + "\n")
-        print(name, sum(f.stat().st_size for f in folder.iterdir()), "bytes")
+        print(name, sum(f.stat().st_size for f in folder.rglob("*")), "bytes")
 
 
 def compare(strata):

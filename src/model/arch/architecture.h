@@ -55,6 +55,7 @@ struct Architecture {
   std::string_view name;       // architectures[0] of config.json
   std::string_view gguf_name;  // general.architecture; empty: GGUF has none
   Result<BuiltModel> (*build)(const Checkpoint&);
+  bool headless = false;  // a decoder published without its head: for embeddings
 };
 
 std::span<const Architecture> architectures();

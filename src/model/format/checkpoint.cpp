@@ -268,7 +268,11 @@ const ConfigView& Checkpoint::config() const { return contents_->config; }
 const GenerationDefaults& Checkpoint::generation() const { return contents_->generation; }
 
 const TensorInfo* Checkpoint::find(std::string_view name) const {
-  const auto found = contents_->index.find(name);
+  // Decoders saved without their head, as embedding models often are, lack the "model." before every name.
+  constexpr std::string_view kBase = "model.";
+  auto found = contents_->index.find(name);
+  if (found == contents_->index.end() && name.starts_with(kBase))
+    found = contents_->index.find(name.substr(kBase.size()));
   return found == contents_->index.end() ? nullptr : &contents_->tensors[found->second];
 }
 
