@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/thread_pool.h"
 #include "cli/commands.h"
@@ -12,19 +13,27 @@ namespace strata::cli {
 
 Status quantize_command(const Settings& settings, const Arguments& arguments) {
   if (settings.type.empty()) return invalid_argument("quantize: no weight type (give --type, e.g. --type Q4_K_M)");
+  std::optional<Importance> importance;
+  if (!settings.imatrix.empty()) {
+    ASSIGN_OR_RETURN(importance, read_importance(settings.imatrix));
+  }
   ThreadPool pool(thread_count(settings));
   Progress bar("quantize", 1);
   ASSIGN_OR_RETURN(
       const QuantizeResult result,
-      quantize_file(arguments[0], arguments[1], settings.type, pool, [&](const QuantizeProgress& progress) {
-        bar.update(static_cast<double>(progress.done) / static_cast<double>(std::max<int64_t>(1, progress.total)));
-      }));
+      quantize_file(
+          arguments[0], arguments[1], settings.type, pool,
+          [&](const QuantizeProgress& progress) {
+            bar.update(static_cast<double>(progress.done) / static_cast<double>(std::max<int64_t>(1, progress.total)));
+          },
+          importance ? &*importance : nullptr));
   if (settings.json) {
-    std::printf("%s\n",
-                nlohmann::ordered_json{
-                    {"source_bytes", result.source_bytes}, {"bytes", result.bytes}, {"fallbacks", result.fallbacks}}
-                    .dump()
-                    .c_str());
+    std::printf("%s\n", nlohmann::ordered_json{{"source_bytes", result.source_bytes},
+                                               {"bytes", result.bytes},
+                                               {"fallbacks", result.fallbacks},
+                                               {"without_importance", result.without_importance}}
+                            .dump()
+                            .c_str());
   } else {
     std::printf("%s: %llu bytes of weights, %.3f of the source's\n", arguments[1].c_str(),
                 static_cast<unsigned long long>(result.bytes),
@@ -32,6 +41,11 @@ Status quantize_command(const Settings& settings, const Arguments& arguments) {
     if (result.fallbacks > 0)
       std::printf("%lld tensors have rows that do not divide into blocks of the type and got another one\n",
                   static_cast<long long>(result.fallbacks));
+    if (!result.without_importance.empty()) {
+      std::string names;
+      for (const std::string& name : result.without_importance) names += (names.empty() ? "" : ", ") + name;
+      std::printf("no importance is known of %s\n", names.c_str());
+    }
   }
   return ok_status();
 }

@@ -12,6 +12,7 @@ constexpr Command kCommands[] = {
     {"score", "MODEL", "perplexity of a text", 1, 1, score_command},
     {"inspect", "MODEL", "architecture, shapes, types and memory", 1, 1, inspect_command},
     {"graph", "MODEL", "the graph after a pass", 1, 1, graph_command},
+    {"imatrix", "MODEL", "measure over a text which weights matter, for quantize", 1, 1, imatrix_command},
     {"quantize", "IN OUT", "write a model with another weight type", 2, 2, quantize_command},
     {"bench", "MODEL | machine | serve URL", "measure a model, the machine or a server", 1, 2, bench_command},
 };

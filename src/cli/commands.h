@@ -19,6 +19,7 @@ Status logits_command(const Settings&, const Arguments&);
 Status score_command(const Settings&, const Arguments&);
 Status inspect_command(const Settings&, const Arguments&);
 Status graph_command(const Settings&, const Arguments&);
+Status imatrix_command(const Settings&, const Arguments&);
 Status quantize_command(const Settings&, const Arguments&);
 Status bench_command(const Settings&, const Arguments&);
 

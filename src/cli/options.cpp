@@ -63,7 +63,7 @@ std::string show(const Settings& settings) {
 
 constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxBytes = int64_t{1} << 46;
-constexpr std::string_view kCompute = "run serve logits score bench";
+constexpr std::string_view kCompute = "run serve logits score bench imatrix";
 
 #define INTEGER(member, min, max) set_integer<&Settings::member, min, max>, show<&Settings::member>
 #define NUMBER(member, min, max) set_number<&Settings::member, min, max>, show<&Settings::member>
@@ -71,13 +71,13 @@ constexpr std::string_view kCompute = "run serve logits score bench";
 #define SWITCH(member, on) set_switch<&Settings::member, on>, show<&Settings::member>
 
 constexpr Option kOptions[] = {
-    {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.", "run serve logits score bench quantize",
-     INTEGER(threads, 0, 1024)},
+    {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.",
+     "run serve logits score bench imatrix quantize", INTEGER(threads, 0, 1024)},
     {"--cpu-isa", "cpu_isa", "ISA",
      "Instruction set of the kernels: avx512, avx2, generic or reference; default: the best there is.",
-     "run serve logits score bench graph", TEXT(cpu_isa)},
+     "run serve logits score bench imatrix graph", TEXT(cpu_isa)},
     {"--cache-type", "cache_type", "T", "Type of keys and values in the cache: F32 or F16.",
-     "run serve logits score bench graph", TEXT(cache_type)},
+     "run serve logits score bench imatrix graph", TEXT(cache_type)},
     {"--kv-bytes", "kv_bytes", "B",
      "Memory for the cache of the whole process; K, M and G mean 1024, its square and cube. More: more running "
      "requests.",
@@ -115,13 +115,16 @@ constexpr Option kOptions[] = {
     {"--token-types", "", "IDS", "Encoders: 0 or 1 for each token, which text of a pair it belongs to; default: all 0.",
      "logits", TEXT(token_types)},
     {"--top", "", "N", "Only the N highest logits of each position; 0: all.", "logits", INTEGER(top, 0, kMaxInt)},
-    {"--file", "", "FILE", "The text to score.", "score", TEXT(file)},
+    {"--file", "", "FILE", "The text to score, or to measure over.", "score imatrix", TEXT(file)},
+    {"-o,--output", "", "FILE", "The file to write.", "imatrix", TEXT(output)},
     {"--after", "", "PASS", "The graph after this pass; default: after the last one.", "graph", TEXT(after)},
     {"--dot", "", "", "Graphviz in the place of text.", "graph", SWITCH(dot, true)},
     {"--type", "", "T",
      "F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4, or a mix: Q2_K Q2_K_S Q3_K_S "
      "Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M MXFP4_MOE.",
      "quantize", TEXT(type)},
+    {"--imatrix", "", "FILE", "Which columns matter (strata imatrix): their errors count more.", "quantize",
+     TEXT(imatrix)},
     {"--prefill", "", "SIZES", "bench MODEL: prompt lengths.", "bench", TEXT(prefill_sizes)},
     {"--decode-batch", "", "SIZES", "bench MODEL: sequences decoded together.", "bench", TEXT(decode_batches)},
     {"--context", "", "SIZES", "bench MODEL: tokens already in the cache when decoding.", "bench", TEXT(contexts)},
@@ -136,8 +139,9 @@ constexpr Option kOptions[] = {
      TEXT(trace)},
     {"--max-tokens", "", "N", "bench serve: tokens of each answer.", "bench", INTEGER(n_tokens, 1, kMaxInt)},
     {"--config", "", "FILE", "Options from a YAML file: the keys are in docs/options.md.",
-     "run serve logits score bench quantize graph", TEXT(config)},
-    {"--verbose", "verbose", "", "More log lines.", "run serve logits score bench quantize", SWITCH(verbose, true)},
+     "run serve logits score bench imatrix quantize graph", TEXT(config)},
+    {"--verbose", "verbose", "", "More log lines.", "run serve logits score bench imatrix quantize",
+     SWITCH(verbose, true)},
 };
 
 }  // namespace

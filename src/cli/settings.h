@@ -45,6 +45,8 @@ struct Settings {
   std::string after;
   bool dot = false;
   std::string type;
+  std::string output;
+  std::string imatrix;
   // bench
   std::string prefill_sizes = "128,512,2048";
   std::string decode_batches = "1,4,8,16,32";

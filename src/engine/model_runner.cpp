@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "compute/graph/op.h"
+#include "compute/graph/passes/keep_matmul_inputs.h"
 #include "compute/graph/passes/pipeline.h"
 #include "compute/graph/plan/steps.h"
 
@@ -64,7 +65,8 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   limits.block_tokens = kBlockTokens;
 
   RETURN_IF_ERROR(check_weight_types(model.graph(), kernels));
-  const Graph lowered = lower_for_inference(model.graph(), kernels, options.cache_type);
+  const Graph lowered = lower_for_inference(
+      options.keep_matmul_inputs ? keep_matmul_inputs(model.graph()) : model.graph(), kernels, options.cache_type);
   SymbolValues maxima;
   maxima[Symbol::kTokens] = limits.max_batch_tokens;
   maxima[Symbol::kOutputs] = limits.max_outputs;

@@ -19,6 +19,7 @@ struct RunnerOptions {
   int64_t max_sequences = 256;        // S of one step
   int64_t max_outputs = 256;          // O of one step
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
+  bool keep_matmul_inputs = false;    // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
 };
 
 // kInvalidArgument names a weight that the kernels cannot multiply by.

@@ -82,6 +82,22 @@ class Commands(unittest.TestCase):
         self.assertGreater(score["perplexity"], 1)
         self.assertLess(score["perplexity"], 100)
 
+    def test_importance_changes_the_quantization(self):
+        with tempfile.TemporaryDirectory() as folder:
+            text, importance = pathlib.Path(folder, "text.txt"), pathlib.Path(folder, "importance.gguf")
+            text.write_text("There was once a king who had three daughters, and the youngest was the fairest. " * 30)
+            done = json.loads(strata("imatrix", MODEL, "--file", text, "-o", importance))
+            self.assertEqual(done["tensors"], 43)
+            plain, weighted = pathlib.Path(folder, "plain.gguf"), pathlib.Path(folder, "weighted.gguf")
+            strata("quantize", MODEL, plain, "--type", "Q2_K")
+            report = json.loads(strata("quantize", MODEL, weighted, "--type", "Q2_K", "--imatrix", importance, "--json"))
+            self.assertEqual(report["without_importance"], [])
+            self.assertEqual(plain.stat().st_size, weighted.stat().st_size)
+            self.assertNotEqual(plain.read_bytes(), weighted.read_bytes())
+            nll = [json.loads(strata("score", model, "--file", text))["nll"] for model in (plain, weighted)]
+            self.assertLess(abs(nll[1] / nll[0] - 1), 0.05)
+            self.assertIn("not an importance matrix", strata("quantize", MODEL, plain, "--type", "Q2_K", "--imatrix", MODEL, status=1))
+
     def test_quantize_and_run(self):
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("F32", "BF16", "Q4_0", "Q4_K_M", "Q6_K"):

@@ -1,11 +1,11 @@
 // Matmul on one thread beside what the core can do: many rows in Gop/s (a product and a sum are two operations) beside
-// arithmetic in registers, few rows in GB/s of the weights' bytes in the file beside reading memory in order. Others may
-// use the machine, so each round measures both, one right after the other. Arithmetic: the best round of each tile of
-// work, summed. Memory: the median of the thread's processor time (the best would be one with the weights in a cache).
+// arithmetic in registers, few rows in GB/s of the weights' bytes in the file beside reading memory in order. Others
+// may use the machine, so each round measures both, one right after the other. Arithmetic: the best round of each tile
+// of work, summed. Memory: the median of the thread's processor time (the best would be one with the weights in a
+// cache).
 //
 //   matmul_bench [--benchmark_filter=avx512/Q4_K]     "of_peak" is the fraction reached
 #include <benchmark/benchmark.h>
-
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -25,8 +25,9 @@
 namespace strata {
 namespace {
 
-constexpr DType kWeightTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K,
-                                  DType::kBF16, DType::kF16,  DType::kF32};
+constexpr DType kWeightTypes[] = {
+    DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,   DType::kQ5_1,  DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
+    DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4, DType::kBF16, DType::kF16,  DType::kF32};
 
 constexpr int64_t kRowsByMemory = 4;  // up to here reading the weights takes longer than computing
 
@@ -185,9 +186,10 @@ void register_all() {
       for (const Shape& s : kShapes) {
         const std::string label = std::string(kernels->name) + "/" + std::string(name(type)) + "/" +
                                   std::to_string(s.rows) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k);
-        benchmark::RegisterBenchmark(label.c_str(), [kernels, type, s](benchmark::State& state) {
-          measure(state, *kernels, type, s);
-        })->Unit(benchmark::kMillisecond)->MinTime(0.4);
+        benchmark::RegisterBenchmark(label.c_str(),
+                                     [kernels, type, s](benchmark::State& state) { measure(state, *kernels, type, s); })
+            ->Unit(benchmark::kMillisecond)
+            ->MinTime(0.4);
       }
     }
   }

@@ -17,6 +17,12 @@ constexpr size_t kChunkBytes = 16 << 20;  // of output rows held in memory
 struct TypedTensor {
   const GgufOutputTensor* tensor;
   DType type;
+  std::vector<std::vector<float>> importance;  // of the columns, for each matrix or for all; empty: not known
+
+  const float* importance_of_row(int64_t row) const {
+    if (importance.empty()) return nullptr;
+    return importance[static_cast<size_t>(row * static_cast<int64_t>(importance.size()) / tensor->n_rows())].data();
+  }
 };
 
 Status check_source(const GgufOutputTensor& tensor, DType type) {
@@ -44,7 +50,7 @@ void convert_rows(const TypedTensor& typed, int64_t begin, int64_t end, std::byt
       continue;
     }
     dequantize_row(tensor.source_type(), source, buffer.data(), k);
-    quantize_row(typed.type, buffer.data(), out, k);
+    quantize_row(typed.type, buffer.data(), out, k, typed.importance_of_row(row));
   }
 }
 
@@ -66,8 +72,25 @@ Status write_tensor(const TypedTensor& typed, ThreadPool& pool, GgufWriter& writ
   return ok_status();
 }
 
-QuantizationContext context_of(const Checkpoint& checkpoint, const GgufConversion& conversion) {
+// The importance of a tensor's columns; nothing where it is not known.
+Result<std::vector<std::vector<float>>> importance_of(const Importance& importance, const GgufOutputTensor& tensor) {
+  std::vector<std::vector<float>> rows;
+  const auto found = importance.tensors.find(tensor.name);
+  if (found == importance.tensors.end()) return rows;
+  const ColumnImportance& columns = found->second;
+  const int64_t matrices = tensor.shape.size() == 3 ? tensor.shape[0] : 1;
+  if (columns.columns != tensor.row_length() || (columns.matrices() != 1 && columns.matrices() != matrices)) {
+    return invalid_argument("the importance of tensor " + quoted_name(tensor.name) +
+                            " has another shape than the tensor (was it measured with another model?)");
+  }
+  for (int64_t i = 0; i < columns.matrices(); ++i) rows.push_back(columns.mean_squares(i));
+  return rows;
+}
+
+QuantizationContext context_of(const Checkpoint& checkpoint, const GgufConversion& conversion,
+                               const Importance* importance) {
   QuantizationContext context{.n_layers = conversion.n_layers, .n_experts = conversion.n_experts, .tied = true};
+  context.has_importance = importance != nullptr;
   for (const GgufOutputTensor& tensor : conversion.tensors)
     context.tied = context.tied && tensor.name != "output.weight";
   const int64_t heads = checkpoint.config().get_int("num_attention_heads").value_or(1);
@@ -80,11 +103,12 @@ QuantizationContext context_of(const Checkpoint& checkpoint, const GgufConversio
 
 Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
                                      std::string_view type, ThreadPool& pool,
-                                     const std::function<void(const QuantizeProgress&)>& progress) {
+                                     const std::function<void(const QuantizeProgress&)>& progress,
+                                     const Importance* importance) {
   ASSIGN_OR_RETURN(const QuantizationMix mix, QuantizationMix::from_name(type));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source));
   ASSIGN_OR_RETURN(const GgufConversion conversion, plan_gguf_conversion(checkpoint));
-  const QuantizationContext context = context_of(checkpoint, conversion);
+  const QuantizationContext context = context_of(checkpoint, conversion, importance);
 
   ASSIGN_OR_RETURN(GgufWriter writer, GgufWriter::create(target));
   RETURN_IF_ERROR(write_gguf_metadata(checkpoint, conversion, writer));
@@ -96,7 +120,11 @@ Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const 
     const DType chosen = choose_type(mix, context, tensor.name, tensor.shape);
     RETURN_IF_ERROR(check_source(tensor, chosen));
     RETURN_IF_ERROR(writer.declare_tensor(tensor.name, chosen, tensor.shape));
-    tensors.push_back({&tensor, chosen});
+    tensors.push_back({&tensor, chosen, {}});
+    if (importance != nullptr && is_quantized(chosen) && chosen != DType::kQ8_0) {
+      ASSIGN_OR_RETURN(tensors.back().importance, importance_of(*importance, tensor));
+      if (tensors.back().importance.empty()) result.without_importance.push_back(tensor.name);
+    }
     result.fallbacks += is_fallback(mix, context, tensor.name, tensor.shape) ? 1 : 0;
     result.bytes += static_cast<uint64_t>(tensor.n_rows()) * row_bytes(chosen, tensor.row_length());
     for (const TensorInfo* stored : tensor.sources) result.source_bytes += stored->data.size();

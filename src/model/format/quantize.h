@@ -6,8 +6,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
+#include "model/format/importance.h"
 
 namespace strata {
 
@@ -22,14 +24,18 @@ struct QuantizeProgress {
 struct QuantizeResult {
   uint64_t source_bytes = 0;  // of the tensors
   uint64_t bytes = 0;
-  int64_t fallbacks = 0;  // tensors whose rows did not allow the wanted type (quantization_mix.h)
+  int64_t fallbacks = 0;                        // tensors whose rows did not allow the wanted type (quantization_mix.h)
+  std::vector<std::string> without_importance;  // quantized tensors that `importance` says nothing about
 };
 
 // `source`: a GGUF file or a Hugging Face folder; `target`: the GGUF file, which appears only when it is whole;
 // `type`: a name of quantization_mix.h. The result does not depend on the number of threads. Tensors that have the
-// wanted type already are copied. kInvalidArgument: an unknown type; quantizing blocks of fewer than 8 bits again.
+// wanted type already are copied. `importance`: of the columns, by which
+// errors count. kInvalidArgument: an unknown type; quantizing blocks of
+// fewer than 8 bits again; importance of another model.
 Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
                                      std::string_view type, ThreadPool& pool,
-                                     const std::function<void(const QuantizeProgress&)>& progress = {});
+                                     const std::function<void(const QuantizeProgress&)>& progress = {},
+                                     const Importance* importance = nullptr);
 
 }  // namespace strata

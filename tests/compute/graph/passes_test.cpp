@@ -5,6 +5,7 @@
 #include "compute/graph/passes/cut.h"
 #include "compute/graph/passes/differentiate.h"
 #include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/keep_matmul_inputs.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/passes/plan_memory.h"
 #include "compute/graph/passes/quantize.h"
@@ -264,6 +265,18 @@ output "loss" = %3
 )"));
   ASSERT_FALSE(failed.ok());
   EXPECT_NE(failed.status().message().find("softmax"), std::string::npos);
+}
+
+TEST(KeepMatmulInputs, BecomeOutputsBeforeTheyAreQuantized) {
+  const Graph kept = keep_matmul_inputs(graph(kFeedForward));
+  EXPECT_EQ(to_text(kept), std::string(kFeedForward) + R"(output "input:gate" = %2
+output "input:up" = %2
+output "input:down" = %7
+)");
+  const CpuKernels* kernels = find_cpu_kernels("generic");
+  const Graph lowered = quantize(kept, *kernels);
+  for (const char* name : {"input:gate", "input:up", "input:down"})
+    EXPECT_EQ(lowered.type(lowered.find_output(name)).dtype, DType::kF32) << name;
 }
 
 }  // namespace
