@@ -254,6 +254,13 @@ struct CpuKernels {
   // The same for clamped_gated; where a clamp holds, its gradient is 0.
   void (*clamped_gated_grad)(float* dgate, float* dup, const float* dy, const float* gate, const float* up, float alpha,
                              float limit, int64_t n);
+  // With y, weights as combine had them: dy[t * n_used + r, :] = weights[t, r] * dout[t, :] and dweights[t, r] = dout[t]
+  // . y[t * n_used + r]; rows are tokens.
+  void (*combine_grad)(float* dy, float* dweights, const float* dout, const float* y, const float* weights, int64_t dim,
+                       int n_used, int64_t row_begin, int64_t row_end);
+  // dlogits [rows, n_experts] from dweights [rows, n_used]; args as route had them, with the ids it gave (its weights are
+  // not read). The choice itself has no gradient.
+  void (*route_grad)(float* dlogits, const float* dweights, const RouteArgs& args, int64_t row_begin, int64_t row_end);
   // db[j] += sum_i dy[i, j] for j in [dim_begin, dim_end): the gradient of add_bias.
   void (*add_bias_grad)(float* db, const float* dy, int64_t rows, int64_t dim, int64_t dim_begin, int64_t dim_end);
   int64_t (*segment_attention_items)(const SegmentAttentionArgs&);

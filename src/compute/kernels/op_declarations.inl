@@ -18,6 +18,9 @@ void rope(const RopeArgs& args, int64_t row_begin, int64_t row_end);
 void route(const RouteArgs& args, int64_t row_begin, int64_t row_end);
 void combine(float* out, const float* y, const float* weights, int64_t dim, int n_used, int64_t row_begin,
              int64_t row_end);
+void combine_grad(float* dy, float* dweights, const float* dout, const float* y, const float* weights, int64_t dim,
+                  int n_used, int64_t row_begin, int64_t row_end);
+void route_grad(float* dlogits, const float* dweights, const RouteArgs& args, int64_t row_begin, int64_t row_end);
 void head_matmul(float* y, const float* x, const float* w, int n_heads, int64_t n, int64_t k, int64_t row_begin,
                  int64_t row_end);
 

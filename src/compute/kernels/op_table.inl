@@ -23,6 +23,8 @@
 .activate_grad = ops::activate_grad,
 .gated_grad = ops::gated_grad,
 .clamped_gated_grad = ops::clamped_gated_grad,
+.combine_grad = ops::combine_grad,
+.route_grad = ops::route_grad,
 .add_bias_grad = ops::add_bias_grad,
 .segment_attention_items = ops::segment_attention_items,
 .segment_attention_workspace = ops::segment_attention_workspace,

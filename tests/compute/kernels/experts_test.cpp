@@ -109,6 +109,61 @@ TEST_P(ExpertsTest, CombineSumsInRouterRank) {
   }
 }
 
+TEST_P(ExpertsTest, GradientsOfRouteAndCombineAreTheReferences) {
+  const int64_t rows = 9, dim = 37;
+  const int used = 3, n_experts = 8;
+  const std::vector<float> logits = random_floats(66, rows * n_experts), dweights = random_floats(67, rows * used);
+  for (Score score : {Score::kSoftmax, Score::kSigmoid, Score::kSoftmaxOfChosen}) {
+    for (bool normalize : {false, true}) {
+      std::vector<int32_t> ids(rows * used);
+      std::vector<float> weights(rows * used), got(rows * n_experts), expected(rows * n_experts, 9.0f);
+      const RouteArgs args{.logits = logits.data(), .ids = ids.data(), .weights = weights.data(),
+                           .n_experts = n_experts, .n_used = used, .score = score, .normalize = normalize,
+                           .scale = 1.5f};
+      kReferenceKernels.route(args, 0, rows);
+      kReferenceKernels.route_grad(expected.data(), dweights.data(), args, 0, rows);
+      for (int64_t row = rows; row-- > 0;) kernels().route_grad(got.data(), dweights.data(), args, row, row + 1);
+      expect_close(got, expected, 2e-6f);
+    }
+  }
+  const std::vector<float> dout = random_floats(68, rows * dim), y = random_floats(69, rows * used * dim);
+  std::vector<float> dy(y.size()), dy_expected(y.size()), dw(dweights.size()), dw_expected(dweights.size());
+  for (int64_t row = rows; row-- > 0;) {
+    kernels().combine_grad(dy.data(), dw.data(), dout.data(), y.data(), dweights.data(), dim, used, row, row + 1);
+  }
+  kReferenceKernels.combine_grad(dy_expected.data(), dw_expected.data(), dout.data(), y.data(), dweights.data(), dim,
+                                 used, 0, rows);
+  expect_same_bits(dy, dy_expected);
+  expect_close(dw, dw_expected, 1e-6f);
+}
+
+// The slope is what the weights do over a small step of a logit, as long as the choice stays.
+TEST(RouteGradient, ReferenceIsTheSlopeOfTheWeights) {
+  const std::vector<float> logits = {0.3f, -1.2f, 2.1f, 0.9f, -0.4f, 1.6f}, dweights = {0.7f, -1.1f, 0.4f};
+  for (Score score : {Score::kSoftmax, Score::kSigmoid, Score::kSoftmaxOfChosen}) {
+    for (bool normalize : {false, true}) {
+      const auto loss = [&](std::vector<float> moved, int e, float step) {
+        moved[static_cast<size_t>(e)] += step;
+        int32_t ids[3];
+        float weights[3];
+        kReferenceKernels.route({.logits = moved.data(), .ids = ids, .weights = weights, .n_experts = 6, .n_used = 3,
+                                 .score = score, .normalize = normalize, .scale = 2.0f}, 0, 1);
+        double sum = 0;
+        for (size_t r = 0; r < 3; ++r) sum += static_cast<double>(weights[r]) * dweights[r];
+        return sum;
+      };
+      int32_t ids[3];
+      float weights[3], slope[6];
+      const RouteArgs args{.logits = logits.data(), .ids = ids, .weights = weights, .n_experts = 6, .n_used = 3,
+                           .score = score, .normalize = normalize, .scale = 2.0f};
+      kReferenceKernels.route(args, 0, 1);
+      kReferenceKernels.route_grad(slope, dweights.data(), args, 0, 1);
+      for (int e = 0; e < 6; ++e)
+        EXPECT_NEAR(slope[e], (loss(logits, e, 0.01f) - loss(logits, e, -0.01f)) / 0.02, 2e-4) << e;
+    }
+  }
+}
+
 TEST_P(ExpertsTest, HeadMatmulDoesNotDependOnItsCompany) {
   const int64_t rows = 7;
   const int n_heads = 3;

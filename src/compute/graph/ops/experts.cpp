@@ -43,11 +43,63 @@ std::string infer_combine(Types in, const Attributes&, std::vector<TensorType>& 
   return {};
 }
 
+std::string infer_route_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 3 || in[0].rows() != in[1].rows()) return "wants dweights [T, n_used], logits [T, n_experts] and ids";
+  out = {in[1]};
+  return {};
+}
+
+std::string infer_combine_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 3 || in[0].last() != in[1].last()) return "wants dout [T, dim], y [n_used * T, dim] and weights";
+  out = {in[1], in[2]};
+  return {};
+}
+
+std::string infer_expert_matmul_dx(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  if (in.size() != 4 || in[1].shape.size() != 3 || in[0].last() != in[1].shape[1])
+    return "wants dy [n_used * T, n], w [n_experts, n, k], pairs and begin";
+  Dim rows = in[0].shape[0];
+  if (a.integer("row_per_token") != 0) rows.factor /= a.integer("n_used");
+  out = {{DType::kF32, {rows, in[1].last()}}};
+  return {};
+}
+
+std::string infer_expert_matmul_dw(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  if (in.size() != 4) return "wants dy [n_used * T, n], x [rows, k], pairs and begin";
+  out = {{DType::kF32, {Dim(a.integer("n_experts")), in[0].last(), in[1].last()}}};
+  return {};
+}
+
+void route_gradient(GradientContext& c) {
+  const Value ids{c.node.node, 0};
+  c.d_inputs = {c.graph.add_op("route_grad", {c.d_outputs[1], c.inputs[0], ids}, c.attributes())};
+}
+
+void expert_matmul_gradient(GradientContext& c) {
+  const Value dy = c.d_outputs[0], x = c.inputs[0], w = c.inputs[1], pairs = c.inputs[2], begin = c.inputs[3];
+  const int64_t n_used = c.attributes().integer("n_used");
+  const int64_t n_experts = c.graph.type(w).shape[0].factor;
+  Attributes attributes{{"n_used", n_used}};
+  if (n_used > 1 && c.graph.type(x).shape[0] != c.graph.type(dy).shape[0]) attributes.set("row_per_token", int64_t{1});
+  const Value dx = c.graph.add_op("expert_matmul_dx", {dy, w, pairs, begin}, attributes);
+  attributes.set("n_experts", n_experts);
+  c.d_inputs = {dx, c.graph.add_op("expert_matmul_dw", {dy, x, pairs, begin}, std::move(attributes))};
+}
+
+void combine_gradient(GradientContext& c) {
+  const Value grad = c.graph.add_op("combine_grad", {c.d_outputs[0], c.inputs[0], c.inputs[1]});
+  c.d_inputs = {grad, {grad.node, 1}};
+}
+
 const OpDef kOps[] = {
-    {.name = "route", .infer = infer_route, .row_wise = true},
+    {.name = "route", .infer = infer_route, .gradient = route_gradient, .row_wise = true},
+    {.name = "route_grad", .infer = infer_route_grad, .row_wise = true},
     {.name = "expert_groups", .infer = infer_groups},
-    {.name = "expert_matmul", .infer = infer_expert_matmul},
-    {.name = "combine", .infer = infer_combine, .row_wise = true},
+    {.name = "expert_matmul", .infer = infer_expert_matmul, .gradient = expert_matmul_gradient},
+    {.name = "expert_matmul_dx", .infer = infer_expert_matmul_dx},
+    {.name = "expert_matmul_dw", .infer = infer_expert_matmul_dw},
+    {.name = "combine", .infer = infer_combine, .gradient = combine_gradient, .row_wise = true},
+    {.name = "combine_grad", .infer = infer_combine_grad},
 };
 
 }  // namespace

@@ -56,6 +56,10 @@ constexpr Entry kSteps[] = {
     {"expert_groups", make_expert_step},
     {"expert_matmul", make_expert_step},
     {"combine", make_expert_step},
+    {"route_grad", make_expert_gradient_step},
+    {"expert_matmul_dx", make_expert_gradient_step},
+    {"expert_matmul_dw", make_expert_gradient_step},
+    {"combine_grad", make_expert_gradient_step},
     {"cross_entropy", make_loss_step},
     {"mean_loss", make_loss_step},
     {"all_sum", make_collective_step},
@@ -72,7 +76,8 @@ int64_t RowKernel::grain(const StepArgs& args) const {
 
 WeightForm weight_form(const Node& node, size_t input) {
   const std::string_view op = node.op->name;
-  if (input == 1 && (op == "matmul" || op == "matmul_dx" || op == "expert_matmul")) return WeightForm::kPacked;
+  if (input == 1 && (op == "matmul" || op == "matmul_dx" || op == "expert_matmul" || op == "expert_matmul_dx"))
+    return WeightForm::kPacked;
   if (input == 0 && op == "embed") return WeightForm::kRows;
   return WeightForm::kDense;
 }

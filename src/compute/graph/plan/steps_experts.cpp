@@ -11,20 +11,8 @@ namespace {
 
 class RouteStep final : public RowKernel {
  public:
-  RouteStep(const StepContext& c, const Node& node) : kernels_(c.kernels), has_bias_(node.inputs.size() > 1) {
-    const Attributes& a = node.attributes;
-    form_.n_experts = static_cast<int>(c.input(node, 0).last().factor);
-    form_.n_used = static_cast<int>(a.integer("n_used"));
-    const std::string score = a.text("score", "softmax");
-    form_.score = score == "sigmoid"             ? RouteArgs::Score::kSigmoid
-                  : score == "softmax_of_chosen" ? RouteArgs::Score::kSoftmaxOfChosen
-                                                 : RouteArgs::Score::kSoftmax;
-    form_.normalize = a.integer("normalize") != 0;
-    form_.scale = static_cast<float>(a.number("scale", 1));
-    form_.n_groups = static_cast<int>(a.integer("n_groups", 1));
-    form_.n_groups_used = static_cast<int>(a.integer("n_groups_used", 1));
-    form_.n_group_best = static_cast<int>(a.integer("n_group_best", 2));
-  }
+  RouteStep(const StepContext& c, const Node& node)
+      : kernels_(c.kernels), has_bias_(node.inputs.size() > 1), form_(route_form(c, node)) {}
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     RouteArgs args = form_;
     args.logits = a.in[0].f32();
@@ -126,6 +114,24 @@ class CombineStep final : public RowKernel {
 };
 
 }  // namespace
+
+RouteArgs route_form(const StepContext& c, const Node& node) {
+  const Attributes& a = node.attributes;
+  const size_t logits = node.op->name == "route" ? 0 : 1;
+  RouteArgs form;
+  form.n_experts = static_cast<int>(c.input(node, logits).last().factor);
+  form.n_used = static_cast<int>(a.integer("n_used"));
+  const std::string score = a.text("score", "softmax");
+  form.score = score == "sigmoid"             ? RouteArgs::Score::kSigmoid
+               : score == "softmax_of_chosen" ? RouteArgs::Score::kSoftmaxOfChosen
+                                              : RouteArgs::Score::kSoftmax;
+  form.normalize = a.integer("normalize") != 0;
+  form.scale = static_cast<float>(a.number("scale", 1));
+  form.n_groups = static_cast<int>(a.integer("n_groups", 1));
+  form.n_groups_used = static_cast<int>(a.integer("n_groups_used", 1));
+  form.n_group_best = static_cast<int>(a.integer("n_group_best", 2));
+  return form;
+}
 
 std::unique_ptr<StepKernel> make_expert_step(const StepContext& c, const Node& node) {
   const std::string_view op = node.op->name;

@@ -90,6 +90,52 @@ void combine(float* out, const float* y, const float* weights, int64_t dim, int 
   }
 }
 
+void combine_grad(float* dy, float* dweights, const float* dout, const float* y, const float* weights, int64_t dim,
+                  int n_used, int64_t row_begin, int64_t row_end) {
+  for (int64_t i = row_begin * n_used; i < row_end * n_used; ++i) {
+    const float* d = dout + i / n_used * dim;
+    double sum = 0;
+    for (int64_t j = 0; j < dim; ++j) {
+      sum += static_cast<double>(d[j]) * y[i * dim + j];
+      dy[i * dim + j] = weights[i] * d[j];
+    }
+    dweights[i] = static_cast<float>(sum);
+  }
+}
+
+// The chosen scores s (of the chosen alone, when the softmax is theirs), maybe divided by their sum, times the scale.
+void route_grad(float* dlogits, const float* dweights, const RouteArgs& args, int64_t row_begin, int64_t row_end) {
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    const int32_t* ids = args.ids + row * args.n_used;
+    float* out = dlogits + row * args.n_experts;
+    std::vector<double> scores = scores_of(args, args.logits + row * args.n_experts);
+    const bool of_chosen = args.score == RouteArgs::Score::kSoftmaxOfChosen;
+    if (of_chosen) {
+      double largest = scores[ids[0]];
+      for (int r = 0; r < args.n_used; ++r) largest = std::max(largest, scores[ids[r]]);
+      for (double& s : scores) s = std::exp(s - largest);
+    }
+    double sum = 0, along = 0;  // of the scores; of the scores times their gradients
+    std::vector<double> d(args.n_used);
+    for (int r = 0; r < args.n_used; ++r) {
+      d[r] = static_cast<double>(dweights[row * args.n_used + r]) * args.scale;
+      sum += scores[ids[r]];
+      along += scores[ids[r]] * d[r];
+    }
+    if (args.normalize || of_chosen) {
+      for (double& each : d) each = (each - along / sum) / sum;
+      along = 0;
+    }
+    const bool of_all = args.score == RouteArgs::Score::kSoftmax;
+    for (int e = 0; e < args.n_experts; ++e) out[e] = static_cast<float>(of_all ? -scores[e] * along : 0.0);
+    for (int r = 0; r < args.n_used; ++r) {
+      const double s = scores[ids[r]];
+      const double slope = args.score == RouteArgs::Score::kSigmoid ? s * (1.0 - s) : s;
+      out[ids[r]] += static_cast<float>(slope * d[r]);
+    }
+  }
+}
+
 void head_matmul(float* y, const float* x, const float* w, int n_heads, int64_t n, int64_t k, int64_t row_begin,
                  int64_t row_end) {
   for (int64_t i = row_begin; i < row_end; ++i) {

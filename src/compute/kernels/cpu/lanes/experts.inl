@@ -55,6 +55,37 @@ STRATA_INLINE void route_row(const RouteArgs& args, const float* logits, int32_t
   for (int r = 0; r < used; ++r) weights[r] *= args.scale;
 }
 
+STRATA_INLINE void route_grad_row(const RouteArgs& args, const float* logits, const int32_t* ids, const float* dweights,
+                                  float* dlogits) {
+  float scores[kMaxExperts], d[kMaxExperts];
+  const int n = args.n_experts, used = args.n_used;
+  const bool of_chosen = args.score == RouteArgs::Score::kSoftmaxOfChosen;
+  if (args.score == RouteArgs::Score::kSoftmax) softmax(scores, logits, 1, n);
+  if (args.score == RouteArgs::Score::kSigmoid) activate(Activation::kSigmoid, scores, logits, n);
+  if (of_chosen) {
+    float chosen[kMaxExperts];
+    for (int r = 0; r < used; ++r) chosen[r] = logits[ids[r]];
+    softmax(chosen, chosen, 1, used);
+    for (int r = 0; r < used; ++r) scores[ids[r]] = chosen[r];
+  }
+  float sum = 0, along = 0;
+  for (int r = 0; r < used; ++r) {
+    d[r] = dweights[r] * args.scale;
+    sum += scores[ids[r]];
+    along += scores[ids[r]] * d[r];
+  }
+  if (args.normalize || of_chosen) {
+    for (int r = 0; r < used; ++r) d[r] = (d[r] - along / sum) / sum;
+    along = 0;
+  }
+  const bool of_all = args.score == RouteArgs::Score::kSoftmax;
+  for (int e = 0; e < n; ++e) dlogits[e] = of_all ? -scores[e] * along : 0.0f;
+  for (int r = 0; r < used; ++r) {
+    const float s = scores[ids[r]];
+    dlogits[ids[r]] += (args.score == RouteArgs::Score::kSigmoid ? s * (1.0f - s) : s) * d[r];
+  }
+}
+
 // One dot product per (row, output): lanes hold k, and end in the fixed tree.
 template <int rows, int outputs>
 STRATA_INLINE void head_tile(float* y, int64_t y_stride, const float* x, int64_t x_stride, const float* w, int64_t k) {
@@ -102,6 +133,22 @@ void combine(float* out, const float* y, const float* weights, int64_t dim, int 
       }
       return sum;
     });
+  }
+}
+
+void combine_grad(float* dy, float* dweights, const float* dout, const float* y, const float* weights, int64_t dim,
+                  int n_used, int64_t row_begin, int64_t row_end) {
+  for (int64_t i = row_begin * n_used; i < row_end * n_used; ++i) {
+    const float* d = dout + i / n_used * dim;
+    dweights[i] = dot(d, y + i * dim, dim);
+    scale(dy + i * dim, d, weights[i], dim);
+  }
+}
+
+void route_grad(float* dlogits, const float* dweights, const RouteArgs& args, int64_t row_begin, int64_t row_end) {
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    route_grad_row(args, args.logits + row * args.n_experts, args.ids + row * args.n_used,
+                   dweights + row * args.n_used, dlogits + row * args.n_experts);
   }
 }
 
