@@ -101,7 +101,10 @@ TEST_P(Partition, TwoThreadRanksAgreeWithOne) {
   EXPECT_LE(worst, 1e-5 * (*high - *low));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Partition, testing::Values("llama", "qwen3-moe", "deepseek-v3"),
+// One model for each way weights are held: plain, biased, tied, fused, transposed, alternating, stacked, latent.
+INSTANTIATE_TEST_SUITE_P(Models, Partition,
+                         testing::Values("llama", "qwen2", "gemma2", "phi3-longrope", "gpt2", "qwen3-moe", "mixtral",
+                                         "gpt-oss", "deepseek-v3"),
                          [](const auto& tested) {
                            std::string name = tested.param;
                            std::replace(name.begin(), name.end(), '-', '_');
