@@ -146,7 +146,8 @@ DecoderFields ModelBuilder::decoder_fields(DecoderFields unless_said) {
 }
 
 std::vector<int64_t> ModelBuilder::windows(int64_t n_layers, const std::function<bool(int64_t)>& slides) {
-  const int64_t window = std::max<int64_t>(0, config_.get_int("sliding_window").value_or(0));
+  const bool used = flag_or({"use_sliding_window"}, true);
+  const int64_t window = used ? std::max<int64_t>(0, config_.get_int("sliding_window").value_or(0)) : 0;
   const auto types = config_.get_strings("layer_types");
   if (types && static_cast<int64_t>(types->size()) != n_layers) {
     fail(invalid_argument("config: layer_types has " + std::to_string(types->size()) + " entries for " +

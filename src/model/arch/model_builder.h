@@ -110,7 +110,8 @@ class ModelBuilder {
   double number_or(Keys keys, double otherwise);
   bool flag_or(Keys keys, bool otherwise);
   std::string activation_or(Keys keys, const std::string& otherwise);  // the name the graph has for it
-  // The attention window of every layer, 0: all positions. `layer_types` decides, and without it slides(layer).
+  // The attention window of every layer, 0: all positions. `layer_types` decides, and without it slides(layer);
+  // `use_sliding_window` may switch all off.
   std::vector<int64_t> windows(int64_t n_layers, const std::function<bool(int64_t)>& slides);
   // n_experts, feed_forward (of one expert) and n_used of the route, which are checked against each other.
   Experts read_experts(Keys feed_forward);

@@ -11,8 +11,10 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   Graph& g = b.graph();
   const DecoderFields f = b.decoder_fields({.head_dim = 128});
   const ops::Rope rope = read_rope(b, f.head_dim, f.max_context);
-  const int64_t first_window = b.config().get_int("max_window_layers").value_or(28);
-  const std::vector<int64_t> windows = b.windows(f.n_layers, [&](int64_t layer) { return layer >= first_window; });
+  const bool has_windows = b.flag_or({"use_sliding_window"}, false);
+  const int64_t first = b.config().get_int("max_window_layers").value_or(28);
+  const auto slides = [&](int64_t layer) { return has_windows && layer >= first; };
+  const std::vector<int64_t> windows = b.windows(f.n_layers, slides);
   const Norm norm{f.norm_eps};
   const Heads heads{f.n_heads, f.n_kv_heads, f.head_dim, f.attention_bias};
   const Mlp mlp{f.feed_forward, f.activation};
