@@ -40,8 +40,8 @@ def longrope(n, **more):
             "original_max_position_embeddings": 32, **more}
 
 
-# name: (configuration class, fields, options). Options: tokens (how many), shards (several files), raw (tensors named and laid out as in memory), new_only (there
-# is no older spelling). Those of the second ring are in variants_second_ring.py.
+# name: (configuration class, fields, options). Options: tokens (how many), shards (several files), raw (tensors named and laid out as in memory), half (stored as
+# F16, computed by transformers in fp32), new_only (there is no older spelling). Those of the second ring are in variants_second_ring.py.
 VARIANTS = {
     "llama-mqa-bias-tied": (T.LlamaConfig, dict(base, num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
     "llama-mha-head20": (T.LlamaConfig, dict(base, num_attention_heads=6, num_key_value_heads=6, head_dim=20)),
@@ -106,6 +106,10 @@ VARIANTS = {
     "gpt-oss-full-no-bias": (T.GptOssConfig, dict(oss, attention_bias=False, layer_types=["full_attention"] * 3, tie_word_embeddings=True,
                                                   rope_parameters={"rope_type": "default", "rope_theta": 1e4}), {"new_only": True}),
     "gpt-oss-top4-mqa": (T.GptOssConfig, dict(oss, num_key_value_heads=1, num_experts_per_tok=4, num_hidden_layers=4), {"shards": True}),
+    "gpt2-half": (T.GPT2Config, dict(gpt2, n_layer=2), {"half": True}),
+    "phi3-half": (T.Phi3Config, dict(gqa, pad_token_id=None), {"half": True}),
+    "gpt-oss-half": (T.GptOssConfig, dict(oss, rope_parameters=yarn(truncate=False)), {"half": True}),
+    "mixtral-half-raw": (T.MixtralConfig, dict(gqa, num_local_experts=4), {"half": True, "raw": True}),
     "deepseek-no-q-lora": (T.DeepseekV3Config, dict(mla)),
     "deepseek-groups": (T.DeepseekV3Config, dict(mla, n_group=3, topk_group=2, q_lora_rank=16, norm_topk_prob=False, routed_scaling_factor=1.7)),
     "deepseek-all-dense": (T.DeepseekV3Config, dict(mla, first_k_dense_replace=3, tie_word_embeddings=True)),
@@ -153,9 +157,13 @@ for number, (name, (config_class, fields, *options)) in enumerate((VARIANTS | va
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.2 + (1 if parameter.dim() == 1 else 0))
+            if option.get("half"):
+                parameter.copy_(parameter.half())
         ids = torch.randint(0, 301, (1, option.get("tokens", 40)))
         want = model(ids).logits[0]
     with tempfile.TemporaryDirectory() as folder:
+        if option.get("half"):
+            model = model.half()
         model.save_pretrained(folder, max_shard_size="40KB" if option.get("shards") else "50GB")
         if option.get("raw"):
             tied = getattr(model.config, "tie_word_embeddings", False)
