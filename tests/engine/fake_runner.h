@@ -93,8 +93,9 @@ class FakeRunner final : public Runner {
     uint64_t context = 1;
     const int32_t long_rope =
         batch.long_rope.empty() ? 0 : batch.long_rope[static_cast<size_t>(batch.query_begin[s])];
-    if (limits_.short_context == 0 || batch.context_len[s] > limits_.short_context)
+    if (limits_.short_context == 0 || batch.context_len[s] > limits_.short_context) {
       ASSERT_EQ(long_rope, limits_.short_context > 0 ? 1 : 0);
+    }
     const auto read = [&](int position) {
       const size_t at =
           slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
@@ -115,7 +116,7 @@ class FakeRunner final : public Runner {
       ASSERT_EQ(static_cast<size_t>(batch.slots[token]), at);
       ASSERT_EQ(slots_[at], 0u) << "a slot is written twice";
       const int adapter = batch.adapters.empty() ? -1 : batch.adapters[token];
-      if (!batch.long_rope.empty()) ASSERT_EQ(batch.long_rope[token], long_rope);
+      ASSERT_EQ(batch.long_rope.empty() ? 0 : batch.long_rope[token], long_rope);
       long_rope_[at] = long_rope;
       slots_[at] = mix(mix(context, static_cast<uint64_t>(batch.ids[token])), static_cast<uint64_t>(adapter + 2 + 64 * long_rope)) | 1;
       written_in_[at] = steps_;

@@ -17,6 +17,8 @@ import transformers as T
 import variants_second_ring
 
 torch.set_num_threads(1)
+T.utils.logging.disable_progress_bar()
+T.utils.logging.set_verbosity_error()
 base = dict(vocab_size=301, hidden_size=48, intermediate_size=80, num_hidden_layers=3, max_position_embeddings=512)
 gqa = dict(base, num_attention_heads=4, num_key_value_heads=2)
 moe = dict(gqa, head_dim=16, moe_intermediate_size=24, num_experts=7, num_experts_per_tok=3)
@@ -75,13 +77,13 @@ VARIANTS = {
     "mixtral-all-experts": (T.MixtralConfig, dict(gqa, num_local_experts=3, num_experts_per_tok=3, tie_word_embeddings=True)),
     "mixtral-window-head20": (T.MixtralConfig, dict(gqa, num_local_experts=8, sliding_window=10, head_dim=20, rope_parameters={"rope_type": "default", "rope_theta": 1e4})),
     "mixtral-raw": (T.MixtralConfig, dict(gqa, num_local_experts=4), {"raw": True}),
-    "mixtral-yarn-shards": (T.MixtralConfig, dict(gqa, num_local_experts=4, rope_parameters=yarn()), {"shards": True}),
+    "mixtral-yarn-shards": (T.MixtralConfig, dict(gqa, head_dim=12, num_local_experts=4, rope_parameters=yarn()), {"shards": True}),
     "gemma2-odd-layers": (T.Gemma2Config, dict(gqa, head_dim=16, num_hidden_layers=5, sliding_window=8, query_pre_attn_scalar=10)),
     "gemma2-no-caps": (T.Gemma2Config, dict(gqa, head_dim=16, sliding_window=8, attn_logit_softcapping=None, final_logit_softcapping=None)),
     "gemma2-caps-bias": (T.Gemma2Config, dict(gqa, head_dim=20, sliding_window=5, attn_logit_softcapping=2.0, final_logit_softcapping=1.5, attention_bias=True)),
     "gemma2-untied-all-full": (T.Gemma2Config, dict(gqa, head_dim=16, tie_word_embeddings=False, layer_types=["full_attention"] * 3, query_pre_attn_scalar=99),
                                {"new_only": True}),
-    "gemma2-mqa-gelu": (T.Gemma2Config, dict(base, num_attention_heads=4, num_key_value_heads=1, head_dim=16, hidden_activation="gelu", sliding_window=None,
+    "gemma2-mqa-gelu": (T.Gemma2Config, dict(base, num_attention_heads=4, num_key_value_heads=1, head_dim=16, hidden_activation="gelu", sliding_window=600,
                                              layer_types=["full_attention"] * 3)),
     "olmo2-gqa": (T.Olmo2Config, dict(gqa, pad_token_id=None)),
     "olmo2-mqa-bias-tied": (T.Olmo2Config, dict(base, num_attention_heads=4, num_key_value_heads=1, attention_bias=True, tie_word_embeddings=True, pad_token_id=None)),

@@ -22,6 +22,8 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   attention.softcap = b.number_or({"attn_logit_softcapping"}, 0);
   Head head;
   head.softcap = b.number_or({"final_logit_softcapping"}, 0);
+  if (b.flag_or({"use_bidirectional_attention"}, false))
+    b.fail(invalid_argument("config: use_bidirectional_attention: a generating model looks back only"));
   if (!(attention.scale > 0 && std::isfinite(attention.scale)))
     b.fail(invalid_argument("config: query_pre_attn_scalar must be positive"));
   if (!b.status().ok()) return b.status();
