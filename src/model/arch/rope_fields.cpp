@@ -7,6 +7,8 @@
 namespace strata {
 namespace {
 
+constexpr int64_t kMaxRotaryDim = int64_t{1} << 16;
+
 struct Scaling {
   std::string type = "default";
   ConfigView fields;
@@ -149,9 +151,9 @@ ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_conte
   const Scaling s = read_scaling(builder, fields);
   ops::Rope rope;
   rope.interleaved = builder.config().get_bool("rope_interleaved").value_or(false);
-  if (rotary_dim < 2 || rotary_dim % 2 != 0) {
-    builder.fail(
-        invalid_argument("config: " + std::to_string(rotary_dim) + " rotary dimensions, expected an even number"));
+  if (rotary_dim < 2 || rotary_dim % 2 != 0 || rotary_dim > kMaxRotaryDim) {
+    builder.fail(invalid_argument("config: " + std::to_string(rotary_dim) +
+                                  " rotary dimensions, expected an even number up to " + std::to_string(kMaxRotaryDim)));
     rotary_dim = 2;
   }
   for (int64_t i = 0; i < rotary_dim; i += 2) {
