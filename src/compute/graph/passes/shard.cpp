@@ -24,8 +24,10 @@ bool is_attention(const Node& node) {
   return node.kind == NodeKind::kOp && (node.op->name == "attention" || node.op->name == "latent_attention");
 }
 
+// Where division begins: heads, and the inside of feed-forwards. A soft cap on the logits of the output rows is an
+// activation too, but no feed-forward.
 bool is_seed(const Node& node) {
-  if (node.kind != NodeKind::kOp) return false;
+  if (node.kind != NodeKind::kOp || node.outputs[0].shape[0].symbol != Symbol::kTokens) return false;
   const std::string_view op = node.op->name;
   return is_attention(node) || op == "gated" || op == "clamped_gated" || op == "activate";
 }
