@@ -7,6 +7,7 @@
 
 #include "compute/graph/passes/adapters.h"
 #include "model/adapter_stack.h"
+#include "model/format/test_files.h"
 #include "support/model_fixture.h"
 #include "test_data.h"
 
@@ -50,8 +51,9 @@ TEST(Adapters, TwoAdaptersAndNoneShareABatch) {
   for (const Golden& golden : goldens[2]) bare.push_back(model.prefill(golden.ids));
 
   WeightBinder binder(*stack, model.pool());
-  const Graph adapted = add_adapters(model.graph(), stack->targets(), 2);
-  const auto plan = Plan::make(lower_for_inference(adapted, model.kernels(), DType::kF32), model.kernels(), binder,
+  const Result<Graph> adapted = add_adapters(model.graph(), stack->targets(), 2);
+  ASSERT_TRUE(adapted.ok()) << adapted.status().message();
+  const auto plan = Plan::make(lower_for_inference(*adapted, model.kernels(), DType::kF32), model.kernels(), binder,
                                test::maxima(256));
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   ExecutionContext context(*plan, model.pool());
@@ -77,6 +79,133 @@ TEST(Adapters, TwoAdaptersAndNoneShareABatch) {
         std::memcmp(logits.data() + 2 * bare[prompt].size(), bare[prompt].data(), bare[prompt].size() * sizeof(float)),
         0);
   }
+}
+
+// An adapter of a module whose weight the files fuse or store transposed is like its product added to the weight.
+struct Module {
+  std::string name;  // of the first layer
+  int64_t outputs;
+  int64_t inputs;
+  bool transposed;
+};
+
+class FusedAdapter {
+ public:
+  explicit FusedAdapter(const std::vector<Module>& modules) : modules_(modules) {
+    std::string data;
+    json header = json::object();
+    const auto add = [&](const std::string& name, int64_t rows, int64_t cols) {
+      std::vector<float>& values = factors_[name];
+      for (int64_t i = 0; i < rows * cols; ++i) values.push_back(static_cast<float>((i * 37 + rows) % 19 - 9) * 0.03f);
+      const size_t begin = data.size();
+      data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+      header["base_model.model." + name] = {
+          {"dtype", "F32"}, {"shape", {rows, cols}}, {"data_offsets", {begin, data.size()}}};
+    };
+    for (const Module& m : modules) {
+      add(m.name + ".lora_A.weight", kRank, m.inputs);
+      add(m.name + ".lora_B.weight", m.outputs, kRank);
+    }
+    files_.write("adapter_config.json", R"({"peft_type": "LORA", "r": 2, "lora_alpha": 6, "target_modules": ["all"]})");
+    const std::string text = header.dump();
+    files_.write("adapter_model.safetensors", test::Bytes().u64(text.size()).raw(text).raw(data).text());
+  }
+
+  const std::filesystem::path& folder() const { return files_.path(); }
+
+  // The weight as stored, with 3 = alpha / r times the product added.
+  std::vector<float> merged(const Module& m, std::span<const std::byte> stored) const {
+    std::vector<float> out(static_cast<size_t>(m.outputs * m.inputs));
+    std::memcpy(out.data(), stored.data(), stored.size());
+    const std::vector<float>& a = factors_.at(m.name + ".lora_A.weight");
+    const std::vector<float>& b = factors_.at(m.name + ".lora_B.weight");
+    for (int64_t i = 0; i < m.outputs; ++i) {
+      for (int64_t j = 0; j < m.inputs; ++j) {
+        float product = 0;
+        for (int64_t r = 0; r < kRank; ++r)
+          product += b[static_cast<size_t>(i * kRank + r)] * a[static_cast<size_t>(r * m.inputs + j)];
+        out[static_cast<size_t>(m.transposed ? j * m.outputs + i : i * m.inputs + j)] += 3 * product;
+      }
+    }
+    return out;
+  }
+
+ private:
+  static constexpr int64_t kRank = 2;
+  std::vector<Module> modules_;
+  std::map<std::string, std::vector<float>> factors_;
+  test::TemporaryFolder files_;
+};
+
+class MergedWeights final : public WeightSource {
+ public:
+  MergedWeights(const WeightSource& base, const FusedAdapter& adapter, const std::vector<Module>& modules) : base_(base) {
+    for (const Module& m : modules)
+      merged_[m.name + ".weight"] = adapter.merged(m, base.find(m.name + ".weight")->data);
+  }
+  std::optional<WeightTensor> find(std::string_view name) const override {
+    std::optional<WeightTensor> tensor = base_.find(name);
+    const auto at = merged_.find(name);
+    if (tensor && at != merged_.end()) tensor->data = std::as_bytes(std::span(at->second));
+    return tensor;
+  }
+
+ private:
+  const WeightSource& base_;
+  std::map<std::string, std::vector<float>, std::less<>> merged_;
+};
+
+std::vector<float> logits_of(test::ModelFixture& model, const Graph& graph, const WeightSource& source, int adapter) {
+  std::vector<int32_t> ids;
+  for (int i = 0; i < 30; ++i) ids.push_back(i * 11 % 384);
+  WeightBinder binder(source, model.pool());
+  const auto plan = Plan::make(lower_for_inference(graph, model.kernels(), DType::kF32), model.kernels(), binder,
+                               test::maxima(64));
+  EXPECT_TRUE(plan.ok()) << plan.status().message();
+  ExecutionContext context(*plan, model.pool());
+  const test::CacheMemory cache(context, 16);
+  test::BatchBuilder builder(16);
+  builder.add(ids, {0, 0, 30, 3, adapter});
+  context.run(builder.batch());
+  const std::span<float> logits = context.output("logits");
+  return {logits.begin(), logits.end()};
+}
+
+void expect_adapter_is_like_merged_weights(const std::string& model_name, const std::vector<Module>& modules) {
+  test::ModelFixture model(test::shared_data() / model_name, {});
+  ASSERT_TRUE(model.ok());
+  const FusedAdapter files(modules);
+  const auto adapter = LoraAdapter::open(files.folder());
+  ASSERT_TRUE(adapter.ok()) << adapter.status().message();
+  const CheckpointWeights weights(model.checkpoint());
+  const auto stack = AdapterStack::make(weights, {&*adapter});
+  ASSERT_TRUE(stack.ok()) << stack.status().message();
+  const Result<Graph> adapted = add_adapters(model.graph(), stack->targets(), 1);
+  ASSERT_TRUE(adapted.ok()) << adapted.status().message();
+  const std::vector<float> got = logits_of(model, *adapted, *stack, 0);
+  const std::vector<float> want = logits_of(model, model.graph(), MergedWeights(weights, files, modules), -1);
+  const std::vector<float> bare = logits_of(model, model.graph(), weights, -1);
+  const auto [low, high] = std::minmax_element(want.begin(), want.end());
+  double worst = 0, moved = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(got[i]) - want[i]));
+    moved = std::max(moved, std::abs(static_cast<double>(bare[i]) - want[i]));
+  }
+  EXPECT_LE(worst, 1e-5 * (*high - *low));
+  EXPECT_GE(moved, 1e-2 * (*high - *low));
+}
+
+TEST(Adapters, OfFusedWeightsAreLikeTheirProductAdded) {
+  STRATA_REQUIRE_DATA("golden-arch/phi3-longrope");
+  expect_adapter_is_like_merged_weights("golden-arch/phi3-longrope",
+                                        {{"model.layers.0.self_attn.qkv_proj", 128, 64, false},
+                                         {"model.layers.0.mlp.gate_up_proj", 192, 64, false}});
+}
+
+TEST(Adapters, OfTransposedWeightsAreLikeTheirProductAdded) {
+  STRATA_REQUIRE_DATA("golden-arch/gpt2");
+  expect_adapter_is_like_merged_weights(
+      "golden-arch/gpt2", {{"transformer.h.0.attn.c_attn", 192, 64, true}, {"transformer.h.0.mlp.c_fc", 96, 64, true}});
 }
 
 }  // namespace

@@ -200,7 +200,7 @@ TEST(ShardTensor, KeepsQuantizationBlocksWhole) {
 }
 
 TEST(AddAdapters, FollowTheirMatmul) {
-  const Graph adapted = add_adapters(graph(kFeedForward), {{"down", 4, 64}}, 2);
+  const Graph adapted = *add_adapters(graph(kFeedForward), {{"down", 4, 64, 96}}, 2);
   ASSERT_TRUE(verify(adapted).ok());
   EXPECT_NE(to_text(adapted).find("lora(%7, %9,"), std::string::npos) << to_text(adapted);
   EXPECT_NE(to_text(adapted).find("f32[2, 4, 96] = weight \"lora_a.down\""), std::string::npos) << to_text(adapted);
@@ -244,7 +244,7 @@ TEST(ShardTensor, FollowsRowsOfFusedTensors) {
 }
 
 TEST(AddAdapters, OfAFusedTensorFollowItsRows) {
-  const Graph adapted = add_adapters(graph(kFused), {{"qkv", 2, 64}, {"wide", 3, 64}}, 2);
+  const Graph adapted = *add_adapters(graph(kFused), {{"qkv", 2, 64, 64}, {"wide", 3, 64, 64}}, 2);
   ASSERT_TRUE(verify(adapted).ok());
   const std::string text = to_text(adapted);
   for (const char* line : {"f32[2, 2, 64] = weight \"lora_a.qkv\" = lora_a.qkv[0:4, 0:64]",
@@ -254,6 +254,12 @@ TEST(AddAdapters, OfAFusedTensorFollowItsRows) {
                            "lora_b.wide[65:128:2, 0:3]"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
   }
+}
+
+TEST(AddAdapters, RefuseAnotherShape) {
+  const Result<Graph> adapted = add_adapters(graph(kFused), {{"conv", 2, 64, 32}}, 1);
+  ASSERT_FALSE(adapted.ok());
+  EXPECT_NE(adapted.status().message().find("conv: [64, 32]"), std::string::npos) << adapted.status().message();
 }
 
 TEST(Differentiate, SaysWhichOpHasNoGradient) {

@@ -44,7 +44,7 @@ json plain() {
 }
 
 json with(json config, const json& more) {
-  config.update(more);
+  if (more.is_object()) config.update(more);
   return config;
 }
 

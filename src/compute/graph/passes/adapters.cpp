@@ -43,10 +43,16 @@ Value second_factor(Graph& g, const AdapterTarget& target, int64_t slots, int64_
   return g.add_weight("lora_b." + matmul, {DType::kF32, {slots, n, target.rank}}, std::move(ref));
 }
 
+bool fits(const AdapterTarget& target, const std::vector<WeightPart>& rows, const TensorType& weight) {
+  return weight.shape.size() == 2 && weight.last() == Dim(target.cols) &&
+         std::all_of(rows.begin(), rows.end(), [&](const WeightPart& part) { return part.row_end <= target.rows; });
+}
+
 }  // namespace
 
-Graph add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets, int64_t n_slots) {
-  return Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
+Result<Graph> add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets, int64_t n_slots) {
+  Status status;
+  Graph adapted = Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
     if (node.kind != NodeKind::kOp || node.op->name != "matmul") return {};
     const Node& weight = graph.node(node.inputs[1]);
@@ -56,14 +62,21 @@ Graph add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets
     if (target == targets.end()) return {};
     const std::vector<WeightPart> rows = rows_of_tensor(weight.weight, target->weight);
     if (rows.empty()) return {};
+    const TensorType type = graph.type(node.inputs[1]);
+    if (!fits(*target, rows, type)) {
+      status = invalid_argument("adapter: " + target->weight + ": [" + std::to_string(target->rows) + ", " +
+                                std::to_string(target->cols) + "] is not how the model multiplies by it");
+      return {};
+    }
     Graph& g = r.to();
     const Value y = g.add_copy(node, r.map(node.inputs));
-    const TensorType type = graph.type(node.inputs[1]);
-    const Value a = first_factor(g, *target, n_slots, type.shape[1].factor);
+    const Value a = first_factor(g, *target, n_slots, target->cols);
     const Value b = second_factor(g, *target, n_slots, type.shape[0].factor, weight.name, rows);
     const Value slots = g.add_input("adapters", {DType::kI32, {Dim::tokens()}});
     return g.add_op("lora", {r.map(node.inputs[0]), y, a, b, slots});
   });
+  RETURN_IF_ERROR(status);
+  return adapted;
 }
 
 }  // namespace strata
