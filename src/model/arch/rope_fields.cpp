@@ -167,10 +167,10 @@ ops::Rope read_rope(ModelBuilder& builder, int64_t rotary_dim, int64_t max_conte
     for (double& f : rope.inv_freq) f /= factor;
   } else if (s.type == "llama3") {
     scale_llama3(builder, s, rope.inv_freq);
+  } else if (s.type == "longrope" || s.type == "su" || s.fields.is_array("long_factor")) {  // "su", "yarn" of old Phi-3
+    scale_longrope(builder, s, max_context, rope);
   } else if (s.type == "yarn") {
     scale_yarn(builder, s, rotary_dim, max_context, rope);
-  } else if (s.type == "longrope" || s.type == "su") {  // two names of one rule
-    scale_longrope(builder, s, max_context, rope);
   } else if (s.type != "default" && s.type != "dynamic") {
     // "dynamic" changes nothing up to max_position_embeddings, which is where the context ends.
     builder.fail(invalid_argument("config: rope scaling \"" + s.type +

@@ -215,6 +215,12 @@ TEST(Rope, LongropeHasTwoSets) {
   ASSERT_TRUE(built.ok()) << built.status().message();
   EXPECT_EQ(built->config.short_context, 64);
 
+  json older = config;  // Phi-3's first name for it
+  older["rope_scaling"]["type"] = "yarn";
+  const Folder renamed(older);
+  ModelBuilder same(renamed.checkpoint());
+  EXPECT_EQ(read_rope(same, 8, 256).long_inv_freq, rope.long_inv_freq);
+
   ModelBuilder within(folder.checkpoint());  // a context that never outgrows the original one
   EXPECT_TRUE(read_rope(within, 8, 64).long_inv_freq.empty());
   EXPECT_EQ(within.finish({})->config.short_context, 0);
