@@ -85,8 +85,8 @@ Result<BuiltModel> build(const Checkpoint& checkpoint, Experts (*read_experts)(M
   rope.interleaved = b.flag_or({"rope_interleave"}, true);
   Experts experts = read_experts(b);
   experts.activation = f.activation;
-  const int64_t n_dense = b.config().get_int("first_k_dense_replace").value_or(0);
-  const int64_t n_shared = b.config().get_int("n_shared_experts").value_or(0);
+  const int64_t n_dense = b.count_or({"first_k_dense_replace"}, 0);
+  const int64_t n_shared = b.count_or({"n_shared_experts"}, 0);
   const Mlp mlp{f.feed_forward, f.activation, f.mlp_bias};
   const Mlp shared{experts.feed_forward * n_shared, f.activation, f.mlp_bias};
   const Norm norm{f.norm_eps};

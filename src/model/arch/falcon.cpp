@@ -67,6 +67,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   ops::Attention attention;
   if (style.alibi) attention.alibi = alibi_slopes(f.n_heads);
   attention.alibi_rounded = style.alibi;
+  const QkvOrder order = b.flag_or({"qkv_by_group"}, true) ? QkvOrder::kGroups : QkvOrder::kBlocks;
   const Norm norm{.eps = f.norm_eps, .centered = true, .bias = true};
   const Heads heads{f.n_heads, style.n_kv_heads, f.head_dim, style.bias};
   const Mlp mlp{f.feed_forward, f.activation, style.bias};
@@ -76,7 +77,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   for (int64_t layer = 0; layer < f.n_layers; ++layer) {
     const std::string p = "transformer.h." + std::to_string(layer) + ".";
     const Value h = b.norm(x, p + (style.two_norms ? "ln_attn" : "input_layernorm"), norm);
-    Qkv a = b.fused_qkv(h, p + "self_attention.query_key_value", heads, QkvOrder::kGroups);
+    Qkv a = b.fused_qkv(h, p + "self_attention.query_key_value", heads, order);
     if (!style.alibi) {
       a.q = ops::rope(g, a.q, b.positions(), rope);
       a.k = ops::rope(g, a.k, b.positions(), rope);

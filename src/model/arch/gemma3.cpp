@@ -27,7 +27,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
                 {.layer_type = "sliding_attention", .theta_key = "rope_local_base_freq", .scaled = false});
   const int64_t pattern = b.int_or({"sliding_window_pattern"}, 6);
   const std::vector<int64_t> windows = b.windows(f.n_layers, [&](int64_t layer) { return (layer + 1) % pattern != 0; });
-  const Norm norm{.eps = f.norm_eps, .offset = 1};
+  const Norm norm{.eps = f.norm_eps, .offset = b.number_or({"norm_offset"}, 1)};
   const Heads heads{f.n_heads, f.n_kv_heads, f.head_dim, f.attention_bias};
   ops::Attention attention;
   attention.scale = 1 / std::sqrt(b.number_or({"query_pre_attn_scalar"}, 256));

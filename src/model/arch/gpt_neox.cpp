@@ -15,6 +15,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   const std::string theta = b.config().has("rotary_emb_base") ? "rotary_emb_base" : "rope_theta";
   const ops::Rope rope = read_rope(b, read_rotary_dim(b, f.head_dim, 0.25), f.max_context, {.theta_key = theta});
   const bool parallel = b.flag_or({"use_parallel_residual"}, true);
+  const QkvOrder order = b.flag_or({"qkv_by_group"}, true) ? QkvOrder::kGroups : QkvOrder::kBlocks;
   const Norm norm{.eps = f.norm_eps, .centered = true, .bias = true};
   const Heads heads{f.n_heads, f.n_heads, f.head_dim, bias};
   const Mlp mlp{f.feed_forward, f.activation, true};
@@ -28,7 +29,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   for (int64_t layer = 0; layer < f.n_layers; ++layer) {
     const std::string p = "gpt_neox.layers." + std::to_string(layer) + ".";
     const Value h = b.norm(x, p + "input_layernorm", norm);
-    Qkv a = b.fused_qkv(h, p + "attention.query_key_value", heads, QkvOrder::kGroups);
+    Qkv a = b.fused_qkv(h, p + "attention.query_key_value", heads, order);
     a.q = ops::rope(g, a.q, b.positions(), rope);
     a.k = ops::rope(g, a.k, b.positions(), rope);
     const Value attended = b.linear(b.attend(a, layer), p + "attention.dense", f.hidden, bias);

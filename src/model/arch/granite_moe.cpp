@@ -7,25 +7,29 @@
 namespace strata::granite_moe {
 namespace {
 
-// The published names; GGUF files have those of everybody's mixtures.
+// The published names; other files have those of everybody's mixtures.
 bool is_published(const ModelBuilder& b, const std::string& p) {
-  return b.has(p + "block_sparse_moe.input_linear.weight");
+  return b.has(p + "block_sparse_moe.input_linear.weight") || b.has(p + "block_sparse_moe.experts.gate_up_proj");
 }
 
 Value mixture(ModelBuilder& b, Value x, const std::string& p, int64_t hidden, const Experts& e) {
   if (!is_published(b, p)) return b.mixture(x, p + "mlp", e);
   Graph& g = b.graph();
   const std::string moe = p + "block_sparse_moe.";
-  const ops::Routed routed = ops::route(g, b.linear(x, moe + "router.layer", e.n_experts), {}, e.route);
+  const bool old = b.has(moe + "input_linear.weight");  // what transformers 5 has in memory is named otherwise
+  const Value scores = b.linear(x, moe + (old ? "router.layer" : "router"), e.n_experts);
+  const ops::Routed routed = ops::route(g, scores, {}, e.route);
   const ops::ExpertGroups groups = ops::expert_groups(g, routed.ids, e.n_experts);
   const auto half = [&](int64_t first) {
     const Rows rows{.of = 2 * e.feed_forward, .first = first};
-    const Value w = b.stacked(moe + "input_linear.weight", e.n_experts, e.feed_forward, hidden, rows);
-    return ops::expert_matmul(g, x, w, groups, e.route.n_used);
+    const std::string name = moe + (old ? "input_linear.weight" : "experts.gate_up_proj");
+    return ops::expert_matmul(g, x, b.stacked(name, e.n_experts, e.feed_forward, hidden, rows), groups, e.route.n_used);
   };
   const Value inner = ops::gated(g, half(0), half(e.feed_forward), e.activation);
-  const Value down = b.weight(moe + "output_linear.weight", {e.n_experts, hidden, e.feed_forward});
-  return ops::combine(g, ops::expert_matmul(g, inner, down, groups, e.route.n_used), routed.weights);
+  const std::string down = moe + (old ? "output_linear.weight" : "experts.down_proj");
+  const Value y =
+      ops::expert_matmul(g, inner, b.weight(down, {e.n_experts, hidden, e.feed_forward}), groups, e.route.n_used);
+  return ops::combine(g, y, routed.weights);
 }
 
 Value shared_expert(ModelBuilder& b, Value x, const std::string& p, int64_t hidden, const Mlp& mlp) {
@@ -49,7 +53,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   Experts experts = b.read_experts({"intermediate_size"});
   experts.route.score = "softmax_of_chosen";
   experts.activation = f.activation;
-  const Mlp shared{b.config().get_int("shared_intermediate_size").value_or(0), f.activation};
+  const Mlp shared{b.count_or({"shared_intermediate_size"}, 0), f.activation};
   if (!b.status().ok()) return b.status();
 
   Value x = b.embed("model.embed_tokens", f.vocab, f.hidden, b.ids());

@@ -102,6 +102,14 @@ int64_t ModelBuilder::int_or(Keys keys, int64_t otherwise) {
   return config_.has(present(keys)) ? require_int(keys) : otherwise;
 }
 
+int64_t ModelBuilder::count_or(Keys keys, int64_t otherwise) {
+  const std::string_view key = present(keys);
+  const int64_t value = config_.get_int(key).value_or(otherwise);
+  if (value >= 0 && value <= kMaxField) return value;
+  fail(invalid_argument(out_of_range(key, value, 0, kMaxField)));
+  return 0;
+}
+
 double ModelBuilder::number_or(Keys keys, double otherwise) {
   return config_.get_double(present(keys)).value_or(otherwise);
 }
@@ -147,7 +155,7 @@ DecoderFields ModelBuilder::decoder_fields(DecoderFields unless_said) {
 
 std::vector<int64_t> ModelBuilder::windows(int64_t n_layers, const std::function<bool(int64_t)>& slides) {
   const bool used = flag_or({"use_sliding_window"}, true);
-  const int64_t window = used ? std::max<int64_t>(0, config_.get_int("sliding_window").value_or(0)) : 0;
+  const int64_t window = used ? std::clamp<int64_t>(config_.get_int("sliding_window").value_or(0), 0, kMaxField) : 0;
   const auto types = config_.get_strings("layer_types");
   if (types && static_cast<int64_t>(types->size()) != n_layers) {
     fail(invalid_argument("config: layer_types has " + std::to_string(types->size()) + " entries for " +

@@ -107,6 +107,7 @@ class ModelBuilder {
   int64_t require_int(Keys keys);  // 1 to 2^30, else keeps a failure and gives 1
   int64_t require_int(std::string_view key) { return require_int({key}); }
   int64_t int_or(Keys keys, int64_t otherwise);  // the same for a field that may be absent
+  int64_t count_or(Keys keys, int64_t otherwise);  // from 0
   double number_or(Keys keys, double otherwise);
   bool flag_or(Keys keys, bool otherwise);
   std::string activation_or(Keys keys, const std::string& otherwise);  // the name the graph has for it

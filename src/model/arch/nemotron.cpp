@@ -11,7 +11,8 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   Graph& g = b.graph();
   const DecoderFields f = b.decoder_fields({.max_context = 4096, .norm_eps = 1e-5, .activation = "relu2"});
   const ops::Rope rope = read_rope(b, read_rotary_dim(b, f.head_dim, 0.5), f.max_context);
-  const Norm norm{.eps = f.norm_eps, .offset = 1, .centered = true, .bias = true};
+  const double offset = b.number_or({"norm_offset"}, 1);
+  const Norm norm{.eps = f.norm_eps, .offset = offset, .centered = true, .bias = true};
   const Heads heads{f.n_heads, f.n_kv_heads, f.head_dim, f.attention_bias};
   const Mlp mlp{f.feed_forward, f.activation, f.mlp_bias};
   if (!b.status().ok()) return b.status();

@@ -12,7 +12,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   const DecoderFields f = b.decoder_fields();
   const ops::Rope rope = read_rope(b, f.head_dim, f.max_context);
   const bool slides = b.flag_or({"use_sliding_window"}, false);
-  const int64_t max_window_layers = b.config().get_int("max_window_layers").value_or(28);
+  const int64_t max_window_layers = b.count_or({"max_window_layers"}, 28);
   const std::vector<int64_t> windows =
       b.windows(f.n_layers, [&](int64_t layer) { return slides && layer % 2 == 0 && layer < max_window_layers; });
   const Norm norm{f.norm_eps};
