@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -52,6 +53,9 @@ void wait_and_drain(const sigset_t& signals, api::ApiServer& server) {
 
 Status serve_command(const Settings& settings, const Arguments& arguments) {
   const sigset_t signals = block_stop_signals();
+  // Large bodies and answers go back to the system when they are done: without a fixed threshold, the allocator learns
+  // from the first to keep them all.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
   Metrics metrics;
   api::ApiOptions options;

@@ -153,15 +153,18 @@ TEST(ModelOfSentenceTransformers, FilesSayHowItEmbeds) {
 }
 
 // A generating model embeds what it would answer from: its last row, put through the head, gives the logits.
-TEST(GeneratingModelEmbeds, LastRowGivesTheGoldenLogits) {
-  STRATA_REQUIRE_DATA("golden-arch/llama");
-  Loaded loaded({"llama", "generic"}, 1);
+class GeneratingModelEmbeds : public testing::TestWithParam<Case> {};
+
+TEST_P(GeneratingModelEmbeds, LastRowGivesTheGoldenLogits) {
+  if (!std::filesystem::exists(folder_of(GetParam().model))) GTEST_SKIP() << "no " << GetParam().model;
+  Loaded loaded(GetParam(), 1);
   ASSERT_NE(loaded.embedder, nullptr);
   const CheckpointWeights& weights = static_cast<const CheckpointWeights&>(loaded.model->weights());
-  const std::optional<WeightTensor> head = weights.find("lm_head.weight");
+  std::optional<WeightTensor> head = weights.find("lm_head.weight");
+  if (!head) head = weights.find("model.embed_tokens.weight");
   ASSERT_TRUE(head.has_value());
   const auto* matrix = reinterpret_cast<const float*>(head->data.data());
-  const json golden = json::parse(test::read_text(folder_of("llama") / "golden.json"));
+  const json golden = json::parse(test::read_text(folder_of(GetParam().model) / "golden.json"));
   for (const json& prompt : golden["prompts"]) {
     const auto ids = prompt["ids"].get<std::vector<int32_t>>();
     const auto want = prompt["last_logits"].get<std::vector<float>>();
@@ -175,6 +178,12 @@ TEST(GeneratingModelEmbeds, LastRowGivesTheGoldenLogits) {
     }
   }
 }
+
+// Grouped heads, windows, experts, latent attention, sinks, and rotary frequencies by length, on whole texts.
+INSTANTIATE_TEST_SUITE_P(Models, GeneratingModelEmbeds,
+                         testing::ValuesIn(cases({"llama", "mistral", "mixtral", "qwen3", "deepseek-v3", "gpt-oss",
+                                                  "olmo2", "phi3-longrope"})),
+                         case_name);
 
 }  // namespace
 }  // namespace strata

@@ -63,25 +63,24 @@ Status EmbeddingsAnswer::add(const EmbeddingEvent& event) {
   if (!all_finite(event.rows)) return not_finite();
   for (size_t i = 0; event.dim > 0 && i < event.rows.size() / event.dim; ++i) {
     const auto row = std::span(event.rows).subspan(i * event.dim, event.dim);
-    data_ += data_.empty() ? R"({"object":"embedding","index":)" : R"(,{"object":"embedding","index":)";
-    data_ += std::to_string(event.first + i) + R"(,"embedding":)";
+    const bool first = body_.empty();
+    body_ += first ? R"({"object":"list","data":[)" : ",";
+    body_ += R"({"object":"embedding","index":)" + std::to_string(event.first + i) + R"(,"embedding":)";
     if (base64_) {
-      data_ += '"' + base64(little_endian(row)) + '"';
+      body_ += '"' + base64(little_endian(row)) + '"';
     } else {
-      append_numbers(row, data_);
+      append_numbers(row, body_);
     }
-    data_ += '}';
+    body_ += '}';
+    if (first) body_.reserve(body_.size() * (n_texts_ + n_texts_ / 8 + 1) + 256);
   }
   return ok_status();
 }
 
 std::string EmbeddingsAnswer::body(int64_t tokens) {
-  std::string body = R"({"object":"list","data":[)";
-  body.reserve(body.size() + data_.size() + 256);
-  body += data_;
-  data_ = {};
   const Json rest = {{"model", model_}, {"usage", usage_json(tokens)}};
-  return body + "]," + json_text(rest).substr(1);
+  body_ += "]," + json_text(rest).substr(1);
+  return std::move(body_);
 }
 
 RerankAnswer::RerankAnswer(std::string id, std::string model, std::vector<std::string> documents, size_t top_n)

@@ -18,17 +18,20 @@ class EmbeddingAnswer {
   virtual std::string body(int64_t tokens) = 0;
 };
 
-// A list of embeddings, written as they come: what waits is the text of the answer alone.
+// A list of embeddings, written as they come: what waits is the text of the answer alone, whose size the first row
+// tells.
 class EmbeddingsAnswer final : public EmbeddingAnswer {
  public:
-  EmbeddingsAnswer(std::string model, bool base64) : model_(std::move(model)), base64_(base64) {}
+  EmbeddingsAnswer(std::string model, bool base64, size_t n_texts)
+      : model_(std::move(model)), base64_(base64), n_texts_(n_texts) {}
   Status add(const EmbeddingEvent& event) override;
   std::string body(int64_t tokens) override;
 
  private:
   const std::string model_;
   const bool base64_;
-  std::string data_;
+  const size_t n_texts_;
+  std::string body_;
 };
 
 // Documents by relevance: the sigmoid of their score, ties to the lower index.

@@ -107,7 +107,7 @@ Status Endpoints::embeddings(const http::Request& http_request, const ResponderP
     ASSIGN_OR_RETURN(TextInput text, encode_input(*model, input, cut));
     request.texts.push_back(std::move(text));
   }
-  auto answer = std::make_unique<EmbeddingsAnswer>(name_of(*model, asked.model), asked.base64);
+  auto answer = std::make_unique<EmbeddingsAnswer>(name_of(*model, asked.model), asked.base64, request.texts.size());
   std::make_shared<EmbeddingJob>(engine, std::move(answer), responder)->start(std::move(request));
   return ok_status();
 }
