@@ -53,14 +53,20 @@ class Collector {
   size_t left_;
 };
 
-class EngineCompany : public testing::TestWithParam<std::string> {
+struct Case {
+  const char* type;
+  const char* isa;  // "best": what the engine takes by itself
+  std::string name() const { return std::string(type) + "_" + isa; }
+};
+
+class EngineCompany : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     const std::filesystem::path bundled = test::source_dir() / "models/strata-tales.gguf";
     file_ = std::filesystem::temp_directory_path() /
-            ("strata-company-" + GetParam() + "-" + std::to_string(::getpid()) + ".gguf");
+            ("strata-company-" + GetParam().name() + "-" + std::to_string(::getpid()) + ".gguf");
     ThreadPool pool(1);
-    const auto written = quantize_file(bundled, file_, GetParam(), pool);
+    const auto written = quantize_file(bundled, file_, GetParam().type, pool);
     ASSERT_TRUE(written.ok()) << written.status().message();
     Result<std::unique_ptr<Model>> model = Model::load(file_);
     ASSERT_TRUE(model.ok()) << model.status().message();
@@ -68,12 +74,17 @@ class EngineCompany : public testing::TestWithParam<std::string> {
   }
   void TearDown() override { std::filesystem::remove(file_); }
 
+  static const CpuKernels* kernels() {
+    const std::string isa = GetParam().isa;
+    return isa == "best" ? find_cpu_kernels() : find_cpu_kernels(isa);
+  }
+
   std::unique_ptr<Engine> engine(ThreadPool& pool, int chunk, int cached_sequences, bool prefix_cache) {
     RunnerOptions options;
     options.max_batch_tokens = 512;
     const size_t blocks = static_cast<size_t>(cached_sequences) * 10;  // a request needs at most ten
     options.kv_bytes = blocks * block_bytes_;
-    Result<std::unique_ptr<ModelRunner>> runner = ModelRunner::make(*model_, *find_cpu_kernels(), pool, options);
+    Result<std::unique_ptr<ModelRunner>> runner = ModelRunner::make(*model_, *kernels(), pool, options);
     EXPECT_TRUE(runner.ok()) << runner.status().message();
     EngineOptions engine;
     engine.prefill_chunk = chunk;
@@ -119,6 +130,7 @@ class EngineCompany : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(EngineCompany, SixtyFourStreamsEqualThemselvesAlone) {
+  if (kernels() == nullptr) GTEST_SKIP() << "this processor has no " << GetParam().isa;
   const std::vector<Request> all = requests();
   std::vector<Answer> alone;
   {
@@ -148,10 +160,18 @@ TEST_P(EngineCompany, SixtyFourStreamsEqualThemselvesAlone) {
   RecordProperty("preemptions", std::to_string(preemptions));
 }
 
-INSTANTIATE_TEST_SUITE_P(Weights, EngineCompany,
-                         testing::Values("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q2_K", "Q3_K_M", "Q4_K",
-                                         "Q5_K", "Q6_K", "IQ4_XS", "MXFP4"),
-                         [](const auto& tested) { return tested.param; });
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const char* type : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q2_K", "Q3_K_M", "Q4_K", "Q5_K",
+                           "Q6_K", "IQ4_XS", "MXFP4"}) {
+    all.push_back({type, "best"});
+  }
+  for (const char* type : {"BF16", "Q8_0", "Q4_K"}) all.push_back({type, "avx2"});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Weights, EngineCompany, testing::ValuesIn(cases()),
+                         [](const auto& tested) { return tested.param.name(); });
 
 }  // namespace
 }  // namespace strata

@@ -72,6 +72,7 @@ void add_structs(const PackedPanel<typename W::Packed>& weights, int first, int6
   for (int64_t i = begin; i < end; ++i, p += weights.width) {
     STRATA_UNROLL
     for (int j = 0; j < W::Packed::kSpan; ++j) {
+      if (j > 0) asm("" ::: "memory");  // words are read again for each number: there are no registers to keep them in
       __m256 w[kCount];
       STRATA_UNROLL
       for (int v = 0; v < kCount; ++v) w[v] = W::part_of(p[v / 2 * (weights.width - 1)], v % 2, j);

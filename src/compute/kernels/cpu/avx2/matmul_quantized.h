@@ -72,6 +72,7 @@ STRATA_INLINE void multiply_decoded(const DecodedGroup<F>& w, int g, const uint8
                                     __m256i dot[kRows][2]) {
   STRATA_UNROLL
   for (int part = 0; part < F::kParts; ++part) {
+    asm("" ::: "memory");  // x is read again for each part: there are no registers to keep it in
     STRATA_UNROLL
     for (int v0 = 0; v0 < F::kVectors; v0 += F::kChunk) {
       __m256i sum[kRows][2];
