@@ -1,9 +1,9 @@
 // F32 and F16 weights times fp32 rows, BF16 weights times bf16 rows: one chain of fma per output, K ascending; the
 // arithmetic is that of kernels/reference/matmul.h.
 //
-// A register tile is up to 6 rows of x by 16 outputs, or up to 3 rows by 32. Many rows take K in steps, so that this
-// part of the weights stays in the first-level cache while all rows of the tile of work use it; the sums wait in memory
-// between the steps, which changes no bit.
+// A register tile is up to 6 rows of x (BF16: 5) by 16 outputs, or up to 3 rows by 32. Many rows take K in steps, so
+// that this part of the weights stays in the first-level cache while all rows of the tile of work use it; the sums wait
+// in memory between the steps, which changes no bit.
 #include "compute/kernels/cpu/avx2/families.h"
 #include "compute/kernels/cpu/avx2/lanes.h"
 #include "compute/kernels/cpu/matmul_split.h"
@@ -12,9 +12,8 @@
 namespace strata::avx2 {
 namespace {
 
-constexpr int kTileRows = 6;
 constexpr int kWideTileRows = 3;  // up to here both groups of a panel at once: one row alone needs four chains
-constexpr int kMaxRows = 144;     // of a tile of work
+constexpr int kMaxRows = 150;     // of a tile of work
 constexpr int kStepStructs = 128;
 constexpr int kVectors = 4;  // of 8 outputs in a panel
 
@@ -28,12 +27,14 @@ STRATA_INLINE float load_word(const uint8_t* p) {
 // group, and of the word of four bytes that x holds for each struct.
 struct WeightsF32 {
   using Packed = PackedF32;
+  static constexpr int kTileRows = 6;
   static constexpr DType kActivation = DType::kF32;
   STRATA_INLINE __m256 part_of(const Packed& p, int h, int) { return _mm256_loadu_ps(p.w + 8 * h); }
   STRATA_INLINE __m256 part_of_x(const uint8_t* x, int) { return _mm256_set1_ps(load_word(x)); }
 };
 struct WeightsF16 {
   using Packed = PackedF16;
+  static constexpr int kTileRows = 6;
   static constexpr DType kActivation = DType::kF32;
   STRATA_INLINE __m256 part_of(const Packed& p, int h, int) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p.w + 8 * h)));
@@ -42,10 +43,11 @@ struct WeightsF16 {
 };
 struct WeightsBF16 {
   using Packed = PackedBF16;
+  static constexpr int kTileRows = 5;  // what widens takes registers
   static constexpr DType kActivation = DType::kActBF16;
   STRATA_INLINE __m256 widen(__m256i pairs, int j) {
-    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
-    return _mm256_castsi256_ps(j == 0 ? _mm256_slli_epi32(pairs, 16) : _mm256_and_si256(pairs, high));
+    const __m256i zero = _mm256_setzero_si256();  // costs less than the register of a mask
+    return _mm256_castsi256_ps(j == 0 ? _mm256_slli_epi32(pairs, 16) : _mm256_blend_epi16(pairs, zero, 0x55));
   }
   STRATA_INLINE __m256 part_of(const Packed& p, int h, int j) {
     return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p.w[8 * h])), j);
@@ -146,7 +148,7 @@ template <class W>
 void panel(const PackedPanel<typename W::Packed>& weights, int64_t k, const uint8_t* const* x, int64_t n_rows,
            __m256 y[][kVectors]) {
   const int64_t structs = k / W::Packed::kSpan, step = n_rows > kWideTileRows ? kStepStructs : structs;
-  const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows;
+  const int64_t tiles = (n_rows + W::kTileRows - 1) / W::kTileRows;
   for (int64_t t = 0; t < n_rows; ++t) {
     for (int v = 0; v < kVectors; ++v) y[t][v] = _mm256_setzero_ps();
   }
@@ -176,7 +178,8 @@ template <class W>
 MatmulSplit split_of(const MatmulArgs& a) {
   constexpr double kWeightBytes = sizeof(typename W::Packed) / (16.0 * W::Packed::kSpan);
   constexpr int64_t kRowBytes = kStepStructs * 4;  // of x, used in one step
-  return split_matmul({kWeightBytes, 20.0, 50.0, kMaxRows, kTileRows, kRowBytes}, a.rows, a.n, a.k);
+  static_assert(kMaxRows % W::kTileRows == 0, "tiles of work are rounded up to register tiles");
+  return split_matmul({kWeightBytes, 20.0, 50.0, kMaxRows, W::kTileRows, kRowBytes}, a.rows, a.n, a.k);
 }
 
 template <class W>
