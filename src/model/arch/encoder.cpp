@@ -85,7 +85,8 @@ Value tanh_pooler(ModelBuilder& b, Value x, const std::string& name, const Encod
 
 void add_score(ModelBuilder& b, const Checkpoint& checkpoint, Value pooled, const std::string& name) {
   const TensorInfo* weight = checkpoint.find(name + ".weight");
-  const int64_t n_labels = weight != nullptr && !weight->shape.empty() ? weight->shape.front() : 1;
+  const int64_t n_labels =
+      weight != nullptr && !weight->shape.empty() ? std::max<int64_t>(1, weight->shape.front()) : 1;
   b.graph().add_output("score", encoder_linear(b, pooled, name, n_labels));
 }
 

@@ -47,10 +47,12 @@ ops::Rope rope_of(ModelBuilder& b, EncoderFields& f) {
   // Dynamic scaling changes nothing up to the trained length, which is where the input ends.
   if (b.config().has("rotary_scaling_factor"))
     f.max_positions = std::min(f.max_positions, b.int_or({"max_trained_positions"}, 2048));
-  const double fraction = b.number_or({"rotary_emb_fraction"}, 1);
-  const auto rotary_dim = static_cast<int64_t>(fraction * static_cast<double>(f.head_dim));
-  if (!(fraction > 0 && fraction <= 1))
+  double fraction = b.number_or({"rotary_emb_fraction"}, 1);
+  if (!(fraction > 0 && fraction <= 1)) {
     b.fail(invalid_argument("config: rotary_emb_fraction must be above 0, at most 1"));
+    fraction = 1;
+  }
+  const auto rotary_dim = static_cast<int64_t>(fraction * static_cast<double>(f.head_dim));
   ops::Rope rope = read_rope(b, rotary_dim, f.max_positions, {.theta = 1000, .theta_key = "rotary_emb_base"});
   rope.interleaved = b.flag_or({"rotary_emb_interleaved"}, false);
   return rope;

@@ -65,7 +65,9 @@ INSTANTIATE_TEST_SUITE_P(Models, WrongConfig,
                          testing::ValuesIn(test::golden_models(
                              {}, {"cohere", "cohere2", "deepseek-v2", "deepseek-v2-lite", "falcon-40b", "falcon-rw",
                                   "gemma3", "gemma3-text-part", "glm4", "gpt-neox", "granitemoe-shared", "nemotron",
-                                  "olmoe", "phi", "qwen2-moe", "smollm3", "stablelm-parallel", "starcoder2"})),
+                                  "olmoe", "phi", "qwen2-moe", "smollm3", "stablelm-parallel", "starcoder2",
+                                  "roberta", "distilbert-labels", "nomic-bert", "nomic-bert-published",
+                                  "modernbert-rerank", "qwen3-embedding"})),
                          [](const auto& tested) {
                            std::string name = tested.param.name;
                            std::replace(name.begin(), name.end(), '-', '_');
