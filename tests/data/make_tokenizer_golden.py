@@ -121,7 +121,17 @@ METASPACE_TEXT = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern"
                                                    {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
 GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
+BERT_FRAME = {"type": "BertProcessing", "sep": ["[SEP]", 102], "cls": ["[CLS]", 101]}
+
 PIPELINES = {
+    "bert": {"vocabulary": "word-pieces", "added_tokens": special([(0, "[PAD]"), (100, "[UNK]"), (101, "[CLS]"), (102, "[SEP]"), (103, "[MASK]")]),
+             "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+             "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": BERT_FRAME, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}},
+    "unigram": {"vocabulary": "scored-pieces", "added_tokens": special([(0, "<unk>"), (1, "<s>"), (2, "</s>")]), "normalizer": {"type": "NFKC"},
+                "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}, "post_processor": None,
+                "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+                "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": True}},
     "llama-3": byte_level("llama3", special(LLAMA3_SPECIAL), sequence(split(LLAMA3_WORDS), bytes_only()), None, LLAMA3_BEGIN, ignore_merges=True),
     "qwen-2": byte_level("qwen", special(QWEN_SPECIAL) + special(QWEN_TOOLS, False), sequence(split(QWEN_WORDS), bytes_only()), {"type": "NFC"}),
     "qwen-3.5": byte_level("qwen", special(QWEN_SPECIAL), sequence(split(QWEN35_WORDS), bytes_only()), {"type": "NFC"}),
@@ -185,7 +195,23 @@ def vocabulary(data, name):
     return {token: i for i, token in enumerate(tokens)}, [line.split(" ") for line in reader.fields["tokenizer.ggml.merges"].contents()]
 
 
+def word_pieces(data):
+    """BERT's spelling of the vocabulary that llama.cpp's file spells otherwise."""
+    tokens = gguf.GGUFReader(data / "tokenizers/ggml-vocab-bert-bge.gguf").fields["tokenizer.ggml.tokens"].contents()
+    spell = lambda token: token if token.startswith("[") and token.endswith("]") else token[1:] if token.startswith("▁") else "##" + token
+    return {spell(token): i for i, token in enumerate(tokens)}
+
+
+def scored_pieces(data):
+    """Llama 2's vocabulary as a unigram model: the earlier a piece the likelier."""
+    tokens = gguf.GGUFReader(data / "tokenizers/ggml-vocab-llama-spm.gguf").fields["tokenizer.ggml.tokens"].contents()
+    return [[token, -(i + 1) ** 0.25] for i, token in enumerate(tokens)]
+
+
 def tokenizer_json(data, pipeline):
+    if pipeline["vocabulary"] in ("word-pieces", "scored-pieces"):
+        vocab = word_pieces(data) if pipeline["vocabulary"] == "word-pieces" else scored_pieces(data)
+        return {"version": "1.0", "truncation": None, "padding": None, **{k: v for k, v in pipeline.items() if k != "vocabulary"}, "model": {**pipeline["model"], "vocab": vocab}}
     if pipeline["vocabulary"] == "mistral":
         document = json.loads((data / "tokenizers/vllmcpp/tokenizer_mistral/tokenizer.json").read_text())
         document.update({key: value for key, value in pipeline.items() if key != "vocabulary"})

@@ -61,6 +61,11 @@ const std::vector<std::pair<std::string, std::string>>& texts() {
       {"emoji", repeated("😀")},
       {"random letters", random_from("abcdefghijklmnopqrstuvwxyz")},
       {"random bytes", random_from("")},
+      {"two letters", repeated("ab")},
+      {"digits", repeated("7")},
+      {"newlines", repeated("\n")},
+      {"capitals", repeated("A")},
+      {"marks", repeated("e\u0301")},
   };
   return all;
 }
@@ -77,8 +82,8 @@ void register_encoding(const std::string& name, const Tokenizer& tokenizer) {
 
 void register_all() {
   static std::vector<std::unique_ptr<Tokenizer>> tokenizers;
-  for (const char* pipeline :
-       {"llama-3", "qwen-2", "gpt-2", "gpt-4o", "deepseek-v3", "deepseek-coder", "mistral", "llama-2"}) {
+  for (const char* pipeline : {"llama-3", "qwen-2", "gpt-2", "gpt-4o", "deepseek-v3", "deepseek-coder", "mistral",
+                               "llama-2", "bert", "unigram"}) {
     static std::vector<std::string> documents;
     documents.push_back(test::tokenizer_document(pipeline));
     tokenizers.push_back(*tokenizer_from_json(documents.back()));

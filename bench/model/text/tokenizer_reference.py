@@ -30,7 +30,7 @@ def main():
         "emoji": "😀" * (size // 4),
         "random letters": "".join(letters.choices("abcdefghijklmnopqrstuvwxyz", k=size)),
     }
-    for name in sys.argv[2:] or ["llama-3", "qwen-2", "gpt-2", "gpt-4o", "deepseek-v3", "deepseek-coder", "mistral", "llama-2"]:
+    for name in sys.argv[2:] or ["llama-3", "qwen-2", "gpt-2", "gpt-4o", "deepseek-v3", "deepseek-coder", "mistral", "llama-2", "bert", "unigram"]:
         tokenizer = tokenizers.Tokenizer.from_str(json.dumps(golden.tokenizer_json(data, golden.PIPELINES[name])))
         for text_name, text in texts.items():
             length = len(text.encode())

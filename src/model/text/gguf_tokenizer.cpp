@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -68,7 +71,8 @@ std::optional<TokenId> token_id(const GgufFile& file, std::string_view key, cons
   return static_cast<TokenId>(*id);
 }
 
-Status read_scores(const GgufFile& file, const TokenizerSpec& spec, BpeSpec& bpe) {
+template <class Score>
+Status read_scores(const GgufFile& file, const TokenizerSpec& spec, std::vector<Score>& into) {
   const GgufValue* value = file.find("tokenizer.ggml.scores");
   if (value == nullptr) return bad_key("tokenizer.ggml.scores", "missing");
   const auto scores = value->as_doubles();
@@ -76,7 +80,7 @@ Status read_scores(const GgufFile& file, const TokenizerSpec& spec, BpeSpec& bpe
     return bad_key("tokenizer.ggml.scores",
                    "not one number for each of the " + std::to_string(spec.tokens.size()) + " tokens");
   }
-  bpe.scores.assign(scores->begin(), scores->end());
+  into.assign(scores->begin(), scores->end());
   return ok_status();
 }
 
@@ -137,7 +141,7 @@ void decode_metaspace(DecoderSpec& decoder) {
 
 Status read_sentencepiece(const GgufFile& file, TokenizerSpec& spec) {
   BpeSpec bpe;
-  RETURN_IF_ERROR(read_scores(file, spec, bpe));
+  RETURN_IF_ERROR(read_scores(file, spec, bpe.scores));
   bpe.byte_fallback = true;
   bpe.fuse_unknown = true;
   bpe.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
@@ -149,6 +153,39 @@ Status read_sentencepiece(const GgufFile& file, TokenizerSpec& spec) {
   spec.normalizer = Normalizer(std::move(steps));
   decode_metaspace(spec.decoder);
   if (prefix) spec.decoder.text_steps = {StripCharacterStep{" ", 1, 0}};
+  return ok_status();
+}
+
+// Unigram models (T5, XLM-R) with SentencePiece's normalizer.
+Status read_unigram(const GgufFile& file, TokenizerSpec& spec) {
+  constexpr float kUnknownPenalty = 10.0f;
+  UnigramSpec unigram;
+  RETURN_IF_ERROR(read_scores(file, spec, unigram.scores));
+  float lowest = std::numeric_limits<float>::max();
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
+    if (std::isnan(unigram.scores[id])) return bad_key("tokenizer.ggml.scores", "a score is no number");
+    if (spec.tokens[id].kind == TokenKind::kUserDefined) unigram.scores[id] = 0.0;
+    if (spec.tokens[id].kind != TokenKind::kNormal) continue;
+    lowest = std::min(lowest, static_cast<float>(unigram.scores[id]));
+  }
+  unigram.unknown = token_id(file, "tokenizer.ggml.unknown_token_id", spec);
+  if (!unigram.unknown && spec.tokens.size() > 2) unigram.unknown = 2;  // llama.cpp's default
+  unigram.unknown_score = lowest - kUnknownPenalty;
+  spec.model = std::move(unigram);
+
+  SentencePieceStep step;
+  if (const GgufValue* value = file.find("tokenizer.ggml.precompiled_charsmap")) {
+    const auto numbers = value->as_ints();
+    if (!numbers) return bad_key("tokenizer.ggml.precompiled_charsmap", "not a list of bytes");
+    auto map = CharsMap::parse(std::string(numbers->begin(), numbers->end()));
+    if (!map.ok()) return bad_key("tokenizer.ggml.precompiled_charsmap", map.status().message());
+    step.map = std::make_shared<const CharsMap>(*std::move(map));
+  }
+  step.merge_spaces = file.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
+  step.add_space = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(false) || step.merge_spaces;
+  spec.normalizer = Normalizer({step});
+  decode_metaspace(spec.decoder);
+  if (step.add_space) spec.decoder.text_steps = {StripCharacterStep{" ", 1, 0}};
   return ok_status();
 }
 
@@ -201,7 +238,7 @@ Status read_byte_level(const GgufFile& file, std::string_view pre, TokenizerSpec
   return ok_status();
 }
 
-void read_end_tokens(const GgufFile& file, TokenizerSpec& spec, bool add_bos) {
+void read_end_tokens(const GgufFile& file, TokenizerSpec& spec, bool add_bos, bool add_eos) {
   spec.bos = token_id(file, "tokenizer.ggml.bos_token_id", spec);
   spec.eos = token_id(file, "tokenizer.ggml.eos_token_id", spec);
   for (const std::string_view key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
@@ -213,7 +250,7 @@ void read_end_tokens(const GgufFile& file, TokenizerSpec& spec, bool add_bos) {
     set_token(spec.pair, side, *token, true);
   };
   put(FrameSide::kBefore, spec.bos, "tokenizer.ggml.add_bos_token", add_bos);
-  put(FrameSide::kAfter, spec.eos, "tokenizer.ggml.add_eos_token", false);
+  put(FrameSide::kAfter, spec.eos, "tokenizer.ggml.add_eos_token", add_eos);
 }
 
 // [CLS] a [SEP], and [CLS] a [SEP] b [SEP].
@@ -251,6 +288,7 @@ Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
   TokenizerSpec spec;
   RETURN_IF_ERROR(read_vocabulary(file, spec));
   bool add_bos = true;
+  bool add_eos = false;
   if (*model == "llama") {
     RETURN_IF_ERROR(read_sentencepiece(file, spec));
   } else if (*model == "gpt2" || *model == "gemma4") {
@@ -258,12 +296,16 @@ Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
     RETURN_IF_ERROR(read_byte_level(file, *model == "gemma4" ? "gemma4" : named, spec, add_bos));
   } else if (*model == "bert") {
     RETURN_IF_ERROR(read_word_piece(file, spec));
+  } else if (*model == "t5") {
+    RETURN_IF_ERROR(read_unigram(file, spec));
+    add_bos = false;
+    add_eos = true;
   } else {
     return bad_key("tokenizer.ggml.model",
-                   "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, bert, gemma4)");
+                   "unknown tokenizer " + quoted_name(*model) + " (known: llama, gpt2, bert, t5, gemma4)");
   }
   spec.decoder.spell_added_tokens = true;
-  read_end_tokens(file, spec, add_bos);
+  read_end_tokens(file, spec, add_bos, add_eos);
   if (*model == "bert") frame_word_pieces(file, spec);
   add_end_of_generation(spec, true);
   for (VocabularyToken& token : spec.tokens) {

@@ -1,13 +1,16 @@
 #include "model/text/load_tokenizer.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "base/mapped_file.h"
 #include "model/format/gguf.h"
 #include "model/format/quoted_name.h"
 #include "model/text/gguf_tokenizer.h"
 #include "model/text/pipeline_tokenizer.h"
+#include "model/text/sentence_piece_file.h"
 #include "model/text/tokenizer_json.h"
+#include "model/text/vocabulary_files.h"
 
 namespace strata {
 namespace {
@@ -22,15 +25,85 @@ std::string_view text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-Result<TokenizerSpec> tokenizer_spec_from_folder(const std::filesystem::path& folder) {
-  auto tokenizer = MappedFile::open(folder / "tokenizer.json");
-  if (!tokenizer.ok()) {
-    if (tokenizer.status().code() != Code::kNotFound) return tokenizer.status();
-    return not_found(quoted_name(folder.string()) + " has no tokenizer (give tokenizer.json)");
+// Absent where there is no such file.
+Result<std::optional<MappedFile>> open_if_there(const std::filesystem::path& path) {
+  auto file = MappedFile::open(path);
+  if (file.ok()) return std::optional<MappedFile>(*std::move(file));
+  if (file.status().code() == Code::kNotFound) return std::optional<MappedFile>();
+  return file.status();
+}
+
+// The first file of the folder whose name ends so, by name.
+std::optional<std::filesystem::path> find_ending(const std::filesystem::path& folder, std::string_view ending) {
+  std::optional<std::filesystem::path> first;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (!entry.path().filename().string().ends_with(ending)) continue;
+    if (!first || entry.path() < *first) first = entry.path();
   }
-  auto config = MappedFile::open(folder / "tokenizer_config.json");
-  if (!config.ok() && config.status().code() != Code::kNotFound) return config.status();
-  auto spec = tokenizer_spec_from_json(text_of(*tokenizer), config.ok() ? text_of(*config) : std::string_view());
+  return first;
+}
+
+Result<TokenizerSpec> spec_from_sentence_piece(std::string_view bytes, std::string_view config) {
+  ASSIGN_OR_RETURN(TokenizerSpec spec, tokenizer_spec_from_sentence_piece(bytes));
+  // As the tokenizers of Llama and T5 do where their configuration says nothing else.
+  const bool begins = std::holds_alternative<BpeSpec>(spec.model);
+  const std::optional<TokenId> token = begins ? spec.bos : spec.eos;
+  if (token) {
+    for (Frame* frame : {&spec.single, &spec.pair}) {
+      set_token(*frame, begins ? FrameSide::kBefore : FrameSide::kAfter, *token, true);
+    }
+  }
+  return with_tokenizer_config(std::move(spec), config);
+}
+
+Result<TokenizerSpec> with_config(Result<TokenizerSpec> spec, std::string_view config) {
+  if (!spec.ok()) return spec;
+  return with_tokenizer_config(*std::move(spec), config);
+}
+
+struct FileNames {
+  const char* vocabulary;
+  const char* merges;
+};
+constexpr FileNames kMergeFiles[] = {{"vocab.json", "merges.txt"}, {"encoder.json", "vocab.bpe"}};
+
+// From the files of older folders, in the order in which they say most.
+Result<TokenizerSpec> spec_from_older_files(const std::filesystem::path& folder, std::string_view config) {
+  ASSIGN_OR_RETURN(const auto model, open_if_there(folder / "tokenizer.model"));
+  if (model && !looks_like_ranks(text_of(*model))) return spec_from_sentence_piece(text_of(*model), config);
+  if (model) return with_config(tokenizer_spec_from_ranks(text_of(*model)), config);
+  for (const std::string_view ending : {".tiktoken", "tiktoken.model"}) {
+    const auto path = find_ending(folder, ending);
+    if (!path) continue;
+    ASSIGN_OR_RETURN(const MappedFile ranks, MappedFile::open(*path));
+    return with_config(tokenizer_spec_from_ranks(text_of(ranks)), config);
+  }
+  for (const FileNames& names : kMergeFiles) {
+    ASSIGN_OR_RETURN(const auto vocabulary, open_if_there(folder / names.vocabulary));
+    ASSIGN_OR_RETURN(const auto merges, open_if_there(folder / names.merges));
+    if (vocabulary && merges) {
+      return with_config(tokenizer_spec_from_merges(text_of(*vocabulary), text_of(*merges)), config);
+    }
+  }
+  for (const std::string_view ending : {"spiece.model", "sentencepiece.bpe.model"}) {
+    const auto path = find_ending(folder, ending);
+    if (!path) continue;
+    ASSIGN_OR_RETURN(const MappedFile pieces, MappedFile::open(*path));
+    return spec_from_sentence_piece(text_of(pieces), config);
+  }
+  ASSIGN_OR_RETURN(const auto words, open_if_there(folder / "vocab.txt"));
+  if (words) return with_config(tokenizer_spec_from_word_pieces(text_of(*words), config), config);
+  return not_found(quoted_name(folder.string()) +
+                   " has no tokenizer (give tokenizer.json, tokenizer.model, *.tiktoken, "
+                   "vocab.json with merges.txt, or vocab.txt)");
+}
+
+Result<TokenizerSpec> tokenizer_spec_from_folder(const std::filesystem::path& folder) {
+  ASSIGN_OR_RETURN(const auto tokenizer, open_if_there(folder / "tokenizer.json"));
+  ASSIGN_OR_RETURN(const auto config_file, open_if_there(folder / "tokenizer_config.json"));
+  const std::string_view config = config_file ? text_of(*config_file) : std::string_view();
+  auto spec = tokenizer ? tokenizer_spec_from_json(text_of(*tokenizer), config) : spec_from_older_files(folder, config);
   if (!spec.ok()) return spec.status().with_context(quoted_name(folder.string()));
   return spec;
 }

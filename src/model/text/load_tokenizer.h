@@ -12,9 +12,10 @@
 
 namespace strata {
 
-// From GGUF metadata, or from the tokenizer.json (and tokenizer_config.json) of a Hugging Face folder. The ids that end
-// an answer include those of checkpoint.generation(). kNotFound when the model has no tokenizer; kInvalidArgument names
-// the file and the field at fault.
+// From GGUF metadata, or from the tokenizer.json (and tokenizer_config.json) of a Hugging Face folder, or from the
+// files of a folder without it: SentencePiece's tokenizer.model, *.tiktoken, vocab.json and merges.txt, vocab.txt. The
+// ids that end an answer include those of checkpoint.generation(). kNotFound when the model has no tokenizer;
+// kInvalidArgument names the file and the field at fault.
 Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Checkpoint& checkpoint);
 
 // The same from the files of a folder alone.

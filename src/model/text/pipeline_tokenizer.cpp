@@ -73,7 +73,7 @@ std::vector<AddedToken> added_tokens(const TokenizerSpec& spec, bool normalized)
   for (const AddedToken& token : spec.added) {
     if (token.normalized != normalized) continue;
     chosen.push_back(token);
-    if (normalized) chosen.back().content = spec.normalizer.apply(token.content);
+    if (normalized && !spec.added_as_spelled) chosen.back().content = spec.normalizer.apply(token.content);
   }
   return chosen;
 }

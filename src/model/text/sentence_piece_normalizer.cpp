@@ -34,25 +34,23 @@ std::string sentence_piece_normalize(const SentencePieceStep& step, std::string_
   std::string out;
   out.reserve(text.size() + text.size() / 4);
   if (step.add_space && !step.space_after) out += space;
-  const size_t before_text = out.size();
   bool after_space = step.merge_spaces;
-  size_t spaces_begin = out.size();  // of the run at the end of `out`
+  bool only_spaces = true;
   for (size_t at = 0; at < text.size();) {
     const Part part = next_part(step, text, at);
     at += part.length;
+    only_spaces = only_spaces && part.text == " ";
     for (const char c : part.text) {
       if (c != ' ') {
         out += c;
-        spaces_begin = out.size();
-        after_space = false;
       } else if (!after_space) {
         out += space;
-        after_space = step.merge_spaces;
       }
+      after_space = step.merge_spaces && c == ' ';
     }
   }
-  if (out.size() == before_text && (text.empty() || step.merge_spaces)) return {};
-  if (step.merge_spaces) out.resize(spaces_begin);
+  if (only_spaces && (text.empty() || step.merge_spaces)) return {};
+  while (step.merge_spaces && out.ends_with(space)) out.resize(out.size() - space.size());
   if (step.add_space && step.space_after) out += space;
   return out;
 }

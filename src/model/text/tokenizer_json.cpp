@@ -16,6 +16,18 @@ namespace {
 
 class TokenizerJsonReader {
  public:
+  TokenizerJsonReader() = default;
+
+  // To add what tokenizer_config.json says to a tokenizer from other files.
+  explicit TokenizerJsonReader(TokenizerSpec spec) : spec_(std::move(spec)), by_spelling_(spec_.tokens.size()) {
+    for (const VocabularyToken& token : spec_.tokens) spellings_.push_back(token.text);
+    for (size_t id = 0; id < spellings_.size(); ++id) {
+      if (!spellings_[id].empty()) by_spelling_.insert(spellings_[id], static_cast<TokenId>(id));
+    }
+    for (const AddedToken& token : spec_.added) added_.insert(token.content);
+    highest_id_ = spec_.tokens.size() + kReservedIds;
+  }
+
   Status read(const JsonNode& root) {
     ASSIGN_OR_RETURN(const JsonNode model, root.require("model"));
     RETURN_IF_ERROR(read_model(model, spec_, by_spelling_));
@@ -44,8 +56,10 @@ class TokenizerJsonReader {
         RETURN_IF_ERROR(add_token(node, id));
       }
     }
-    ASSIGN_OR_RETURN(spec_.bos, named_token(config, "bos_token"));
-    ASSIGN_OR_RETURN(spec_.eos, named_token(config, "eos_token"));
+    ASSIGN_OR_RETURN(const auto bos, named_token(config, "bos_token"));
+    ASSIGN_OR_RETURN(const auto eos, named_token(config, "eos_token"));
+    if (bos) spec_.bos = bos;
+    if (eos) spec_.eos = eos;
     RETURN_IF_ERROR(read_switch(config, "add_bos_token", spec_.bos, FrameSide::kBefore));
     return read_switch(config, "add_eos_token", spec_.eos, FrameSide::kAfter);
   }
@@ -146,7 +160,8 @@ class TokenizerJsonReader {
   }
 
   TokenizerSpec spec_;
-  TokenMap by_spelling_;  // of the model's vocabulary; its spellings lie in the document
+  TokenMap by_spelling_;  // of the model's vocabulary; its spellings lie in the document, or in spellings_
+  std::vector<std::string> spellings_;  // what by_spelling_ refers to where there is no document
   std::unordered_set<std::string> added_;
   std::unordered_set<TokenId> merged_;  // what merges are made of and lead to
   size_t highest_id_ = 0;
@@ -166,6 +181,20 @@ Result<SplitPattern> read_split_pattern(const JsonNode& node) {
   return pattern;
 }
 
+namespace {
+
+Status read_config(std::string_view text, TokenizerJsonReader& reader) {
+  if (text.empty()) return ok_status();
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  const auto error = parser.parse(text.data(), text.size()).get(root);
+  const Status status = error ? invalid_argument(std::string("not JSON: ") + simdjson::error_message(error))
+                              : reader.read_config(JsonNode(root, ""));
+  return status.ok() ? status : status.with_context("tokenizer_config.json");
+}
+
+}  // namespace
+
 Result<TokenizerSpec> tokenizer_spec_from_json(std::string_view tokenizer_json, std::string_view tokenizer_config) {
   simdjson::dom::parser parser;  // keeps the strings of the document
   TokenizerJsonReader reader;
@@ -176,14 +205,13 @@ Result<TokenizerSpec> tokenizer_spec_from_json(std::string_view tokenizer_json, 
     return reader.read(JsonNode(root, ""));
   };
   if (const Status status = read(tokenizer_json); !status.ok()) return status.with_context("tokenizer.json");
-  if (!tokenizer_config.empty()) {
-    simdjson::dom::parser config_parser;
-    simdjson::dom::element root;
-    const auto error = config_parser.parse(tokenizer_config.data(), tokenizer_config.size()).get(root);
-    const Status status = error ? invalid_argument(std::string("not JSON: ") + simdjson::error_message(error))
-                                : reader.read_config(JsonNode(root, ""));
-    if (!status.ok()) return status.with_context("tokenizer_config.json");
-  }
+  if (const Status status = read_config(tokenizer_config, reader); !status.ok()) return status;
+  return reader.finish();
+}
+
+Result<TokenizerSpec> with_tokenizer_config(TokenizerSpec spec, std::string_view tokenizer_config) {
+  TokenizerJsonReader reader(std::move(spec));
+  RETURN_IF_ERROR(read_config(tokenizer_config, reader));
   return reader.finish();
 }
 

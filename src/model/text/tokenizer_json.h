@@ -12,4 +12,7 @@ namespace strata {
 // `tokenizer_config` may be empty. kInvalidArgument names the field that is missing, of a wrong type or not supported.
 Result<TokenizerSpec> tokenizer_spec_from_json(std::string_view tokenizer_json, std::string_view tokenizer_config = {});
 
+// A tokenizer from other files with what tokenizer_config.json adds: tokens, begin and end. It may be empty.
+Result<TokenizerSpec> with_tokenizer_config(TokenizerSpec spec, std::string_view tokenizer_config);
+
 }  // namespace strata

@@ -83,6 +83,7 @@ using ModelSpec = std::variant<BpeSpec, WordPieceSpec, WordLevelSpec, UnigramSpe
 struct TokenizerSpec {
   std::vector<VocabularyToken> tokens;  // by id; an empty text is no token
   std::vector<AddedToken> added;
+  bool added_as_spelled = false;  // the normalizer leaves added tokens alone, also those looked for after it
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   ModelSpec model;

@@ -62,11 +62,12 @@ class UnigramModel::Search {
   }
 
   void offer(size_t begin, size_t end, TokenId token, double score) {
+    if (model_.single_precision_) score = static_cast<double>(static_cast<float>(score));
     const size_t place = end - settled_;
     if (place >= best_.size()) best_.resize(place + 1);
     Best& best = best_[place];
     if (best.token != kNotReached && score <= best.score) return;
-    best = {model_.single_precision_ ? static_cast<double>(static_cast<float>(score)) : score, begin, token};
+    best = {score, begin, token};
   }
 
   // Every way goes through `at`: emits the best one from where the last settled.

@@ -1,6 +1,8 @@
 #include "model/text/tokenizer_documents.h"
 
+#include <cmath>
 #include <sstream>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -93,6 +95,34 @@ Vocabulary gguf(const std::string& name) {
   return vocabulary;
 }
 
+std::vector<std::string_view> gguf_tokens(const GgufFile& file) {
+  return file.find("tokenizer.ggml.tokens")->as_strings().value();
+}
+
+// BERT's spelling of the vocabulary that llama.cpp's file spells otherwise.
+nlohmann::json word_pieces() {
+  const auto file = GgufFile::open(shared_data() / "tokenizers" / "ggml-vocab-bert-bge.gguf");
+  nlohmann::json vocabulary = nlohmann::json::object();
+  size_t id = 0;
+  for (const std::string_view token : gguf_tokens(*file)) {
+    const bool special = token.starts_with('[') && token.ends_with(']');
+    const bool begins = token.starts_with("\u2581");
+    vocabulary[special ? std::string(token) : begins ? std::string(token.substr(3)) : "##" + std::string(token)] = id++;
+  }
+  return vocabulary;
+}
+
+// Llama 2's vocabulary as a unigram model: the earlier a piece the likelier.
+nlohmann::json scored_pieces() {
+  const auto file = GgufFile::open(shared_data() / "tokenizers" / "ggml-vocab-llama-spm.gguf");
+  nlohmann::json vocabulary = nlohmann::json::array();
+  for (const std::string_view token : gguf_tokens(*file)) {
+    const double score = -std::pow(static_cast<double>(vocabulary.size() + 1), 0.25);
+    vocabulary.push_back({std::string(token), score});
+  }
+  return vocabulary;
+}
+
 }  // namespace
 
 const nlohmann::json& tokenizer_golden() {
@@ -110,6 +140,10 @@ std::string tokenizer_document(const std::string& pipeline) {
         read_text(shared_data() / "tokenizers" / "vllmcpp" / "tokenizer_mistral" / "tokenizer.json"));
     whole.update(document);
     return whole.dump();
+  }
+  if (name == "word-pieces" || name == "scored-pieces") {
+    document["model"]["vocab"] = name == "word-pieces" ? word_pieces() : scored_pieces();
+    return document.dump();
   }
   Vocabulary vocabulary = name == "llama3" ? llama3() : name == "qwen" ? qwen() : gguf(name);
   document["model"]["vocab"] = std::move(vocabulary.tokens);

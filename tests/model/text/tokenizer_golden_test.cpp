@@ -93,7 +93,7 @@ TEST_P(TokenizerGolden, EqualsHuggingFace) {
 INSTANTIATE_TEST_SUITE_P(Pipelines, TokenizerGolden,
                          testing::Values("llama-3", "qwen-2", "qwen-3.5", "gpt-2", "gpt-2-prefix", "gpt-4o",
                                          "deepseek-coder", "deepseek-v3", "falcon", "starcoder", "whitespace",
-                                         "mistral", "llama-2", "gemma", "t5-words"),
+                                         "mistral", "llama-2", "gemma", "t5-words", "bert", "unigram"),
                          [](const auto& pipeline) {
                            std::string name = pipeline.param;
                            for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
