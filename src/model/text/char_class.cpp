@@ -19,6 +19,7 @@ CharClass class_of_category(UCharCategory category) {
   if (mask & U_GC_MN_MASK) bits |= kClassNonspacing;
   if (mask & (U_GC_L_MASK | U_GC_M_MASK | U_GC_ND_MASK | U_GC_NL_MASK | U_GC_PC_MASK)) bits |= kClassWord;
   if (mask & U_GC_N_MASK) bits |= kClassNumber;
+  if (mask & U_GC_ND_MASK) bits |= kClassDecimal;
   if (mask & U_GC_P_MASK) bits |= kClassPunctuation;
   if (mask & U_GC_S_MASK) bits |= kClassSymbol;
   if (mask & (U_GC_C_MASK & ~U_GC_CN_MASK)) bits |= kClassControl;

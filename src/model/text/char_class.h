@@ -22,6 +22,7 @@ inline constexpr CharClass kClassAsciiSymbol = 512;  // $ + < = > ^ ` | ~
 inline constexpr CharClass kClassControl = 1024;     // C* but Cn
 inline constexpr CharClass kClassNonspacing = 2048;  // Mn
 inline constexpr CharClass kClassWord = 4096;        // is_word_character()
+inline constexpr CharClass kClassDecimal = 8192;     // Nd
 inline constexpr CharClass kClassLetter = kClassUpper | kClassLower | kClassUncased;
 
 // Part of a word, as regular expressions' \w has it: alphabetic, marks, decimal digits, connectors, joiners

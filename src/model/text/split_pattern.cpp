@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "model/text/digit_groups.h"
 #include "model/text/utf8.h"
 #include "model/text/word_scanner.h"
 
@@ -65,6 +66,7 @@ struct FreeMatchContext {
 
 struct SplitPattern::Engine {
   std::optional<WordScanner> scanner;
+  std::optional<DigitGroups> digit_groups;
   std::unique_ptr<pcre2_code, FreeCode> code;
   std::string literal;
   CharClass classes = 0;
@@ -159,6 +161,11 @@ Result<SplitPattern> SplitPattern::regex(std::string_view expression) {
     engine->scanner = *scanner;
     return SplitPattern(std::move(engine));
   }
+  if (const auto groups = digit_groups_of(expression)) {
+    auto engine = std::make_shared<Engine>();
+    engine->digit_groups = groups;
+    return SplitPattern(std::move(engine));
+  }
   // As it stands, each space of a run that does not end the text is tried anew; a match begins where its run begins.
   if (expression == R"(\s+$)") return regex_without_scanner(R"((?<!\s)\s++$)");
   return regex_without_scanner(expression);
@@ -187,6 +194,8 @@ SplitPattern SplitPattern::words_and_symbols() {
 void SplitPattern::find_all(std::string_view text, Span within, std::vector<Span>& matches) const {
   if (engine_->scanner) {
     engine_->scanner->find_all(text, within, matches);
+  } else if (engine_->digit_groups) {
+    find_digit_groups(*engine_->digit_groups, text, within, matches);
   } else if (engine_->classes != 0 || engine_->words_and_symbols) {
     engine_->find_characters(text, within, matches);
   } else if (engine_->code) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace strata {
 namespace {
 
@@ -26,6 +28,26 @@ TEST(SplitPattern, EmptyMatchesSeparate) {
   const auto groups = SplitPattern::regex(R"((?=(\d{3})+(?!\d)))");
   ASSERT_TRUE(groups.ok());
   EXPECT_EQ(find(*groups, "1234567", {0, 7}), (Pairs{{1, 1}, {4, 4}}));
+}
+
+TEST(SplitPattern, GroupsOfDigitsAsTheExpressionsSay) {
+  std::mt19937 random(3);
+  const std::vector<std::string> parts = {"1", "22", "333", "\u0663", "a", "_", " ", "\u00BD", "\u0301", "\u200D", "."};
+  for (const char* expression : {R"(\p{Nd}{1,3}(?=(?:\p{Nd}{3})*(?!\p{Nd})))", R"(\d{1,3}(?=(?:\d{3})*(?!\d)))",
+                                 R"(\d{1,3}(?=(?:\d{3})*\b))", R"((?=(\d{3})+(?!\d)))"}) {
+    const auto groups = SplitPattern::regex(expression);
+    const auto reference = SplitPattern::regex_without_scanner(expression);
+    ASSERT_TRUE(groups.ok() && reference.ok());
+    for (int round = 0; round < 5000; ++round) {
+      std::string text;
+      for (size_t n = random() % 12; n > 0; --n) text += parts[random() % parts.size()];
+      ASSERT_EQ(find(*groups, text, {0, text.size()}), find(*reference, text, {0, text.size()})) << expression << text;
+    }
+    const std::string number(3'000'000, '7');  // the expression itself would take hours
+    std::vector<Span> matches;
+    groups->find_all(number, {0, number.size()}, matches);
+    EXPECT_EQ(matches.size(), 1'000'000u);
+  }
 }
 
 TEST(SplitPattern, TrailingSpaceInLinearTime) {
