@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/text/chat_template.h"
-#include "model/text/jinja_unicode.h"
+#include "model/jinja/unicode.h"
 
 namespace strata {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/text/jinja_parser.h"
-#include "model/text/jinja_render.h"
+#include "model/jinja/parser.h"
+#include "model/jinja/render.h"
 
 namespace strata {
 
