@@ -35,6 +35,7 @@ bool has_avx512() {
 
 const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64_t k) {
   const MatmulFamily* family = kernels.matmul[static_cast<int>(weight)];
+  if (family == nullptr) family = kGenericKernels.matmul[static_cast<int>(weight)];
   if (family == nullptr || k <= 0 || k % traits(weight).block_elements != 0) return nullptr;
   return k % traits(family->activation).block_elements == 0 ? family : family->other_k;
 }

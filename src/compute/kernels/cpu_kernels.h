@@ -195,7 +195,7 @@ struct CrossEntropyArgs {
 
 struct CpuKernels {
   std::string_view name;           // "reference", "generic", "avx2", "avx512"
-  const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: not supported. See matmul_family().
+  const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: the generic table's. See matmul_family().
 
   // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.
   void (*to_activation)(DType type, void* dst, const float* x, int64_t rows, int64_t k);

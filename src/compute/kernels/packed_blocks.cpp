@@ -103,6 +103,43 @@ void decode(const PackedQ8_0<kBlocks>& packed, int lane, uint8_t* code, QuantBlo
   }
 }
 
+template <int kBlocks>
+void pack_lane(PackedInt8<kBlocks>& packed, int lane, const uint8_t* src, int64_t) {
+  for (int b = 0; b < kBlocks; ++b) {
+    const auto block = load_block<BlockInt8>(src + static_cast<size_t>(b) * sizeof(BlockInt8));
+    packed.d[b][lane] = block_factor(block);
+    for (int v = 0; v < 8; ++v) std::memcpy(packed.q[b][v] + 4 * lane, block.q + 4 * v, 4);
+  }
+}
+template <int kBlocks>
+void decode(const PackedInt8<kBlocks>& packed, int lane, uint8_t* code, QuantBlock& out) {
+  for (int b = 0; b < kBlocks; ++b) {
+    out.scale[b] = packed.d[b][lane];
+    for (int v = 0; v < 8; ++v) std::memcpy(code + 32 * b + 4 * v, packed.q[b][v] + 4 * lane, 4);
+  }
+}
+
+template <int kBlocks>
+void pack_lane(PackedInt4<kBlocks>& packed, int lane, const uint8_t* src, int64_t) {
+  uint8_t code[32];
+  for (int b = 0; b < kBlocks; ++b) {
+    const auto block = load_block<BlockInt4>(src + static_cast<size_t>(b) * sizeof(BlockInt4));
+    read_codes(block, code);
+    pack_nibbles(packed.low[b], lane, code);
+    packed.d[b][lane] = block_factor(block);
+    packed.zero[b][lane] = block.zero;
+  }
+}
+// What is called a code here has the zero taken off.
+template <int kBlocks>
+void decode(const PackedInt4<kBlocks>& packed, int lane, uint8_t* code, QuantBlock& out) {
+  for (int b = 0; b < kBlocks; ++b) {
+    read_nibbles(packed.low[b], lane, code + 32 * b);
+    for (int i = 0; i < 32; ++i) code[32 * b + i] = static_cast<uint8_t>(code[32 * b + i] - packed.zero[b][lane]);
+    out.scale[b] = packed.d[b][lane];
+  }
+}
+
 #define STRATA_SMALL(Packed, Block)                                                      \
   template <int kBlocks>                                                                 \
   void pack_lane(Packed<kBlocks>& packed, int lane, const uint8_t* src, int64_t) {       \
@@ -300,6 +337,10 @@ STRATA_PACKED_BLOCKS(PackedIQ4_NL<8>);
 STRATA_PACKED_BLOCKS(PackedIQ4_NL<1>);
 STRATA_PACKED_BLOCKS(PackedMXFP4<8>);
 STRATA_PACKED_BLOCKS(PackedMXFP4<1>);
+STRATA_PACKED_BLOCKS(PackedInt4<8>);
+STRATA_PACKED_BLOCKS(PackedInt4<1>);
+STRATA_PACKED_BLOCKS(PackedInt8<8>);
+STRATA_PACKED_BLOCKS(PackedInt8<1>);
 STRATA_PACKED_BLOCKS(PackedQ2_K);
 STRATA_PACKED_BLOCKS(PackedQ3_K);
 STRATA_PACKED_BLOCKS(PackedQ4_K);

@@ -81,6 +81,25 @@ struct PackedMXFP4 {
   uint8_t e[kBlocks][16];
 };
 
+template <int kBlocks>
+struct PackedInt4 {
+  static constexpr DType kWeight = DType::kInt4;
+  static constexpr int kSpan = 32 * kBlocks;
+  static constexpr std::string_view kName = kBlocks == 8 ? "int4.2x16x4.1" : "int4.2x16x4.x32.1";
+  uint8_t low[kBlocks][4][64];  // nibbles
+  float d[kBlocks][16];
+  int8_t zero[kBlocks][16];
+};
+
+template <int kBlocks>
+struct PackedInt8 {
+  static constexpr DType kWeight = DType::kInt8;
+  static constexpr int kSpan = 32 * kBlocks;
+  static constexpr std::string_view kName = kBlocks == 8 ? "int8.2x16x4.1" : "int8.2x16x4.x32.1";
+  int8_t q[kBlocks][8][64];
+  float d[kBlocks][16];
+};
+
 struct PackedQ2_K {
   static constexpr DType kWeight = DType::kQ2_K;
   static constexpr int kSpan = 256;
@@ -152,7 +171,7 @@ template <class Packed, int kFileBytes, int kMore>
 constexpr bool takes = sizeof(Packed) == 16 * kFileBytes + kMore && sizeof(Packed) % 64 == 0;
 static_assert(takes<PackedQ8_0<8>, 8 * 34, 0> && takes<PackedQ4_0<8>, 8 * 18, 0> && takes<PackedQ4_1<8>, 8 * 20, 0> &&
               takes<PackedQ5_0<8>, 8 * 22, 0> && takes<PackedQ5_1<8>, 8 * 24, 0> && takes<PackedIQ4_NL<8>, 8 * 18, 0> &&
-              takes<PackedMXFP4<8>, 8 * 17, 0>);
+              takes<PackedMXFP4<8>, 8 * 17, 0> && takes<PackedInt4<8>, 8 * 21, 0> && takes<PackedInt8<8>, 8 * 36, 0>);
 static_assert(takes<PackedQ2_K, 84, 0> && takes<PackedQ3_K, 110, 32> && takes<PackedQ4_K, 144, 64> &&
               takes<PackedQ5_K, 176, 64> && takes<PackedQ6_K, 210, 32> && takes<PackedIQ4_XS, 136, 64>);
 

@@ -39,6 +39,14 @@ struct PackedBF16 {
   uint16_t w[16][2];
 };
 
+struct PackedFP8 {
+  static constexpr DType kWeight = DType::kFP8;
+  static constexpr int kSpan = 32;
+  static constexpr std::string_view kName = "fp8.2x16.1";
+  uint8_t q[32][16];
+  float d[16];
+};
+
 inline constexpr int kGroupRows = 16;
 
 // Structs of one group.

@@ -99,6 +99,7 @@ void write_six_bits(uint8_t s[12], const GroupScales& scales) {
 void read_codes(const BlockQ4_0& block, uint8_t code[32]) { read_halves(block.q, code); }
 void read_codes(const BlockQ4_1& block, uint8_t code[32]) { read_halves(block.q, code); }
 void read_codes(const BlockIQ4_NL& block, uint8_t code[32]) { read_halves(block.q, code); }
+void read_codes(const BlockInt4& block, uint8_t code[32]) { read_halves(block.q, code); }
 void read_codes(const BlockMXFP4& block, uint8_t code[32]) { read_halves(block.q, code); }
 void read_codes(const BlockQ5_0& block, uint8_t code[32]) {
   read_halves(block.q, code);
@@ -136,6 +137,7 @@ void read_codes(const BlockIQ4_XS& block, uint8_t code[256]) {
 void write_codes(BlockQ4_0& block, const uint8_t code[32]) { write_halves(block.q, code); }
 void write_codes(BlockQ4_1& block, const uint8_t code[32]) { write_halves(block.q, code); }
 void write_codes(BlockIQ4_NL& block, const uint8_t code[32]) { write_halves(block.q, code); }
+void write_codes(BlockInt4& block, const uint8_t code[32]) { write_halves(block.q, code); }
 void write_codes(BlockMXFP4& block, const uint8_t code[32]) { write_halves(block.q, code); }
 void write_codes(BlockQ5_0& block, const uint8_t code[32]) {
   write_halves(block.q, code);

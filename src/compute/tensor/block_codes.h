@@ -51,6 +51,22 @@ struct BlockMXFP4 {
   uint8_t e;
   uint8_t q[16];
 };
+struct BlockInt4 {
+  static constexpr DType kType = DType::kInt4;
+  uint8_t d[4];  // fp32
+  int8_t zero;
+  uint8_t q[16];
+};
+struct BlockInt8 {
+  static constexpr DType kType = DType::kInt8;
+  uint8_t d[4];  // fp32
+  int8_t q[32];
+};
+struct BlockFP8 {
+  static constexpr DType kType = DType::kFP8;
+  uint8_t d[4];  // fp32
+  uint8_t q[32];
+};
 struct BlockQ2_K {
   static constexpr DType kType = DType::kQ2_K;
   uint8_t scales[16];  // low bits the scale, high bits the minimum
@@ -96,7 +112,7 @@ struct BlockIQ4_XS {
 };
 static_assert(sizeof(BlockQ8_0) == 34 && sizeof(BlockQ4_0) == 18 && sizeof(BlockQ4_1) == 20 &&
               sizeof(BlockQ5_0) == 22 && sizeof(BlockQ5_1) == 24 && sizeof(BlockIQ4_NL) == 18 &&
-              sizeof(BlockMXFP4) == 17);
+              sizeof(BlockMXFP4) == 17 && sizeof(BlockInt4) == 21 && sizeof(BlockInt8) == 36 && sizeof(BlockFP8) == 36);
 static_assert(sizeof(BlockQ2_K) == 84 && sizeof(BlockQ3_K) == 110 && sizeof(BlockQ4_K) == 144 &&
               sizeof(BlockQ5_K) == 176 && sizeof(BlockQ6_K) == 210 && sizeof(BlockIQ4_XS) == 136);
 
@@ -107,6 +123,15 @@ Block load_block(const void* src) {
   return block;
 }
 
+// The factor of INT4, INT8 and FP8.
+template <class Block>
+float block_factor(const Block& block) {
+  float d;
+  std::memcpy(&d, block.d, sizeof(d));
+  return d;
+}
+
+void read_codes(const BlockInt4& block, uint8_t code[32]);
 void read_codes(const BlockQ4_0& block, uint8_t code[32]);
 void read_codes(const BlockQ4_1& block, uint8_t code[32]);
 void read_codes(const BlockQ5_0& block, uint8_t code[32]);
@@ -120,6 +145,7 @@ void read_codes(const BlockQ5_K& block, uint8_t code[256]);
 void read_codes(const BlockQ6_K& block, uint8_t code[256]);
 void read_codes(const BlockIQ4_XS& block, uint8_t code[256]);
 
+void write_codes(BlockInt4& block, const uint8_t code[32]);
 void write_codes(BlockQ4_0& block, const uint8_t code[32]);
 void write_codes(BlockQ4_1& block, const uint8_t code[32]);
 void write_codes(BlockQ5_0& block, const uint8_t code[32]);

@@ -25,6 +25,9 @@ constexpr DTypeTraits kTraits[kDTypeCount] = {
     {"IQ4_NL", 32, 18},
     {"IQ4_XS", 256, 136},
     {"MXFP4", 32, 17},
+    {"INT4", 32, 21},
+    {"INT8", 32, 36},
+    {"FP8", 32, 36},
     // One byte per value, one fp32 scale per 256 (32) values, one int16 sum per 16 values.
     {"ActQ8", 256, 256 + 4 + 32},
     {"ActQ8x32", 32, 32 + 4 + 4},

@@ -1,5 +1,6 @@
 // Element types: plain numbers, GGUF's quantized blocks (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md),
-// and the forms into which activations are brought before a matmul.
+// the blocks into which the packed weights of safetensors are brought (packed_module.h), and the forms into which
+// activations are brought before a matmul.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +30,9 @@ enum class DType : uint8_t {
   kIQ4_NL,
   kIQ4_XS,
   kMXFP4,
+  kInt4,
+  kInt8,
+  kFP8,
   // Activation rows (compute/kernels/activation.h): int8 with one scale per 256, or per 32, values; bf16.
   kActQ8,
   kActQ8x32,
@@ -45,8 +49,10 @@ const DTypeTraits& traits(DType type);
 inline std::string_view name(DType type) { return traits(type).name; }
 std::optional<DType> dtype_from_name(std::string_view name);
 
-// True for the block formats of weights (Q8_0 ... MXFP4).
-constexpr bool is_quantized(DType type) { return type >= DType::kQ8_0 && type <= DType::kMXFP4; }
+// True for the block formats of weights (Q8_0 ... MXFP4 are GGUF's, INT4 INT8 FP8 are not).
+constexpr bool is_quantized(DType type) { return type >= DType::kQ8_0 && type <= DType::kFP8; }
+// True for blocks of whole numbers, which int8 activations multiply.
+constexpr bool has_whole_numbers(DType type) { return is_quantized(type) && type != DType::kFP8; }
 constexpr bool is_activation(DType type) { return type >= DType::kActQ8; }
 
 // Bytes of one contiguous row of k elements; k is a multiple of block_elements. Activation rows include their scales

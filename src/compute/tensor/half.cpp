@@ -52,4 +52,12 @@ float half_of_e8m0(uint8_t exponent) {
   return std::bit_cast<float>(exponent < 2 ? 0x00200000u << exponent : static_cast<uint32_t>(exponent - 1) << 23);
 }
 
+float e4m3_to_float(uint8_t value) {
+  const uint32_t sign = static_cast<uint32_t>(value & 0x80) << 24, magnitude = value & 0x7f;
+  if (magnitude == 0x7f) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (magnitude >= 8) return std::bit_cast<float>(sign | ((magnitude << 20) + (120u << 23)));
+  const float subnormal = static_cast<float>(magnitude) * 0x1p-9f;
+  return sign != 0 ? -subnormal : subnormal;
+}
+
 }  // namespace strata

@@ -1,5 +1,5 @@
-// IEEE binary16, bfloat16 and E8M0 <-> binary32, in integers: the same bits with and without hardware support, whatever
-// the float mode (float_mode.h).
+// IEEE binary16, bfloat16, E8M0 and E4M3 <-> binary32, in integers: the same bits with and without hardware support,
+// whatever the float mode (float_mode.h).
 #pragma once
 
 #include <cstdint>
@@ -17,5 +17,8 @@ uint16_t float_to_bfloat16(float value);
 
 // 2^(exponent - 128): half of the power of two that a byte of E8M0 stands for. The two smallest are subnormal.
 float half_of_e8m0(uint8_t exponent);
+
+// E4M3 as FP8 weights have it: no infinities, NaN where all bits but the sign are set.
+float e4m3_to_float(uint8_t value);
 
 }  // namespace strata

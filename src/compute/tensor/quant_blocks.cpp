@@ -44,6 +44,27 @@ void decode(const void* src, QuantBlock& out) {
   }
 }
 
+void decode_int4(const void* src, QuantBlock& out) {
+  const auto block = load_block<BlockInt4>(src);
+  uint8_t code[32];
+  read_codes(block, code);
+  for (int i = 0; i < 32; ++i) out.q[i] = static_cast<int8_t>(code[i] - block.zero);
+  out.scale[0] = block_factor(block);
+}
+
+void decode_int8(const void* src, QuantBlock& out) {
+  const auto block = load_block<BlockInt8>(src);
+  std::memcpy(out.q, block.q, sizeof(block.q));
+  out.scale[0] = block_factor(block);
+}
+
+void dequantize_fp8(const void* src, float* dst, int64_t k) {
+  for (const auto* p = static_cast<const uint8_t*>(src); k > 0; p += sizeof(BlockFP8), dst += 32, k -= 32) {
+    const auto block = load_block<BlockFP8>(p);
+    for (int i = 0; i < 32; ++i) dst[i] = block_factor(block) * e4m3_to_float(block.q[i]);
+  }
+}
+
 void dequantize_blocks(DType type, const void* src, float* dst, int64_t k) {
   const size_t bytes = static_cast<size_t>(traits(type).block_bytes);
   QuantBlock block;
@@ -100,8 +121,12 @@ void decode_block(DType type, const void* block, QuantBlock& out) {
       return decode<BlockIQ4_XS>(block, out);
     case DType::kMXFP4:
       return decode<BlockMXFP4>(block, out);
+    case DType::kInt4:
+      return decode_int4(block, out);
+    case DType::kInt8:
+      return decode_int8(block, out);
     default:
-      CHECK(is_quantized(type));
+      CHECK(has_whole_numbers(type));
   }
 }
 
@@ -116,6 +141,7 @@ void dequantize_row(DType type, const void* src, float* dst, int64_t k) {
     }
   } else {
     CHECK_EQ(k % traits(type).block_elements, 0);
+    if (type == DType::kFP8) return dequantize_fp8(src, dst, k);
     dequantize_blocks(type, src, dst, k);
   }
 }

@@ -1,4 +1,4 @@
-// GGUF's quantized blocks: rows of weights to and from fp32.
+// Quantized blocks: rows of weights to and from fp32.
 //
 // A row of k numbers is k / block_elements blocks, one after the other (dtype.h). A number is made of a code q of few
 // bits; d, dmin, m are fp16:
@@ -15,6 +15,10 @@
 //   Q5_K   [256]  d * s * q - dmin * m       q 5 bits; the same
 //   Q6_K   [256]  d * s * (q - 32)           q 6 bits; s int8 for each 16 numbers
 //   IQ4_XS [256]  d * s * kIQ4Values[q]      q 4 bits; s 6 bits, -32 ... 31, for each 32 numbers
+// and, not GGUF's, with d fp32:
+//   INT4   [32]   d * (q - z)                q 4 bits as in Q4_0; z int8
+//   INT8   [32]   d * q                      q int8
+//   FP8    [32]   d * q                      q E4M3: no whole numbers, so no QuantBlock
 // Where the bits stand is in block_codes.h. Layout: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h.
 #pragma once
 
@@ -77,7 +81,8 @@ struct QuantBlock {
   int8_t q[256];
 };
 
-// `type`: any block format (is_quantized); `block` need not be aligned, and any bytes are a block.
+// `type`: any block format with whole numbers (has_whole_numbers); `block` need not be aligned, and any bytes are a
+// block.
 void decode_block(DType type, const void* block, QuantBlock& out);
 // out[elements]: each product and difference rounds once, in the order (d * scale) * q - (dmin * min).
 void dequantize_block(const QuantBlock& block, Minima minima, float* out);
@@ -89,7 +94,7 @@ void dequantize_row(DType type, const void* src, float* dst, int64_t k);
 // The blocks nearest to src: Q8_0 and, without importance, Q4_0 Q4_1 Q5_0 Q5_1 by the largest magnitude, as everywhere;
 // the others by a search over scales that makes the weighted square error small. importance[k], not negative: how much
 // the columns matter (the mean square of what they are multiplied with); null: all the same. Numbers that are not
-// finite become finite.
+// finite become finite. Not for INT4, INT8 and FP8, which others make.
 void quantize_row(DType type, const float* src, void* dst, int64_t k, const float* importance = nullptr);
 
 }  // namespace strata

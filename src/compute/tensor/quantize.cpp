@@ -88,6 +88,7 @@ void quantize_row(DType type, const float* src, void* dst, int64_t k, const floa
       std::memcpy(dst, src, static_cast<size_t>(k) * sizeof(float));
       return;
     default:
+      CHECK(!is_quantized(type));
       break;
   }
   for (int64_t i = 0; i < k; ++i) {

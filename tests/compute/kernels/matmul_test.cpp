@@ -14,10 +14,10 @@ namespace {
 
 using namespace test;
 
-constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,    DType::kBF16,   DType::kQ8_0,
-                                  DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,   DType::kQ5_1,
-                                  DType::kQ2_K, DType::kQ3_K,   DType::kQ4_K,   DType::kQ5_K,
-                                  DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
+constexpr DType kWeightTypes[] = {DType::kF32,   DType::kF16,  DType::kBF16, DType::kQ8_0,   DType::kQ4_0,
+                                  DType::kQ4_1,  DType::kQ5_0, DType::kQ5_1, DType::kQ2_K,   DType::kQ3_K,
+                                  DType::kQ4_K,  DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
+                                  DType::kMXFP4, DType::kInt4, DType::kInt8, DType::kFP8};
 
 // Exactly as many bytes as asked for, aligned as packed weights are: reading beyond them is seen by the sanitizer.
 class Buffer {
@@ -35,6 +35,24 @@ class Buffer {
   std::unique_ptr<uint8_t[], Delete> bytes_;
 };
 
+// INT4, INT8 and FP8 are made from other files' numbers, never from floats: here any codes, with zeros and scales that
+// differ from block to block.
+void encode(DType type, const float* w, uint8_t* out, int64_t k) {
+  if (type != DType::kInt4 && type != DType::kInt8 && type != DType::kFP8) return quantize_row(type, w, out, k);
+  const auto bytes = static_cast<size_t>(traits(type).block_bytes);
+  for (int64_t b = 0; b < k / 32; ++b, out += bytes, w += 32) {
+    const float scale = type == DType::kFP8 ? 0.01f * std::abs(w[0]) : std::abs(w[0]) / 8 + 1e-3f;
+    std::memcpy(out, &scale, sizeof(scale));
+    for (size_t i = sizeof(scale); i < bytes; ++i) {
+      uint32_t bits;
+      std::memcpy(&bits, &w[i % 32], sizeof(bits));
+      out[i] = static_cast<uint8_t>(bits * 2654435761u >> 24);
+      if (type == DType::kFP8 && (out[i] & 0x7f) == 0x7f) out[i] = 0x7e;
+    }
+    if (type == DType::kInt4) out[4] = static_cast<uint8_t>(out[4] % 18 - 1);
+  }
+}
+
 // Weights [n, k] of one type as a file holds them, rows at odd addresses.
 class Weights {
  public:
@@ -45,7 +63,7 @@ class Weights {
     for (int64_t j = 0; j < n; ++j) {
       uint8_t* row = file_.data() + 1 + static_cast<size_t>(j) * bytes;
       std::vector<uint8_t> aligned(bytes);
-      quantize_row(type, w.data() + j * k, aligned.data(), k);
+      encode(type, w.data() + j * k, aligned.data(), k);
       std::memcpy(row, aligned.data(), bytes);
       rows_.push_back(row);
     }

@@ -266,6 +266,39 @@ TEST(BlockCodesTest, WhatIsReadCanBeWritten) {
   expect_codes_come_back<BlockMXFP4>();
 }
 
+TEST(QuantBlocksTest, BlocksOfPackedSafetensors) {
+  const float d = 0.1f;
+  uint8_t int4[21], int8[36], fp8[36];
+  for (uint8_t* block : {int4, int8, fp8}) std::memcpy(block, &d, sizeof(d));
+  int4[4] = 16;
+  for (int i = 0; i < 16; ++i) int4[5 + i] = static_cast<uint8_t>(i | (15 - i) << 4);
+  for (int i = 0; i < 32; ++i) int8[4 + i] = static_cast<uint8_t>(i * 8 - 128);
+  for (int i = 0; i < 32; ++i) fp8[4 + i] = static_cast<uint8_t>(i * 8 + 1);
+  float out[32];
+  dequantize_row(DType::kInt4, int4, out, 32);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(out[i], d * static_cast<float>((i < 16 ? i : 31 - i) - 16));
+  dequantize_row(DType::kInt8, int8, out, 32);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(out[i], d * static_cast<float>(i * 8 - 128));
+  dequantize_row(DType::kFP8, fp8, out, 32);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(out[i], d * e4m3_to_float(static_cast<uint8_t>(i * 8 + 1)));
+}
+
+TEST(QuantBlocksTest, E4M3) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const int exponent = byte >> 3 & 15, mantissa = byte & 7;
+    const float size = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                                     : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+    const float value = e4m3_to_float(static_cast<uint8_t>(byte));
+    EXPECT_EQ(std::signbit(value), byte >= 128);
+    if ((byte & 127) == 127) {
+      EXPECT_TRUE(std::isnan(value));
+    } else {
+      EXPECT_EQ(std::fabs(value), size) << byte;
+    }
+  }
+  EXPECT_EQ(e4m3_to_float(0x7e), 448.0f);
+}
+
 TEST(QuantBlocksTest, PlainTypesRoundToNearest) {
   const std::vector<float> x = {1.0f, -0.1f, 3.14159265f, 65519.0f, 1e-7f, 0.0f};
   EXPECT_EQ(there_and_back(DType::kF32, x), x);

@@ -136,6 +136,11 @@ constexpr MatmulFamily quantized_family(std::string_view arithmetic, const Matmu
 constexpr MatmulFamily kF32 = float_family<DType::kF32, DType::kF32>("f32.fma.1");
 constexpr MatmulFamily kF16 = float_family<DType::kF16, DType::kF32>("f16.fma.1");
 constexpr MatmulFamily kBF16 = float_family<DType::kBF16, DType::kActBF16>("bf16.fma.1");
+constexpr MatmulFamily kFP8 = float_family<DType::kFP8, DType::kF32>("fp8.fma.1");
+constexpr MatmulFamily kInt4x32 = quantized_family<DType::kInt4, DType::kActQ8x32>("int4.x32.fma.1");
+constexpr MatmulFamily kInt8x32 = quantized_family<DType::kInt8, DType::kActQ8x32>("int8.x32.fma.1");
+constexpr MatmulFamily kInt4 = quantized_family<DType::kInt4, DType::kActQ8>("int4.fma.1", &kInt4x32);
+constexpr MatmulFamily kInt8 = quantized_family<DType::kInt8, DType::kActQ8>("int8.fma.1", &kInt8x32);
 constexpr MatmulFamily kQ8_0x32 = quantized_family<DType::kQ8_0, DType::kActQ8x32>("q8_0.x32.fma.1");
 constexpr MatmulFamily kQ4_0x32 = quantized_family<DType::kQ4_0, DType::kActQ8x32>("q4_0.x32.fma.1");
 constexpr MatmulFamily kQ4_1x32 = quantized_family<DType::kQ4_1, DType::kActQ8x32>("q4_1.x32.fma.1");
@@ -183,10 +188,27 @@ void matmul_dx(float* dx, const float* dy, const MatmulFamily& family, const voi
 }  // namespace reference
 
 // In the order of DType.
-constexpr const MatmulFamily* const kReferenceMatmul[kDTypeCount] = {
-    &reference::kF32,  &reference::kF16,    &reference::kBF16,   nullptr,           nullptr,
-    nullptr,           &reference::kQ8_0,   &reference::kQ4_0,   &reference::kQ4_1, &reference::kQ5_0,
-    &reference::kQ5_1, &reference::kQ2_K,   &reference::kQ3_K,   &reference::kQ4_K, &reference::kQ5_K,
-    &reference::kQ6_K, &reference::kIQ4_NL, &reference::kIQ4_XS, &reference::kMXFP4};
+constexpr const MatmulFamily* const kReferenceMatmul[kDTypeCount] = {&reference::kF32,
+                                                                     &reference::kF16,
+                                                                     &reference::kBF16,
+                                                                     nullptr,
+                                                                     nullptr,
+                                                                     nullptr,
+                                                                     &reference::kQ8_0,
+                                                                     &reference::kQ4_0,
+                                                                     &reference::kQ4_1,
+                                                                     &reference::kQ5_0,
+                                                                     &reference::kQ5_1,
+                                                                     &reference::kQ2_K,
+                                                                     &reference::kQ3_K,
+                                                                     &reference::kQ4_K,
+                                                                     &reference::kQ5_K,
+                                                                     &reference::kQ6_K,
+                                                                     &reference::kIQ4_NL,
+                                                                     &reference::kIQ4_XS,
+                                                                     &reference::kMXFP4,
+                                                                     &reference::kInt4,
+                                                                     &reference::kInt8,
+                                                                     &reference::kFP8};
 
 }  // namespace strata

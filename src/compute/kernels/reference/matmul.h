@@ -1,9 +1,10 @@
 // The meaning of every matmul, to the bit. Families whose arithmetic id is the one named here give these bits.
 //
-// f32.fma.1, f16.fma.1   y = 0; for k ascending: y = fma(x[k], w[k], y). All fp32.
+// f32.fma.1, f16.fma.1,  y = 0; for k ascending: y = fma(x[k], w[k], y). All fp32.
+// fp8.fma.1              w is d * q, rounded once.
 // bf16.fma.1             the same with x rounded to bfloat16.
 // q*.fma.1               x is kActQ8 (kActQ8x32: "q*.x32.fma.1"). With w = d * scale * q - dmin * min (QuantBlock), g
-// the iq4_*, mxfp4           groups of scale_group() numbers in a block A of the activation, ascending:
+// iq4_*, mxfp4, int*          groups of scale_group() numbers in a block A of the activation, ascending:
 //                          y = 0; for blocks A, ascending, with the scale a:
 //                            s = 0; for g: s = fma(float(sum of q * x over g, exact int32), scale[g], s)
 //                            y = fma(s, d * a, y)

@@ -23,6 +23,9 @@ constexpr const MatmulFamily* const kAvx2Matmul[kDTypeCount] = {&avx2::kMatmulF3
                                                                 &avx2::kMatmulQ6_K,
                                                                 &avx2::kMatmulIQ4_NL,
                                                                 &avx2::kMatmulIQ4_XS,
-                                                                &avx2::kMatmulMXFP4};
+                                                                &avx2::kMatmulMXFP4,
+                                                                &avx2::kMatmulInt4,
+                                                                &avx2::kMatmulInt8,
+                                                                &avx2::kMatmulFP8};
 
 }  // namespace strata

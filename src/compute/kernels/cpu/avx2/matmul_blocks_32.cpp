@@ -83,8 +83,35 @@ struct WeightsMXFP4 {
   STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return powers_of_two(p.e[g], h); }
 };
 
+template <int kBlocks>
+struct WeightsInt4 {
+  using Packed = PackedInt4<kBlocks>;
+  static constexpr int kMost = kInt8, kOffset = 0, kUnroll = 1;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
+  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) {
+    const __m256i zero = widen_bytes(reinterpret_cast<const uint8_t*>(p.zero[g]), h);
+    const __m256i lowest_byte =
+        _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    return _mm256_sub_epi8(nibbles(p.low[g], v, h), _mm256_shuffle_epi8(zero, lowest_byte));
+  }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return _mm256_loadu_ps(p.d[g] + 8 * h); }
+};
+
+template <int kBlocks>
+struct WeightsInt8 {
+  using Packed = PackedInt8<kBlocks>;
+  static constexpr int kMost = kInt8, kOffset = 0, kUnroll = 1;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
+  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return load_half(p.q[g][v], h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return _mm256_loadu_ps(p.d[g] + 8 * h); }
+};
+
 }  // namespace
 
+constexpr MatmulFamily kMatmulInt4x32 = quantized_family<WeightsInt4<1>, DType::kActQ8x32>("int4.x32.fma.1");
+constexpr MatmulFamily kMatmulInt8x32 = quantized_family<WeightsInt8<1>, DType::kActQ8x32>("int8.x32.fma.1");
+constexpr MatmulFamily kMatmulInt4 = quantized_family<WeightsInt4<8>, DType::kActQ8>("int4.fma.1", &kMatmulInt4x32);
+constexpr MatmulFamily kMatmulInt8 = quantized_family<WeightsInt8<8>, DType::kActQ8>("int8.fma.1", &kMatmulInt8x32);
 constexpr MatmulFamily kMatmulQ8_0x32 = quantized_family<WeightsQ8_0<1>, DType::kActQ8x32>("q8_0.x32.fma.1");
 constexpr MatmulFamily kMatmulQ4_0x32 = quantized_family<WeightsQ4_0<1>, DType::kActQ8x32>("q4_0.x32.fma.1");
 constexpr MatmulFamily kMatmulQ4_1x32 = quantized_family<WeightsQ4_1<1>, DType::kActQ8x32>("q4_1.x32.fma.1");

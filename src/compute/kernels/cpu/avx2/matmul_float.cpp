@@ -57,6 +57,12 @@ struct WeightsBF16 {
   }
 };
 
+struct WeightsFP8 {
+  using Packed = PackedFP8;
+  static constexpr DType kActivation = DType::kF32;
+  static constexpr int kTileRows = WeightsF32::kTileRows;
+};
+
 // y[t][first + v] += structs [begin, end) times x; x[t] is row t, word i of which belongs to struct i. first is the
 // first of the panel's four vectors that are computed, v < kCount.
 template <class W, int kRows, int kCount>
@@ -163,6 +169,49 @@ void panel(const PackedPanel<typename W::Packed>& weights, int64_t k, const uint
   if (W::Packed::kSpan == 2 && k % 2 != 0) add_half_struct<W>(weights, structs, x, n_rows, y);
 }
 
+// Struct i of a panel as 32 structs of fp32 numbers of its two groups. E4M3 in the upper bits of a half is 2^-8 of its
+// value; subnormal halves count whatever the float mode.
+STRATA_INLINE void decode_fp8(const PackedPanel<PackedFP8>& weights, int64_t i, PackedF32 out[][2]) {
+  for (int c = 0; c < 2; ++c) {
+    const PackedFP8& p = weights.first[i * weights.width + c * (weights.width - 1)];
+    for (int j = 0; j < PackedFP8::kSpan; ++j) {
+      for (int h = 0; h < 2; ++h) {
+        const __m128i wide = _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p.q[j] + 8 * h)));
+        const __m128i size = _mm_and_si128(wide, _mm_set1_epi16(0x7f));
+        const __m128i sign = _mm_slli_epi16(_mm_and_si128(wide, _mm_set1_epi16(0x80)), 8);
+        // Where it is no number, a half's NaN.
+        const __m128i not_a_number = _mm_and_si128(_mm_cmpeq_epi16(size, _mm_set1_epi16(0x7f)), _mm_set1_epi16(0x7e00));
+        const __m128i half = _mm_or_si128(_mm_or_si128(_mm_slli_epi16(size, 7), sign), not_a_number);
+        const __m256 q = _mm256_mul_ps(_mm256_cvtph_ps(half), _mm256_set1_ps(256));
+        _mm256_storeu_ps(out[j][c].w + 8 * h, _mm256_mul_ps(_mm256_loadu_ps(p.d + 8 * h), q));
+      }
+    }
+  }
+}
+
+// FP8 becomes fp32 a step of K at a time, and all rows use it.
+template <>
+void panel<WeightsFP8>(const PackedPanel<PackedFP8>& weights, int64_t k, const uint8_t* const* x, int64_t n_rows,
+                       __m256 y[][kVectors]) {
+  constexpr int64_t kStep = kStepStructs / PackedFP8::kSpan;
+  PackedF32 floats[kStepStructs][2];
+  const uint8_t* row[kMaxRows];
+  constexpr int kTileRows = WeightsFP8::kTileRows;
+  const int64_t structs = k / PackedFP8::kSpan, tiles = (n_rows + kTileRows - 1) / kTileRows;
+  for (int64_t t = 0; t < n_rows; ++t) {
+    for (int v = 0; v < kVectors; ++v) y[t][v] = _mm256_setzero_ps();
+  }
+  for (int64_t i = 0; i < structs; i += kStep) {
+    const int64_t end = i + kStep < structs ? i + kStep : structs;
+    for (int64_t j = i; j < end; ++j) decode_fp8(weights, j, floats + (j - i) * PackedFP8::kSpan);
+    for (int64_t t = 0; t < n_rows; ++t) row[t] = x[t] + i * PackedFP8::kSpan * 4;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t begin = tile * n_rows / tiles, count = (tile + 1) * n_rows / tiles - begin;
+      add_structs<WeightsF32>({floats[0], 2}, 0, (end - i) * PackedFP8::kSpan, row + begin, count, y + begin);
+    }
+  }
+}
+
 // Stores rows y[n_rows] as columns [column, column + 32) of the rows from first_row, as far as they exist.
 void store_rows(const MatmulArgs& a, int64_t first_row, int64_t n_rows, int64_t column, const __m256 y[][kVectors]) {
   const int64_t left = a.n - column;
@@ -225,5 +274,6 @@ constexpr MatmulFamily family(std::string_view arithmetic) {
 constexpr MatmulFamily kMatmulF32 = family<WeightsF32>("f32.fma.1");
 constexpr MatmulFamily kMatmulF16 = family<WeightsF16>("f16.fma.1");
 constexpr MatmulFamily kMatmulBF16 = family<WeightsBF16>("bf16.fma.1");
+constexpr MatmulFamily kMatmulFP8 = family<WeightsFP8>("fp8.fma.1");
 
 }  // namespace strata::avx2

@@ -23,6 +23,9 @@ constexpr const MatmulFamily* const kAvx512Matmul[kDTypeCount] = {&avx512::kMatm
                                                                   &avx512::kMatmulQ6_K,
                                                                   &avx512::kMatmulIQ4_NL,
                                                                   &avx512::kMatmulIQ4_XS,
-                                                                  &avx512::kMatmulMXFP4};
+                                                                  &avx512::kMatmulMXFP4,
+                                                                  &avx512::kMatmulInt4,
+                                                                  &avx512::kMatmulInt8,
+                                                                  &avx512::kMatmulFP8};
 
 }  // namespace strata

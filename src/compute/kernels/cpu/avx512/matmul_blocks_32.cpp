@@ -83,8 +83,34 @@ struct WeightsMXFP4 {
   STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return powers_of_two(p.e[g]); }
 };
 
+template <int kBlocks>
+struct WeightsInt4 {
+  using Packed = PackedInt4<kBlocks>;
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
+  static constexpr int kUnroll = 1;
+  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) {
+    const __m512i zero = widen_bytes(reinterpret_cast<const uint8_t*>(p.zero[g]));
+    const __m512i lowest_byte = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+    return _mm512_sub_epi8(nibbles(p.low[g], v), _mm512_shuffle_epi8(zero, lowest_byte));
+  }
+  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return _mm512_loadu_ps(p.d[g]); }
+};
+
+template <int kBlocks>
+struct WeightsInt8 {
+  using Packed = PackedInt8<kBlocks>;
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
+  static constexpr int kUnroll = 1;
+  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return load_vector(p.q[g][v]); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return _mm512_loadu_ps(p.d[g]); }
+};
+
 }  // namespace
 
+constexpr MatmulFamily kMatmulInt4x32 = quantized_family<WeightsInt4<1>, DType::kActQ8x32>("int4.x32.fma.1");
+constexpr MatmulFamily kMatmulInt8x32 = quantized_family<WeightsInt8<1>, DType::kActQ8x32>("int8.x32.fma.1");
+constexpr MatmulFamily kMatmulInt4 = quantized_family<WeightsInt4<8>, DType::kActQ8>("int4.fma.1", &kMatmulInt4x32);
+constexpr MatmulFamily kMatmulInt8 = quantized_family<WeightsInt8<8>, DType::kActQ8>("int8.fma.1", &kMatmulInt8x32);
 constexpr MatmulFamily kMatmulQ8_0x32 = quantized_family<WeightsQ8_0<1>, DType::kActQ8x32>("q8_0.x32.fma.1");
 constexpr MatmulFamily kMatmulQ4_0x32 = quantized_family<WeightsQ4_0<1>, DType::kActQ8x32>("q4_0.x32.fma.1");
 constexpr MatmulFamily kMatmulQ4_1x32 = quantized_family<WeightsQ4_1<1>, DType::kActQ8x32>("q4_1.x32.fma.1");

@@ -1,4 +1,5 @@
-// F32 and F16 weights times fp32 rows, BF16 weights times bf16 rows: one chain of fma (vdpbf16ps) per output, K ascending.
+// F32 and F16 weights times fp32 rows, BF16 weights times bf16 rows: one chain of fma (vdpbf16ps) per output, K
+// ascending.
 //
 // A register tile is up to 12 rows of x by 32 outputs, two groups of packed rows. Many rows take K in steps, so that
 // this part of the weights stays in the first-level cache while all rows of the tile of work use it; the sums wait in
@@ -20,7 +21,9 @@ struct WeightsF32 {
   using Packed = PackedF32;
   static constexpr DType kActivation = DType::kF32;
   STRATA_INLINE __m512 load(const Packed& p) { return _mm512_loadu_ps(p.w); }
-  STRATA_INLINE __m512 multiply_add(__m512 sum, float x, __m512 w) { return _mm512_fmadd_ps(_mm512_set1_ps(x), w, sum); }
+  STRATA_INLINE __m512 multiply_add(__m512 sum, float x, __m512 w) {
+    return _mm512_fmadd_ps(_mm512_set1_ps(x), w, sum);
+  }
 };
 struct WeightsF16 {
   using Packed = PackedF16;
@@ -28,7 +31,9 @@ struct WeightsF16 {
   STRATA_INLINE __m512 load(const Packed& p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p.w)));
   }
-  STRATA_INLINE __m512 multiply_add(__m512 sum, float x, __m512 w) { return _mm512_fmadd_ps(_mm512_set1_ps(x), w, sum); }
+  STRATA_INLINE __m512 multiply_add(__m512 sum, float x, __m512 w) {
+    return _mm512_fmadd_ps(_mm512_set1_ps(x), w, sum);
+  }
 };
 struct WeightsBF16 {
   using Packed = PackedBF16;
@@ -40,6 +45,11 @@ struct WeightsBF16 {
   }
 };
 
+struct WeightsFP8 {
+  using Packed = PackedFP8;
+  static constexpr DType kActivation = DType::kF32;
+};
+
 STRATA_INLINE float load_word(const uint8_t* p) {
   float word;
   __builtin_memcpy(&word, p, sizeof(word));
@@ -48,7 +58,8 @@ STRATA_INLINE float load_word(const uint8_t* p) {
 
 // y[t][c] += structs [begin, end) times x; x[t] is row t, word i of which belongs to struct i.
 template <class W, int kRows>
-void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, int64_t end, const uint8_t* const* x, __m512 y[][2]) {
+void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, int64_t end, const uint8_t* const* x,
+                 __m512 y[][2]) {
   __m512 sum[kRows][2];
   const uint8_t* row[kRows];
   STRATA_UNROLL
@@ -75,33 +86,47 @@ void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, 
 }
 
 template <class W>
-void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, int64_t end, const uint8_t* const* x, int64_t n_rows,
-                 __m512 y[][2]) {
+void add_structs(const PackedPanel<typename W::Packed>& weights, int64_t begin, int64_t end, const uint8_t* const* x,
+                 int64_t n_rows, __m512 y[][2]) {
   switch (n_rows) {
-    case 1: return add_structs<W, 1>(weights, begin, end, x, y);
-    case 2: return add_structs<W, 2>(weights, begin, end, x, y);
-    case 3: return add_structs<W, 3>(weights, begin, end, x, y);
-    case 4: return add_structs<W, 4>(weights, begin, end, x, y);
-    case 5: return add_structs<W, 5>(weights, begin, end, x, y);
-    case 6: return add_structs<W, 6>(weights, begin, end, x, y);
-    case 7: return add_structs<W, 7>(weights, begin, end, x, y);
-    case 8: return add_structs<W, 8>(weights, begin, end, x, y);
-    case 9: return add_structs<W, 9>(weights, begin, end, x, y);
-    case 10: return add_structs<W, 10>(weights, begin, end, x, y);
-    case 11: return add_structs<W, 11>(weights, begin, end, x, y);
-    default: return add_structs<W, 12>(weights, begin, end, x, y);
+    case 1:
+      return add_structs<W, 1>(weights, begin, end, x, y);
+    case 2:
+      return add_structs<W, 2>(weights, begin, end, x, y);
+    case 3:
+      return add_structs<W, 3>(weights, begin, end, x, y);
+    case 4:
+      return add_structs<W, 4>(weights, begin, end, x, y);
+    case 5:
+      return add_structs<W, 5>(weights, begin, end, x, y);
+    case 6:
+      return add_structs<W, 6>(weights, begin, end, x, y);
+    case 7:
+      return add_structs<W, 7>(weights, begin, end, x, y);
+    case 8:
+      return add_structs<W, 8>(weights, begin, end, x, y);
+    case 9:
+      return add_structs<W, 9>(weights, begin, end, x, y);
+    case 10:
+      return add_structs<W, 10>(weights, begin, end, x, y);
+    case 11:
+      return add_structs<W, 11>(weights, begin, end, x, y);
+    default:
+      return add_structs<W, 12>(weights, begin, end, x, y);
   }
 }
 
 // The last struct of an odd k: its second number of x does not exist.
 template <class W>
-void add_half_struct(const PackedPanel<typename W::Packed>& weights, int64_t i, const uint8_t* const* x, int64_t n_rows, __m512 y[][2]) {
+void add_half_struct(const PackedPanel<typename W::Packed>& weights, int64_t i, const uint8_t* const* x, int64_t n_rows,
+                     __m512 y[][2]) {
   for (int64_t t = 0; t < n_rows; ++t) {
     uint32_t word = 0;
     __builtin_memcpy(&word, x[t] + 4 * i, 2);
     float pair;
     __builtin_memcpy(&pair, &word, sizeof(pair));
-    for (int c = 0; c < 2; ++c) y[t][c] = W::multiply_add(y[t][c], pair, W::load(weights.first[i * weights.width + c * (weights.width - 1)]));
+    for (int c = 0; c < 2; ++c)
+      y[t][c] = W::multiply_add(y[t][c], pair, W::load(weights.first[i * weights.width + c * (weights.width - 1)]));
   }
 }
 
@@ -115,7 +140,8 @@ STRATA_INLINE void prefetch_step(const Packed* p) {
 }
 
 template <class W>
-void panel(const PackedPanel<typename W::Packed>& weights, int64_t k, const uint8_t* const* x, int64_t n_rows, __m512 y[][2]) {
+void panel(const PackedPanel<typename W::Packed>& weights, int64_t k, const uint8_t* const* x, int64_t n_rows,
+           __m512 y[][2]) {
   const int64_t structs = k / W::Packed::kSpan, step = n_rows > kTileRows ? kStepStructs : structs;
   const int64_t tiles = (n_rows + kTileRows - 1) / kTileRows;
   for (int64_t t = 0; t < n_rows; ++t) y[t][0] = y[t][1] = _mm512_setzero_ps();
@@ -128,6 +154,46 @@ void panel(const PackedPanel<typename W::Packed>& weights, int64_t k, const uint
     }
   }
   if (W::Packed::kSpan == 2 && k % 2 != 0) add_half_struct<W>(weights, structs, x, n_rows, y);
+}
+
+// Struct i of a panel as 32 structs of fp32 numbers of its two groups. E4M3 in the upper bits of a half is 2^-8 of its
+// value; subnormal halves count whatever the float mode.
+STRATA_INLINE void decode_fp8(const PackedPanel<PackedFP8>& weights, int64_t i, PackedF32 out[][2]) {
+  for (int c = 0; c < 2; ++c) {
+    const PackedFP8& p = weights.first[i * weights.width + c * (weights.width - 1)];
+    const __m512 d = _mm512_loadu_ps(p.d);
+    for (int j = 0; j < PackedFP8::kSpan; ++j) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p.q[j]));
+      const __m256i wide = _mm256_cvtepu8_epi16(bytes);
+      const __m256i magnitude = _mm256_slli_epi16(_mm256_and_si256(wide, _mm256_set1_epi16(0x7f)), 7);
+      const __m256i sign = _mm256_slli_epi16(_mm256_and_si256(wide, _mm256_set1_epi16(0x80)), 8);
+      const __m512 q = _mm512_mul_ps(_mm512_cvtph_ps(_mm256_or_si256(magnitude, sign)), _mm512_set1_ps(256));
+      const __mmask16 not_a_number =
+          _mm_cmpeq_epi8_mask(_mm_and_si128(bytes, _mm_set1_epi8(0x7f)), _mm_set1_epi8(0x7f));
+      const __m512 w = _mm512_mask_mov_ps(q, not_a_number, _mm512_set1_ps(__builtin_nanf("")));
+      _mm512_storeu_ps(out[j][c].w, _mm512_mul_ps(d, w));
+    }
+  }
+}
+
+// FP8 becomes fp32 a step of K at a time, and all rows use it.
+template <>
+void panel<WeightsFP8>(const PackedPanel<PackedFP8>& weights, int64_t k, const uint8_t* const* x, int64_t n_rows,
+                       __m512 y[][2]) {
+  constexpr int64_t kStep = kStepStructs / PackedFP8::kSpan;
+  PackedF32 floats[kStepStructs][2];
+  const uint8_t* row[kMaxRows];
+  const int64_t structs = k / PackedFP8::kSpan, tiles = (n_rows + kTileRows - 1) / kTileRows;
+  for (int64_t t = 0; t < n_rows; ++t) y[t][0] = y[t][1] = _mm512_setzero_ps();
+  for (int64_t i = 0; i < structs; i += kStep) {
+    const int64_t end = i + kStep < structs ? i + kStep : structs;
+    for (int64_t j = i; j < end; ++j) decode_fp8(weights, j, floats + (j - i) * PackedFP8::kSpan);
+    for (int64_t t = 0; t < n_rows; ++t) row[t] = x[t] + i * PackedFP8::kSpan * 4;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t begin = tile * n_rows / tiles, count = (tile + 1) * n_rows / tiles - begin;
+      add_structs<WeightsF32>({floats[0], 2}, 0, (end - i) * PackedFP8::kSpan, row + begin, count, y + begin);
+    }
+  }
 }
 
 // Stores rows y[n_rows] as columns [column, column + 32) of the rows from first_row, as far as they exist.
@@ -192,5 +258,6 @@ constexpr MatmulFamily family(std::string_view arithmetic) {
 constexpr MatmulFamily kMatmulF32 = family<WeightsF32>("f32.fma.1");
 constexpr MatmulFamily kMatmulF16 = family<WeightsF16>("f16.fma.1");
 constexpr MatmulFamily kMatmulBF16 = family<WeightsBF16>("bf16.dpbf16.1");
+constexpr MatmulFamily kMatmulFP8 = family<WeightsFP8>("fp8.fma.1");
 
 }  // namespace strata::avx512

@@ -49,6 +49,12 @@ void to_floats(const PackedBF16& p, float out[][kGroupRows]) {
   }
 }
 
+void to_floats(const PackedFP8& p, float out[][kGroupRows]) {
+  for (int i = 0; i < 32; ++i) {
+    for (int lane = 0; lane < kGroupRows; ++lane) out[i][lane] = p.d[lane] * e4m3_to_float(p.q[i][lane]);
+  }
+}
+
 // Numbers [begin, end) of a row of x.
 template <DType kActivation>
 void load_x(const uint8_t* row, int64_t begin, int64_t end, float* out) {
@@ -133,7 +139,9 @@ void run_blocks(const Tile& tile, const PackedPanel<Packed>& panel, int64_t grou
 template <class Packed>
 MatmulSplit split_of(const MatmulArgs& a) {
   constexpr double kWeightBytes = sizeof(Packed) / (16.0 * Packed::kSpan);
-  return split_matmul({kWeightBytes, 2.0, 10.0, kMaxRows, 1, a.k * (Packed::kSpan == 1 ? 4 : 1)}, a.rows, a.n, a.k);
+  return split_matmul(
+      {kWeightBytes, 2.0, 10.0, kMaxRows, 1, a.k * (Packed::kSpan == 1 || Packed::kWeight == DType::kFP8 ? 4 : 1)},
+      a.rows, a.n, a.k);
 }
 
 template <class Packed>
@@ -153,7 +161,7 @@ void run(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
     for (int64_t column = begin; column < end; column += kGroupRows) {
       const auto panel = packed_panel<Packed>(a.packed, column / kPanelColumns, a.n, a.k);
       const int64_t group = column / kGroupRows % 2;
-      if constexpr (is_quantized(Packed::kWeight)) {
+      if constexpr (has_whole_numbers(Packed::kWeight)) {
         run_blocks<Packed, kActivation>({a, first_row, rows, column}, panel, group);
       } else {
         run_floats<Packed, kActivation>({a, first_row, rows, column}, panel, group);
@@ -171,6 +179,11 @@ constexpr MatmulFamily family(std::string_view arithmetic, const MatmulFamily* o
 constexpr MatmulFamily kF32 = family<PackedF32, DType::kF32>("f32.mul_add.1");
 constexpr MatmulFamily kF16 = family<PackedF16, DType::kF32>("f16.mul_add.1");
 constexpr MatmulFamily kBF16 = family<PackedBF16, DType::kActBF16>("bf16.mul_add.1");
+constexpr MatmulFamily kFP8 = family<PackedFP8, DType::kF32>("fp8.mul_add.1");
+constexpr MatmulFamily kInt4x32 = family<PackedInt4<1>, DType::kActQ8x32>("int4.x32.mul_add.1");
+constexpr MatmulFamily kInt8x32 = family<PackedInt8<1>, DType::kActQ8x32>("int8.x32.mul_add.1");
+constexpr MatmulFamily kInt4 = family<PackedInt4<8>, DType::kActQ8>("int4.mul_add.1", &kInt4x32);
+constexpr MatmulFamily kInt8 = family<PackedInt8<8>, DType::kActQ8>("int8.mul_add.1", &kInt8x32);
 constexpr MatmulFamily kQ8_0x32 = family<PackedQ8_0<1>, DType::kActQ8x32>("q8_0.x32.mul_add.1");
 constexpr MatmulFamily kQ4_0x32 = family<PackedQ4_0<1>, DType::kActQ8x32>("q4_0.x32.mul_add.1");
 constexpr MatmulFamily kQ4_1x32 = family<PackedQ4_1<1>, DType::kActQ8x32>("q4_1.x32.mul_add.1");
@@ -197,9 +210,9 @@ constexpr MatmulFamily kIQ4_XS = family<PackedIQ4_XS, DType::kActQ8>("iq4_xs.mul
 
 // In the order of DType.
 constexpr const MatmulFamily* const kGenericMatmul[kDTypeCount] = {
-    &generic::kF32,  &generic::kF16,    &generic::kBF16,   nullptr,         nullptr,
-    nullptr,         &generic::kQ8_0,   &generic::kQ4_0,   &generic::kQ4_1, &generic::kQ5_0,
-    &generic::kQ5_1, &generic::kQ2_K,   &generic::kQ3_K,   &generic::kQ4_K, &generic::kQ5_K,
-    &generic::kQ6_K, &generic::kIQ4_NL, &generic::kIQ4_XS, &generic::kMXFP4};
+    &generic::kF32,   &generic::kF16,  &generic::kBF16, nullptr,         nullptr,           nullptr,
+    &generic::kQ8_0,  &generic::kQ4_0, &generic::kQ4_1, &generic::kQ5_0, &generic::kQ5_1,   &generic::kQ2_K,
+    &generic::kQ3_K,  &generic::kQ4_K, &generic::kQ5_K, &generic::kQ6_K, &generic::kIQ4_NL, &generic::kIQ4_XS,
+    &generic::kMXFP4, &generic::kInt4, &generic::kInt8, &generic::kFP8};
 
 }  // namespace strata
