@@ -26,7 +26,7 @@ std::map<std::string, TypeCount> count_types(const Checkpoint& checkpoint) {
     for (const int64_t n : tensor.shape) parameters *= n;
     ++count.tensors;
     count.parameters += parameters;
-    count.bytes += static_cast<int64_t>(tensor.data.size());
+    count.bytes += static_cast<int64_t>(tensor.stored_bytes());
   }
   return counts;
 }
@@ -83,6 +83,7 @@ Status inspect_command(const Settings& settings, const Arguments& arguments) {
                                  {"tokenizer", model->tokenizer() != nullptr},
                                  {"chat_template", model->chat_template() != nullptr},
                                  {"types", types}};
+  if (!model->checkpoint().packing().empty()) summary["packing"] = model->checkpoint().packing();
   if (settings.json) {
     std::printf("%s\n", summary.dump().c_str());
     return ok_status();

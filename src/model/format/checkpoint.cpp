@@ -9,6 +9,7 @@
 
 #include "model/format/gguf.h"
 #include "model/format/gguf_config.h"
+#include "model/format/packed_module.h"
 #include "model/format/quoted_name.h"
 #include "model/format/safetensors.h"
 #include "model/format/tensor_names.h"
@@ -28,6 +29,7 @@ struct Checkpoint::Contents {
   std::unordered_map<std::string_view, size_t> index;              // of `tensors`, by canonical name
   std::map<std::string, std::string, std::less<>> unusable_types;  // canonical name -> type's name
   std::vector<std::string> unusable;
+  std::string packing;
   uint64_t bytes = 0;
 
   Status open_gguf();
@@ -36,6 +38,7 @@ struct Checkpoint::Contents {
   Status open_shards(const fs::path& index_path);
   Status read_generation();
   void add(TensorInfo tensor);
+  Result<std::set<std::string>> add_packed();
   Status add_unusable(const std::string& name, const std::string& type);
   Status build_index();
 };
@@ -94,7 +97,7 @@ std::string missing_weights_advice(const fs::path& folder) {
 }  // namespace
 
 void Checkpoint::Contents::add(TensorInfo tensor) {
-  bytes += tensor.data.size();
+  bytes += tensor.stored_bytes();
   tensors.push_back(std::move(tensor));
 }
 
@@ -210,8 +213,10 @@ Status Checkpoint::Contents::open_folder() {
     return not_found(folder.string() + ": neither model.safetensors nor model.safetensors.index.json (" +
                      missing_weights_advice(folder) + ")");
   }
+  ASSIGN_OR_RETURN(const std::set<std::string> packed, add_packed());
   for (const SafetensorsFile& shard : shards) {
     for (const SafetensorsTensor& tensor : shard.tensors()) {
+      if (packed.contains(tensor.name)) continue;
       if (tensor.type) {
         add({tensor.name, tensor.name, *tensor.type, tensor.shape, tensor.data});
       } else {
@@ -220,6 +225,35 @@ Status Checkpoint::Contents::open_folder() {
     }
   }
   return read_generation();
+}
+
+// Adds the weights that are packed and gives the names of the tensors they are made of.
+Result<std::set<std::string>> Checkpoint::Contents::add_packed() {
+  std::optional<ConfigView> scheme = config.get_object("quantization_config");
+  if (!scheme) scheme = config.get_object("compression_config");
+  const auto text = config.get_object("text_config");
+  if (!scheme && text) scheme = text->get_object("quantization_config");
+  std::error_code error;
+  if (!scheme && fs::exists(folder / "quantize_config.json", error)) {  // GPTQ's, before configurations had a place
+    ASSIGN_OR_RETURN(const nlohmann::json older, read_json_file(folder / "quantize_config.json"));
+    if (older.is_object()) {
+      nlohmann::json object = older;
+      object.emplace("quant_method", "gptq");
+      scheme = ConfigView(std::move(object), "quantize_config.json");
+    }
+  }
+  if (!scheme) return std::set<std::string>();
+  StoredTensors stored;
+  for (const SafetensorsFile& shard : shards) {
+    for (const SafetensorsTensor& tensor : shard.tensors()) stored.emplace(tensor.name, &tensor);
+  }
+  Result<PackedTensors> packed = read_packed_tensors(*scheme, stored);
+  if (!packed.ok()) return packed.status().with_context(path.string());
+  packing = packed->scheme;
+  for (PackedTensor& tensor : packed->tensors) {
+    add({tensor.name, tensor.stored, tensor.weight.type, tensor.weight.shape, {}, tensor.weight.rows});
+  }
+  return std::move(packed->read);
 }
 
 Status Checkpoint::Contents::read_generation() {
@@ -300,8 +334,33 @@ const fs::path& Checkpoint::path() const { return contents_->path; }
 const fs::path& Checkpoint::folder() const { return contents_->folder; }
 const GgufFile* Checkpoint::gguf() const { return contents_->parts.empty() ? nullptr : &contents_->parts.front(); }
 
+const std::string& Checkpoint::packing() const { return contents_->packing; }
+
+void Checkpoint::release(const TensorInfo& tensor) const {
+  release(tensor.data);
+  if (tensor.made == nullptr) return;
+  for (const auto part : tensor.made->parts()) release(part);
+}
+
+uint64_t TensorInfo::stored_bytes() const {
+  uint64_t bytes = data.size();
+  if (made == nullptr) return bytes;
+  for (const auto part : made->parts()) bytes += part.size();
+  return bytes;
+}
+
+std::span<const std::byte> TensorInfo::rows(int64_t begin, int64_t end, std::vector<std::byte>& buffer) const {
+  const size_t bytes = row_bytes(type, shape.empty() ? 1 : shape.back());
+  const size_t size = static_cast<size_t>(end - begin) * bytes;
+  if (made == nullptr) return data.subspan(static_cast<size_t>(begin) * bytes, size);
+  buffer.resize(size);
+  made->read(begin, end, buffer.data());
+  return buffer;
+}
+
 Hash128 content_hash(const TensorInfo& tensor) {
-  const Hash128 bytes = hash_bytes(tensor.data);
+  std::vector<std::byte> made;
+  const Hash128 bytes = hash_bytes(tensor.made == nullptr ? tensor.data : tensor.rows(0, tensor.shape[0], made));
   std::vector<uint64_t> whole = {bytes.low, bytes.high, static_cast<uint64_t>(tensor.type)};
   whole.insert(whole.end(), tensor.shape.begin(), tensor.shape.end());
   return hash_bytes(std::as_bytes(std::span(whole)));

@@ -29,13 +29,20 @@
 namespace strata {
 
 class GgufFile;
+class RowSource;
 
 struct TensorInfo {
   std::string name;         // canonical: "model.layers.0.self_attn.q_proj.weight"
   std::string stored_name;  // as in the file: "blk.0.attn_q.weight"
   DType type = DType::kF32;
-  std::vector<int64_t> shape;       // outermost first: [out, in] or [experts, out, in]
-  std::span<const std::byte> data;  // rows contiguous, row_bytes(type, shape.back()) each; aligned for plain numbers
+  std::vector<int64_t> shape;  // outermost first: [out, in] or [experts, out, in]
+  // Rows contiguous, row_bytes(type, shape.back()) each; aligned for plain numbers. Empty where `made` gives them.
+  std::span<const std::byte> data;
+  std::shared_ptr<const RowSource> made = nullptr;  // of a packed form (packed_module.h)
+
+  uint64_t stored_bytes() const;
+  // Rows [begin, end), all dimensions but the last seen as rows: in `data`, or made into `buffer`.
+  std::span<const std::byte> rows(int64_t begin, int64_t end, std::vector<std::byte>& buffer) const;
 };
 
 class Checkpoint {
@@ -60,7 +67,11 @@ class Checkpoint {
   uint64_t weight_bytes() const;                             // of tensors()
 
   // Lets the system drop the mapped pages of a tensor, or of a part of it, once it was packed.
+  void release(const TensorInfo& tensor) const;
   void release(std::span<const std::byte> data) const;
+
+  // How weights are packed, as the configuration words it ("gptq, 4 bits, groups of 128"); empty: they are not.
+  const std::string& packing() const;
 
   const std::filesystem::path& path() const;
   const std::filesystem::path& folder() const;  // of a Hugging Face folder; empty for GGUF

@@ -202,12 +202,13 @@ Status plan_copy(const Checkpoint& checkpoint, GgufConversion& plan) {
 
 int64_t GgufOutputTensor::n_rows() const { return product(shape) / row_length(); }
 
-std::span<const std::byte> GgufOutputTensor::source_row(int64_t row) const {
+std::span<const std::byte> GgufOutputTensor::source_row(int64_t row, std::vector<std::byte>& buffer) const {
   if (sources.empty()) return std::as_bytes(std::span(values)).subspan(static_cast<size_t>(row * row_length()) * 4);
   const int64_t rows_per_source = n_rows() / static_cast<int64_t>(sources.size());
   const TensorInfo& source = *sources[static_cast<size_t>(row / rows_per_source)];
   int64_t in_source = row % rows_per_source;
   if (rotary_heads > 0) in_source = unpaired_row(in_source, rows_per_source / rotary_heads);
+  if (source.made != nullptr) return source.rows(in_source, in_source + 1, buffer);
   const size_t bytes = row_bytes(source.type, row_length());
   return source.data.subspan(static_cast<size_t>(in_source) * bytes, bytes);
 }

@@ -27,8 +27,8 @@ struct GgufOutputTensor {
   // Elements that are converted together. A vector whose elements are reordered is read one by one.
   int64_t row_length() const { return shape.empty() || (rotary_heads > 0 && shape.size() == 1) ? 1 : shape.back(); }
   int64_t n_rows() const;
-  // The stored row that output row `row` is made of.
-  std::span<const std::byte> source_row(int64_t row) const;
+  // The stored row that output row `row` is made of; `buffer` for rows that are made (TensorInfo::rows).
+  std::span<const std::byte> source_row(int64_t row, std::vector<std::byte>& buffer) const;
   DType source_type() const { return sources.empty() ? DType::kF32 : sources.front()->type; }
 };
 

@@ -32,25 +32,33 @@ Status check_source(const GgufOutputTensor& tensor, DType type) {
     return invalid_argument("tensor " + quoted_name(tensor.name) + " is " + std::string(name(source)) +
                             ", which is not converted (give the model as F32, F16, BF16 or Q8_0)");
   }
-  if (!is_quantized(source) || source == DType::kQ8_0 || !is_quantized(type)) return ok_status();
+  // Packed safetensors are all that some models are published as.
+  const bool is_packed = source == DType::kInt4 || source == DType::kInt8 || source == DType::kFP8;
+  if (!is_quantized(source) || source == DType::kQ8_0 || is_packed || !is_quantized(type)) return ok_status();
   return invalid_argument("tensor " + quoted_name(tensor.name) + " is already " + std::string(name(source)) +
                           ", quantizing it again would lose more (give the model as F32, F16, BF16 or Q8_0)");
 }
 
-// Writes rows [begin, end) of a tensor as `type` into `out`. `buffer`: one row of floats.
-void convert_rows(const TypedTensor& typed, int64_t begin, int64_t end, std::byte* out, std::vector<float>& buffer) {
+// One row of floats, and one as a packed tensor gives it.
+struct RowBuffers {
+  std::vector<float> floats;
+  std::vector<std::byte> made;
+};
+
+// Writes rows [begin, end) of a tensor as `type` into `out`.
+void convert_rows(const TypedTensor& typed, int64_t begin, int64_t end, std::byte* out, RowBuffers& buffers) {
   const GgufOutputTensor& tensor = *typed.tensor;
   const int64_t k = tensor.row_length();
   const size_t bytes = row_bytes(typed.type, k);
-  buffer.resize(static_cast<size_t>(k));
+  buffers.floats.resize(static_cast<size_t>(k));
   for (int64_t row = begin; row < end; ++row, out += bytes) {
-    const std::byte* source = tensor.source_row(row).data();
+    const std::byte* source = tensor.source_row(row, buffers.made).data();
     if (typed.type == tensor.source_type()) {
       std::memcpy(out, source, bytes);
       continue;
     }
-    dequantize_row(tensor.source_type(), source, buffer.data(), k);
-    quantize_row(typed.type, buffer.data(), out, k, typed.importance_of_row(row));
+    dequantize_row(tensor.source_type(), source, buffers.floats.data(), k);
+    quantize_row(typed.type, buffers.floats.data(), out, k, typed.importance_of_row(row));
   }
 }
 
@@ -60,7 +68,7 @@ Status write_tensor(const TypedTensor& typed, ThreadPool& pool, GgufWriter& writ
   const int64_t chunk = std::clamp<int64_t>(static_cast<int64_t>(kChunkBytes / std::max<size_t>(bytes, 1)), 1, n_rows);
   const int64_t grain = std::max<int64_t>(1, chunk / (8 * pool.n_threads()));
   std::vector<std::byte> out(static_cast<size_t>(chunk) * bytes);
-  std::vector<std::vector<float>> buffers(static_cast<size_t>(pool.n_threads()));
+  std::vector<RowBuffers> buffers(static_cast<size_t>(pool.n_threads()));
   for (int64_t first = 0; first < n_rows; first += chunk) {
     const int64_t count = std::min(chunk, n_rows - first);
     pool.parallel_for(count, grain, [&](int64_t begin, int64_t end, int worker) {
@@ -127,13 +135,13 @@ Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const 
     }
     result.fallbacks += is_fallback(mix, context, tensor.name, tensor.shape) ? 1 : 0;
     result.bytes += static_cast<uint64_t>(tensor.n_rows()) * row_bytes(chosen, tensor.row_length());
-    for (const TensorInfo* stored : tensor.sources) result.source_bytes += stored->data.size();
+    for (const TensorInfo* stored : tensor.sources) result.source_bytes += stored->stored_bytes();
   }
   RETURN_IF_ERROR(writer.begin_data());
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (progress) progress({tensors[i].tensor->name, static_cast<int64_t>(i), static_cast<int64_t>(tensors.size())});
     RETURN_IF_ERROR(write_tensor(tensors[i], pool, writer));
-    for (const TensorInfo* stored : tensors[i].tensor->sources) checkpoint.release(stored->data);
+    for (const TensorInfo* stored : tensors[i].tensor->sources) checkpoint.release(*stored);
   }
   RETURN_IF_ERROR(writer.finish());
   return result;

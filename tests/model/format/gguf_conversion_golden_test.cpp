@@ -22,10 +22,11 @@ Result<Checkpoint> convert(const Checkpoint& source, const fs::path& path) {
     RETURN_IF_ERROR(writer.declare_tensor(tensor.name, tensor.source_type(), tensor.shape));
   }
   RETURN_IF_ERROR(writer.begin_data());
+  std::vector<std::byte> made;
   for (const auto& tensor : conversion.tensors) {
     const size_t bytes = row_bytes(tensor.source_type(), tensor.row_length());
     for (int64_t row = 0; row < tensor.n_rows(); ++row) {
-      RETURN_IF_ERROR(writer.write(tensor.source_row(row).first(bytes)));
+      RETURN_IF_ERROR(writer.write(tensor.source_row(row, made).first(bytes)));
     }
   }
   RETURN_IF_ERROR(writer.finish());
@@ -194,7 +195,8 @@ TEST(GgufConversion, BiasesOfRotaryRowsAreReorderedToo) {
   ASSERT_EQ(bias.name, "blk.0.attn_q.bias");
   ASSERT_EQ(bias.n_rows(), 8);
   std::vector<float> values(8);
-  for (int64_t i = 0; i < 8; ++i) std::memcpy(&values[static_cast<size_t>(i)], bias.source_row(i).data(), 4);
+  std::vector<std::byte> made;
+  for (int64_t i = 0; i < 8; ++i) std::memcpy(&values[static_cast<size_t>(i)], bias.source_row(i, made).data(), 4);
   EXPECT_EQ(values, (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
 }
 

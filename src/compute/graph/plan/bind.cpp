@@ -37,11 +37,45 @@ SourceRows rows_of(const WeightSource& source, const WeightRef& ref) {
     const WeightTensor tensor = require(source, part.tensor);
     out.dtype = tensor.dtype;
     const size_t offset = part.col_begin == 0 ? 0 : row_bytes(tensor.dtype, part.col_begin);
+    if (tensor.read) {
+      out.made.push_back({tensor, static_cast<int64_t>(out.rows.size()), part.n_rows(), part.row_begin, part.row_step,
+                          row_bytes(tensor.dtype, columns(tensor)), offset});
+      out.rows.resize(out.rows.size() + static_cast<size_t>(part.n_rows()), nullptr);
+      continue;
+    }
     for (int64_t row = part.row_begin; row < part.row_end; row += part.row_step) {
       out.rows.push_back(row_at(tensor, row) + offset);
     }
   }
   return out;
+}
+
+// Makes those of rows [begin, end) that the source does not have. They are valid as long as `buffer` is.
+void make_missing(SourceRows& rows, int64_t begin, int64_t end, std::vector<std::byte>& buffer) {
+  size_t bytes = 0;
+  for (const SourceRows::Made& made : rows.made)
+    bytes += static_cast<size_t>(std::min(end - begin, made.count)) * made.stride;
+  buffer.resize(std::max(buffer.size(), bytes));
+  std::byte* out = buffer.data();
+  for (const SourceRows::Made& made : rows.made) {
+    const int64_t from = std::max(begin, made.first), to = std::min(end, made.first + made.count);
+    if (from >= to) continue;
+    const int64_t row = made.begin + (from - made.first) * made.step;
+    if (made.step == 1) made.tensor.read(row, row + to - from, out);
+    for (int64_t i = from; i < to; ++i, out += made.stride) {
+      const int64_t one = row + (i - from) * made.step;
+      if (made.step != 1) made.tensor.read(one, one + 1, out);
+      rows.rows[static_cast<size_t>(i)] = out + made.offset;
+    }
+  }
+}
+
+// The row of a tensor, made into `buffer` where the source does not have it.
+const std::byte* any_row(const WeightTensor& tensor, int64_t row, std::vector<std::byte>& buffer) {
+  if (!tensor.read) return row_at(tensor, row);
+  buffer.resize(row_bytes(tensor.dtype, columns(tensor)));
+  tensor.read(row, row + 1, buffer.data());
+  return buffer.data();
 }
 
 // Rows of the reference may be pointers into the source.
@@ -60,8 +94,10 @@ void unfold_part(const WeightSource& source, const WeightRef& ref, const WeightP
   const int64_t n = part.n_rows();
   const int64_t k = part.n_cols();
   std::vector<float> row(static_cast<size_t>(columns(tensor)));
+  std::vector<std::byte> made;
   for (int64_t i = 0; i < n; ++i) {
-    dequantize_row(tensor.dtype, row_at(tensor, part.row_begin + i * part.row_step), row.data(), columns(tensor));
+    dequantize_row(tensor.dtype, any_row(tensor, part.row_begin + i * part.row_step, made), row.data(),
+                   columns(tensor));
     for (int64_t j = 0; j < k; ++j) {
       const float value = row[static_cast<size_t>(part.col_begin + j * part.col_step)];
       out[ref.transpose ? j * n + i : i * k + j] = value * ref.scale;
@@ -74,8 +110,9 @@ void copy_part(const WeightSource& source, const WeightRef& ref, const WeightPar
   const WeightTensor tensor = require(source, part.tensor);
   const int64_t n = part.n_rows();
   const int64_t k = part.n_cols();
+  std::vector<std::byte> made;
   for (int64_t i = 0; i < n; ++i) {
-    const std::byte* row = row_at(tensor, part.row_begin + i * part.row_step);
+    const std::byte* row = any_row(tensor, part.row_begin + i * part.row_step, made);
     for (int64_t j = 0; j < k; ++j) {
       const auto to = static_cast<size_t>(ref.transpose ? j * n + i : i * k + j);
       std::memcpy(out + to * size, row + static_cast<size_t>(part.col_begin + j * part.col_step) * size, size);
@@ -136,7 +173,7 @@ const void* WeightBinder::stored_rows(const Node& weight) {
   if (weight.weight.parts.size() != 1 || !has_rows_in_source(weight.weight)) return nullptr;
   const WeightPart& part = weight.weight.parts[0];
   const WeightTensor tensor = require(source_, part.tensor);
-  if (part.row_step != 1 || part.n_cols() != columns(tensor)) return nullptr;
+  if (part.row_step != 1 || part.n_cols() != columns(tensor) || tensor.read) return nullptr;
   return row_at(tensor, part.row_begin);
 }
 
@@ -149,8 +186,8 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
   const int64_t matrices = shape.size() == 3 ? shape[0].factor : 1;
 
   AlignedBuffer made;
-  const SourceRows rows = has_rows_in_source(weight.weight) ? rows_of(source_, weight.weight)
-                                                            : make_rows(weight, n * matrices, k, made);
+  SourceRows rows =
+      has_rows_in_source(weight.weight) ? rows_of(source_, weight.weight) : make_rows(weight, n * matrices, k, made);
   mark_used(weight.weight);
   CHECK_EQ(static_cast<int64_t>(rows.rows.size()), n * matrices);
   CHECK_EQ(static_cast<int>(rows.dtype), static_cast<int>(family.weight));
@@ -159,9 +196,13 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
   AlignedBuffer buffer(matrix_bytes * static_cast<size_t>(matrices));
   const int64_t groups = (n + kPackRows - 1) / kPackRows;
   pool_.parallel_for(groups * matrices, 1, [&](int64_t begin, int64_t end, int) {
+    std::vector<std::byte> made_here;
     for (int64_t item = begin; item < end; ++item) {
       const int64_t matrix = item / groups;
       const int64_t row = item % groups * kPackRows;
+      if (!rows.made.empty()) {
+        make_missing(rows, matrix * n + row, matrix * n + std::min(n, row + kPackRows), made_here);
+      }
       family.pack(buffer.data() + static_cast<size_t>(matrix) * matrix_bytes, rows.rows.data() + matrix * n, n, k, row,
                   std::min(n, row + kPackRows));
     }

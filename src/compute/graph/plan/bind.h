@@ -4,6 +4,7 @@
 // One thread binds; what is bound is immutable afterwards. The source's pages are released once they were packed.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,8 @@ struct WeightTensor {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;  // outermost first
   std::span<const std::byte> data;
+  // Where the rows are not in `data`: writes rows [begin, end), one after the other. Any thread.
+  std::function<void(int64_t begin, int64_t end, std::byte* out)> read = {};
 };
 
 // Where the bytes are: a checkpoint, or a table in a test. Must outlive the binder and all plans (embedding tables are
@@ -68,6 +71,13 @@ class WeightBinder {
   struct SourceRows {
     DType dtype = DType::kF32;
     std::vector<const void*> rows;
+    // Rows that the source makes only when asked: null above, from `first` on.
+    struct Made {
+      WeightTensor tensor;
+      int64_t first, count, begin, step;  // of rows, of the tensor's rows
+      size_t stride, offset;              // bytes of a row, and before its first number that counts
+    };
+    std::vector<Made> made;
   };
 
  private:
