@@ -29,9 +29,9 @@ ModelCost model_cost(const Graph& graph, DType cache_type) {
       cost.dense_bytes += bytes;
     }
     const bool head = node.outputs[0].shape[0].symbol == Symbol::kOutputs;
-    double& ops = is_quantized(weight.dtype)     ? (head ? cost.head_int8_ops : cost.int8_ops)
-                  : weight.dtype == DType::kBF16 ? (head ? cost.head_bf16_ops : cost.bf16_ops)
-                                                 : (head ? cost.head_fp32_ops : cost.fp32_ops);
+    double& ops = has_whole_numbers(weight.dtype) ? (head ? cost.head_int8_ops : cost.int8_ops)
+                  : weight.dtype == DType::kBF16  ? (head ? cost.head_bf16_ops : cost.bf16_ops)
+                                                  : (head ? cost.head_fp32_ops : cost.fp32_ops);
     ops += 2 * multiplied;
   }
   cost.experts_used_share = pairs_share;

@@ -24,7 +24,8 @@ Result<int> bits_of(const PackedModule& module, int64_t words, int64_t k) {
 }  // namespace
 
 Result<PackedWeight> read_gptq(PackedModule& module, const ConfigView& scheme) {
-  const std::string format = scheme.get_string("checkpoint_format").value_or("gptq");
+  const std::string format =
+      scheme.get_string("checkpoint_format").value_or(scheme.get_string("format").value_or("gptq"));
   RETURN_IF_ERROR(check_format(module, format));
   ASSIGN_OR_RETURN(const SafetensorsTensor* qweight, module.require("qweight", 2, "I32"));
   ASSIGN_OR_RETURN(const SafetensorsTensor* qzeros, module.require("qzeros", 2, "I32"));

@@ -35,7 +35,7 @@ bool is_known(std::string_view method) {
 // As the configuration words it; for people.
 std::string describe(std::string_view method, const ConfigView& config) {
   std::string out(method);
-  if (config.is_string("format")) out += " " + *config.get_string("format");
+  if (method == "compressed-tensors" && config.is_string("format")) out += " " + *config.get_string("format");
   if (config.is_int("bits")) out += ", " + std::to_string(*config.get_int("bits")) + " bits";
   if (config.is_int("group_size") && *config.get_int("group_size") > 0) {
     out += ", groups of " + std::to_string(*config.get_int("group_size"));
