@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <string>
 #include <utility>
 
@@ -7,6 +9,32 @@
 
 namespace strata {
 namespace {
+
+// The number that Hugging Face's library reads where a file says `value` in as few digits as tell it from others: its
+// digits as one number, divided by a power of ten, each rounded. Ties between ways to cut a word hang on the last bit.
+double as_published_reader(double value) {
+  std::array<char, 40> text{};
+  const auto written = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
+  const std::string_view number(text.data(), static_cast<size_t>(written.ptr - text.data()));
+  const size_t e = number.find('e');
+  if (written.ec != std::errc() || e == std::string_view::npos) return value;
+  uint64_t digits = 0;
+  int exponent = 0;
+  for (const char c : number.substr(0, e)) {
+    if (c >= '0' && c <= '9') digits = digits * 10 + static_cast<uint64_t>(c - '0');
+  }
+  const size_t point = number.find('.');
+  if (point < e) exponent -= static_cast<int>(e - point - 1);
+  int written_exponent = 0;
+  const size_t sign = number[e + 1] == '+' ? 1 : 0;
+  std::from_chars(number.data() + e + 1 + sign, number.data() + number.size(), written_exponent);
+  exponent += written_exponent;
+  if (exponent < -22 || exponent > 0) return value;  // powers of ten that are exact
+  double power = 1.0;
+  for (int i = exponent; i < 0; ++i) power *= 10.0;
+  const double read = static_cast<double>(digits) / power;
+  return value < 0 ? -read : read;
+}
 
 class ModelReader {
  public:
@@ -86,7 +114,7 @@ class ModelReader {
       }
       by_spelling_.insert(spelling, static_cast<TokenId>(spec_.tokens.size()));
       spec_.tokens.push_back({std::string(spelling), TokenKind::kNormal});
-      unigram.scores.push_back(score);
+      unigram.scores.push_back(as_published_reader(score));
     }
     unigram.unknown_score = *std::min_element(unigram.scores.begin(), unigram.scores.end()) - kUnknownPenalty;
     ASSIGN_OR_RETURN(unigram.byte_fallback, model.get_bool("byte_fallback", false));
