@@ -52,8 +52,7 @@ struct BuiltModel {
 };
 
 struct Architecture {
-  std::string_view name;       // architectures[0] of config.json
-  std::string_view gguf_name;  // general.architecture; empty: GGUF has none
+  std::string_view name;  // architectures[0] of config.json; for GGUF the format room translates general.architecture
   Result<BuiltModel> (*build)(const Checkpoint&);
   bool headless = false;  // a decoder published without its head: for embeddings
 };

@@ -14,7 +14,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   const DecoderFields f = b.decoder_fields({.head_dim = 256, .max_context = 8192, .activation = "gelu_tanh"});
   const ops::Rope rope = read_rope(b, f.head_dim, f.max_context);
   const std::vector<int64_t> windows = b.windows(f.n_layers, [](int64_t layer) { return layer % 2 == 0; });
-  const Norm norm{.eps = f.norm_eps, .offset = 1};
+  const Norm norm{.eps = f.norm_eps, .offset = b.number_or({"norm_offset"}, 1)};
   const Heads heads{f.n_heads, f.n_kv_heads, f.head_dim, f.attention_bias};
   const Mlp mlp{f.feed_forward, f.activation};
   ops::Attention attention;

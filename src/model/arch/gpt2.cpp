@@ -1,5 +1,5 @@
 // GPT-2 (https://openai.com/research/better-language-models): learned positions, layer norms with biases, plain
-// feed-forward. Folders store its matrices transposed.
+// feed-forward. Published files store its matrices transposed.
 #include <cmath>
 
 #include "model/arch/model_builder.h"
@@ -15,7 +15,7 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   const Norm norm{.eps = f.norm_eps, .centered = true, .bias = true};
   const Heads heads{f.n_heads, f.n_heads, f.head_dim, true};
   const Mlp mlp{f.feed_forward, f.activation, true};
-  const bool transposed = !b.is_gguf();
+  const bool transposed = b.flag_or({"linear_transposed"}, true);
   const bool scale_scores = b.flag_or({"scale_attn_weights"}, true);
   const bool scale_by_layer = b.flag_or({"scale_attn_by_inverse_layer_idx"}, false);
   if (f.head_dim * f.n_heads != f.hidden) b.fail(invalid_argument("config: n_embd is no multiple of n_head"));

@@ -98,8 +98,6 @@ class ModelBuilder {
   Status status() const { return status_; }
   void set_short_context(int64_t tokens) { short_context_ = tokens; }  // longrope
   void fail(Status status);
-  // GGUF stores every matrix as [out, in] and experts stacked, whatever the folder had.
-  bool is_gguf() const { return checkpoint_.gguf() != nullptr; }
 
   // --- fields
   using Keys = std::initializer_list<std::string_view>;  // spellings of one field; the first that is present counts

@@ -9,10 +9,10 @@
 
 #include "model/format/gguf.h"
 #include "model/format/gguf_config.h"
+#include "model/format/gguf_tensors.h"
 #include "model/format/packed_module.h"
 #include "model/format/quoted_name.h"
 #include "model/format/safetensors.h"
-#include "model/format/tensor_names.h"
 
 namespace strata {
 
@@ -132,6 +132,13 @@ Status Checkpoint::Contents::open_parts(int64_t n_parts) {
     }
     parts.push_back(*std::move(part));
   }
+  size_t n_tensors = 0;
+  for (const GgufFile& part : parts) n_tensors += part.tensors().size();
+  const auto expected = parts[0].get_int("split.tensors.count");
+  if (expected && *expected != static_cast<int64_t>(n_tensors)) {
+    return data_loss(parts[0].path().string() + ": its parts have " + std::to_string(n_tensors) + " tensors, not " +
+                     std::to_string(*expected) + " (they are not parts of one model; download them again)");
+  }
   return ok_status();
 }
 
@@ -142,8 +149,12 @@ Status Checkpoint::Contents::open_gguf() {
   } else {
     parts.push_back(std::move(file));
   }
-  const std::string architecture(parts[0].get_string("general.architecture").value_or(""));
-  if (architecture.empty()) return data_loss(path.string() + ": general.architecture is missing");
+  if (parts[0].get_string("general.architecture").value_or("").empty()) {
+    return data_loss(path.string() + ": general.architecture is missing");
+  }
+  auto fields = gguf_config(parts);
+  if (!fields.ok()) return fields.status().with_context(path.string());
+  config = ConfigView(*std::move(fields), path.string());
   std::set<std::string_view> stored_names;
   std::set<std::string> used;
   for (const GgufFile& part : parts) {
@@ -151,17 +162,17 @@ Status Checkpoint::Contents::open_gguf() {
       if (!stored_names.insert(tensor.name).second) {
         return data_loss(part.path().string() + ": tensor " + quoted_name(tensor.name) + " occurs twice");
       }
-      // The table is general: where two names of an architecture it does not know meet, the second stays as stored.
-      std::string name = canonical_name(tensor.name, architecture);
-      if (!used.insert(name).second) name = tensor.name;
-      if (tensor.type) {
-        add({std::move(name), std::string(tensor.name), *tensor.type, tensor.shape, tensor.data});
-      } else {
-        RETURN_IF_ERROR(add_unusable(name, "GGUF type " + std::to_string(tensor.file_type)));
+      for (TensorInfo& presented : present_gguf_tensor(tensor, gguf_architecture(parts), config)) {
+        // The table is general: where two names of an architecture it does not know meet, the second stays as stored.
+        if (!used.insert(presented.name).second) presented.name = tensor.name;
+        if (tensor.type) {
+          add(std::move(presented));
+        } else {
+          RETURN_IF_ERROR(add_unusable(presented.name, "GGUF type " + std::to_string(tensor.file_type)));
+        }
       }
     }
   }
-  config = ConfigView(gguf_config(parts), path.string());
   generation = gguf_generation_defaults(parts[0]);
   return ok_status();
 }
@@ -332,6 +343,7 @@ void Checkpoint::release(std::span<const std::byte> data) const {
 
 const fs::path& Checkpoint::path() const { return contents_->path; }
 const fs::path& Checkpoint::folder() const { return contents_->folder; }
+std::span<const GgufFile> Checkpoint::gguf_parts() const { return contents_->parts; }
 const GgufFile* Checkpoint::gguf() const { return contents_->parts.empty() ? nullptr : &contents_->parts.front(); }
 
 const std::string& Checkpoint::packing() const { return contents_->packing; }

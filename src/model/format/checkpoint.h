@@ -2,11 +2,10 @@
 // (config.json and one or several safetensors files). Configuration and tensors have the names Hugging Face published,
 // so an architecture file reads one spelling; for GGUF they are translated (tensor_names.h, gguf_config.h).
 //
-// Two things GGUF stores differently are NOT undone, because the bytes stay mapped:
-// - Experts of a layer are one tensor [experts, out, in] named "...mlp.experts.gate_proj.weight"; Hugging Face folders
-//   have one tensor [out, in] per expert, "...mlp.experts.7.gate_proj.weight".
-// - config().get_bool("rope_interleaved"): rotary pairs are neighbouring rows (2i, 2i + 1) of each head of q_proj and
-//   k_proj instead of (i, i + head_dim / 2). Set for GGUF architectures that llama.cpp permutes or rotates that way.
+// What GGUF stores differently is NOT undone, because the bytes stay mapped; fields of config() say it (the list:
+// docs/adr/0002-hugging-face-names-inside.md). Experts of a layer are one tensor [experts, out, in] named
+// "...mlp.experts.gate_proj.weight"; Hugging Face folders have one tensor [out, in] per expert,
+// "...mlp.experts.7.gate_proj.weight".
 //
 // Thread rule: immutable after open(), any thread may read. Ownership: TensorInfo and its bytes live as long as the
 // Checkpoint.
@@ -76,6 +75,7 @@ class Checkpoint {
   const std::filesystem::path& path() const;
   const std::filesystem::path& folder() const;  // of a Hugging Face folder; empty for GGUF
   const GgufFile* gguf() const;                 // nullptr for folders; the first part of a split one
+  std::span<const GgufFile> gguf_parts() const;
 
  private:
   struct Contents;

@@ -53,6 +53,7 @@ struct GgufValue {
   uint64_t size() const;          // elements of an array; 1 for everything else
   std::optional<std::vector<int64_t>> as_ints() const;
   std::optional<std::vector<double>> as_doubles() const;
+  std::optional<std::vector<bool>> as_bools() const;  // integers too: not 0
   std::optional<std::vector<std::string_view>> as_strings() const;
 };
 

@@ -5,19 +5,14 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "model/format/config_view.h"
 #include "model/format/gguf.h"
-#include "model/format/gguf_keys.h"
+#include "model/format/gguf_architectures.h"
 
 namespace strata {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::string_view kInterleavedArchitectures[] = {
-    "llama",     "llama4",     "deci",    "baichuan", "starcoder", "internlm2",    "minicpm",  "xverse",  "command-r",
-    "cohere2",   "olmo",       "arctic",  "deepseek", "deepseek2", "plm",          "chatglm",  "granite", "granitemoe",
-    "chameleon", "bailingmoe", "smollm3", "arcee",    "ernie4_5",  "ernie4_5-moe", "mistral3",
-};
 
 // Reads "ARCHITECTURE.key" of one file.
 class Metadata {
@@ -81,17 +76,69 @@ Json number(const GgufValue& value, GgufKeyKind kind) {
   return value.as_int() ? Json(*value.as_int()) : mistyped(value);
 }
 
-void translate_keys(const Metadata& metadata, Json& config) {
-  for (const GgufKey& key : kGgufKeys) {
-    if (const GgufValue* value = metadata.find(key.gguf)) config[std::string(key.config)] = number(*value, key.kind);
+// True where the file has what a row of the tables names (GgufEvidence).
+bool holds(const Metadata& metadata, std::string_view evidence) {
+  if (evidence.starts_with('!')) return !holds(metadata, evidence.substr(1));
+  if (const size_t equal = evidence.find('='); equal != std::string_view::npos) {
+    const auto value = metadata.get_int(evidence.substr(0, equal));
+    return value && std::to_string(*value) == evidence.substr(equal + 1);
+  }
+  return metadata.has_tensor(evidence) || metadata.find(evidence) != nullptr;
+}
+
+Json text(const GgufValue& value) {
+  return value.as_string() ? Json(std::string(*value.as_string())) : Json("GGUF value of another type");
+}
+
+void translate_keys(const Metadata& metadata, std::span<const GgufKey> keys, Json& config) {
+  for (const GgufKey& key : keys) {
+    const GgufValue* value = metadata.find(key.gguf);
+    if (value == nullptr) continue;
+    config[std::string(key.config)] = key.kind == GgufKeyKind::kString ? text(*value) : number(*value, key.kind);
+  }
+}
+
+// Own keys stand in the place of the shared ones they have the GGUF name of.
+void translate_keys(const Metadata& metadata, const GgufArchitecture& architecture, Json& config) {
+  for (const GgufKey& key : shared_gguf_keys()) {
+    const bool replaced = std::any_of(architecture.keys.begin(), architecture.keys.end(),
+                                      [&](const GgufKey& own) { return own.gguf == key.gguf; });
+    if (!replaced) translate_keys(metadata, std::span(&key, 1), config);
+  }
+  translate_keys(metadata, architecture.keys, config);
+  for (const GgufEvidence& row : architecture.evidences) {
+    config[std::string(row.config)] = holds(metadata, row.evidence);
   }
 }
 
 // Layers of the model itself: GGUF counts the extra prediction layers among the blocks.
-void set_layers(const Metadata& metadata, Json& config) {
-  if (const auto blocks = metadata.get_int("block_count")) {
-    config["num_hidden_layers"] = *blocks - metadata.get_int("nextn_predict_layers").value_or(0);
+std::optional<int64_t> layer_count(const Metadata& metadata) {
+  const auto blocks = metadata.get_int("block_count");
+  return blocks ? std::optional(*blocks - metadata.get_int("nextn_predict_layers").value_or(0)) : std::nullopt;
+}
+
+// Which layers see only a window: a list of flags, or a period, which GGUF may leave to the architecture.
+void set_layer_types(const Metadata& metadata, const GgufArchitecture& architecture, Json& config) {
+  constexpr int64_t kMaxLayers = 1 << 16;
+  const GgufValue* pattern = metadata.find("attention.sliding_window_pattern");
+  const auto window = metadata.get_int("attention.sliding_window");
+  const auto layers = layer_count(metadata);
+  if (window && *window == 0) config.erase("sliding_window");  // none
+  if ((architecture.window_period == 0 && pattern == nullptr) || !window || *window <= 0 || !layers || *layers < 0 ||
+      *layers > kMaxLayers) {
+    return;
   }
+  const auto flags = pattern != nullptr ? pattern->as_bools() : std::nullopt;
+  const int64_t period = pattern != nullptr && pattern->as_int() ? *pattern->as_int() : architecture.window_period;
+  const int64_t whole = architecture.window_last ? period - 1 : 0;
+  Json types = Json::array();
+  for (int64_t layer = 0; layer < *layers; ++layer) {
+    const bool listed = flags && layer < static_cast<int64_t>(flags->size());
+    const bool slides = listed ? (*flags)[static_cast<size_t>(layer)] : period <= 0 || layer % period != whole;
+    types.push_back(slides ? "sliding_attention" : "full_attention");
+  }
+  config["layer_types"] = std::move(types);
+  if (period > 0) config[architecture.window_last ? "sliding_window_pattern" : "global_attn_every_n_layers"] = period;
 }
 
 void set_vocabulary(const Metadata& metadata, Json& config) {
@@ -108,6 +155,8 @@ void set_vocabulary(const Metadata& metadata, Json& config) {
   if (const auto id = file.get_int("tokenizer.ggml.eos_token_id")) config["eos_token_id"] = *id;
   if (const auto id = file.get_int("tokenizer.ggml.padding_token_id")) config["pad_token_id"] = *id;
   config["tie_word_embeddings"] = !metadata.has_tensor("output.weight");
+  const GgufTensor* types = metadata.find_tensor("token_types.weight");
+  if (types != nullptr && types->shape.size() == 2) config["type_vocab_size"] = types->shape[0];
 }
 
 // Latent attention stores the sizes of its cached form as key and value length, and those of its heads beside them.
@@ -124,49 +173,44 @@ void set_latent_attention(const Metadata& metadata, Json& config) {
   if (!config.contains("q_lora_rank")) config["q_lora_rank"] = nullptr;
 }
 
-void set_attention(const Metadata& metadata, Json& config) {
+void set_attention(const Metadata& metadata, const GgufArchitecture& architecture, Json& config) {
   if (!config.contains("num_key_value_heads") && config.contains("num_attention_heads")) {
     config["num_key_value_heads"] = config["num_attention_heads"];
   }
-  config["attention_bias"] = metadata.has_tensor("blk.0.attn_q.bias");
+  config["attention_bias"] = metadata.has_tensor("blk.0.attn_q.bias") || metadata.has_tensor("blk.0.attn_qkv.bias");
+  config["mlp_bias"] = metadata.has_tensor("blk.0.ffn_up.bias");
   if (gguf_rope_interleaved(metadata.architecture())) config["rope_interleaved"] = true;
-  if (config.contains("kv_lora_rank")) return set_latent_attention(metadata, config);
+  if (architecture.latent) return set_latent_attention(metadata, config);
   const auto hidden = metadata.get_int("embedding_length");
   const auto heads = metadata.get_int("attention.head_count");
+  const auto even = hidden && heads && *heads > 0 ? std::optional(*hidden / *heads) : std::nullopt;
   auto head_dim = metadata.get_int("attention.key_length");
-  if (!head_dim && hidden && heads && *heads > 0) head_dim = *hidden / *heads;
+  if (!head_dim) head_dim = even;
   if (!head_dim) return;
   config["head_dim"] = *head_dim;
+  if (architecture.query_scale_layers > 0) {
+    const bool wide = layer_count(metadata) == architecture.query_scale_layers;
+    config["query_pre_attn_scalar"] = wide ? even.value_or(*head_dim) : *head_dim;
+  }
   const auto rotated = metadata.get_int("rope.dimension_count");
   if (rotated && *rotated != *head_dim && *head_dim > 0) {
     config["partial_rotary_factor"] = static_cast<double>(*rotated) / static_cast<double>(*head_dim);
   }
 }
 
-void set_experts(const Metadata& metadata, Json& config) {
+void set_experts(const Metadata& metadata, const GgufArchitecture& architecture, Json& config) {
   const auto experts = metadata.get_int("expert_count");
   if (!experts || *experts == 0) return;
-  const std::string& architecture = metadata.architecture();
-  if (architecture == "deepseek2") {
-    config["n_routed_experts"] = *experts;
-    config["scoring_func"] = metadata.get_int("expert_gating_func").value_or(1) == 2 ? "sigmoid" : "softmax";
-    config["topk_method"] = config.contains("n_group") ? "group_limited_greedy" : "greedy";
-    if (config["scoring_func"] == "sigmoid") config["topk_method"] = "noaux_tc";
-    for (const char* key : {"n_group", "topk_group"}) {
-      if (!config.contains(key)) config[key] = 1;
-    }
-    if (!config.contains("norm_topk_prob")) config["norm_topk_prob"] = false;
-    if (!config.contains("routed_scaling_factor")) config["routed_scaling_factor"] = 1.0;
-    if (!config.contains("first_k_dense_replace")) config["first_k_dense_replace"] = 0;
-    return;
-  }
-  config[architecture == "llama" ? "num_local_experts" : "num_experts"] = *experts;
+  config["num_experts"] = config["num_local_experts"] = config["n_routed_experts"] = *experts;
   if (!config.contains("moe_intermediate_size") && config.contains("intermediate_size")) {
     config["moe_intermediate_size"] = config["intermediate_size"];
   }
-  // llama.cpp decides this by architecture, not by metadata.
-  if (!config.contains("norm_topk_prob"))
-    config["norm_topk_prob"] = architecture != "qwen2moe" && architecture != "olmoe";
+  if (!architecture.latent) return;
+  const bool sigmoid = metadata.get_int("expert_gating_func").value_or(1) == 2;
+  config["scoring_func"] = sigmoid ? "sigmoid" : "softmax";
+  if (!sigmoid) {
+    config["topk_method"] = metadata.find("expert_group_count") != nullptr ? "group_limited_greedy" : "greedy";
+  }
 }
 
 std::vector<double> factors(const Metadata& metadata, std::string_view name) {
@@ -207,30 +251,46 @@ void set_rope_scaling(const Metadata& metadata, Json& config) {
       scaling["attention_factor"] = *attention * (1.0 + 0.1 * std::log(*factor));
     }
   } else if (type.empty() || type == "none") {
+    config.erase("rope_scaling");
     return;
   }
-  config["rope_scaling"] = std::move(scaling);
+  config["rope_scaling"].update(scaling);  // over what the architecture implies
 }
 
 }  // namespace
 
-bool gguf_rope_interleaved(std::string_view architecture) {
-  return std::find(std::begin(kInterleavedArchitectures), std::end(kInterleavedArchitectures), architecture) !=
-         std::end(kInterleavedArchitectures);
+const GgufArchitecture& gguf_architecture(std::span<const GgufFile> parts) {
+  static constexpr GgufArchitecture kUnknown;  // shared names and keys only
+  const Metadata metadata(parts);
+  const GgufArchitecture* found = find_gguf_architecture([&](const GgufArchitecture& entry) {
+    return entry.gguf == metadata.architecture() && (entry.evidence.empty() || holds(metadata, entry.evidence));
+  });
+  return found != nullptr ? *found : kUnknown;
 }
 
-Json gguf_config(std::span<const GgufFile> parts) {
+Result<Json> gguf_config(std::span<const GgufFile> parts) {
   const Metadata metadata(parts);
-  Json config = Json::object();
-  config["gguf_architecture"] = metadata.architecture();
-  config["hidden_act"] = "silu";
-  config["rope_theta"] = 10000.0;
-  translate_keys(metadata, config);
-  set_layers(metadata, config);
+  const GgufArchitecture& architecture = gguf_architecture(parts);
+  Json config = {{"gguf_architecture", metadata.architecture()}, {"rope_theta", 10000.0}};
+  for (const std::string_view implied : {architecture.defaults, architecture.fields}) {
+    config.update(Json::parse(implied));
+  }
+  if (!architecture.published.empty()) {
+    config["architectures"] = Json::array({std::string(architecture.published)});
+    config["model_type"] = std::string(architecture.model_type);
+  }
+  translate_keys(metadata, architecture, config);
+  if (const auto layers = layer_count(metadata)) config[std::string(architecture.layer_count)] = *layers;
+  set_layer_types(metadata, architecture, config);
   set_vocabulary(metadata, config);
-  set_attention(metadata, config);
-  set_experts(metadata, config);
+  set_attention(metadata, architecture, config);
+  set_experts(metadata, architecture, config);
   set_rope_scaling(metadata, config);
+  if (const auto own = metadata.file().get_string(kGgufConfigKey)) {
+    ASSIGN_OR_RETURN(const Json fields, parse_json(*own, kGgufConfigKey));
+    if (!fields.is_object()) return data_loss(std::string(kGgufConfigKey) + " is no object");
+    config.merge_patch(fields);
+  }
   return config;
 }
 

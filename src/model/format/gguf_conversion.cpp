@@ -1,11 +1,14 @@
 #include "model/format/gguf_conversion.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
-#include <numbers>
 
 #include "model/format/gguf.h"
+#include "model/format/gguf_config.h"
+#include "model/format/gguf_folder_config.h"
 #include "model/format/gguf_folder_metadata.h"
+#include "model/format/gguf_rope.h"
 #include "model/format/quoted_name.h"
 #include "model/format/tensor_names.h"
 
@@ -14,53 +17,13 @@ namespace {
 
 constexpr int64_t kMaxSize = 1 << 16;  // experts, heads, elements of a head
 
-// Row `row` of a matrix whose rotary pairs are neighbours, in the one whose pairs are half a head apart.
-int64_t unpaired_row(int64_t row, int64_t head_dim) {
-  const int64_t in_head = row % head_dim;
-  return row - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
-}
-
-int64_t product(const std::vector<int64_t>& shape) {
-  int64_t out = 1;
-  for (const int64_t size : shape) out *= size;
-  return out;
-}
-
 // Buffers that older checkpoints carry beside their weights.
-bool is_derived(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
-
-// Layer of "model.layers.7.…", or -1.
-int64_t layer_of(std::string_view name) {
-  constexpr std::string_view kPrefix = "model.layers.";
-  if (!name.starts_with(kPrefix)) return -1;
-  int64_t layer = 0;
-  size_t i = kPrefix.size();
-  for (; i < name.size() && name[i] >= '0' && name[i] <= '9' && i < kPrefix.size() + 9; ++i)
-    layer = layer * 10 + (name[i] - '0');
-  return layer;
-}
-
-// The numbers by which Llama 3's scaling divides each rotary frequency.
-// Source: https://github.com/huggingface/transformers, modeling_rope_utils.py (llama3).
-std::vector<float> llama3_factors(const ConfigView& scaling, double theta, int64_t rotary_dim) {
-  const double factor = scaling.get_double("factor").value_or(8.0);
-  const double low = scaling.get_double("low_freq_factor").value_or(1.0);
-  const double high = scaling.get_double("high_freq_factor").value_or(4.0);
-  const double original = scaling.get_double("original_max_position_embeddings").value_or(8192.0);
-  std::vector<float> out;
-  for (int64_t i = 0; i < rotary_dim; i += 2) {
-    const double wavelength =
-        2 * std::numbers::pi * std::pow(theta, static_cast<double>(i) / static_cast<double>(rotary_dim));
-    if (wavelength < original / high) {
-      out.push_back(1.0f);
-    } else if (wavelength > original / low) {
-      out.push_back(static_cast<float>(factor));
-    } else {
-      const double smooth = (original / wavelength - low) / (high - low);
-      out.push_back(static_cast<float>(1.0 / ((1.0 - smooth) / factor + smooth)));
-    }
-  }
-  return out;
+bool is_derived(const TensorInfo& tensor) {
+  constexpr std::string_view kMasks[] = {".attn.bias", ".attention.bias"};  // of causal attention, [1, 1, n, n]
+  constexpr std::string_view kBuffers[] = {".rotary_emb.inv_freq", "embeddings.position_ids", ".masked_bias"};
+  const auto ends = [&](std::string_view tail) { return tensor.name.ends_with(tail); };
+  return std::any_of(std::begin(kBuffers), std::end(kBuffers), ends) ||
+         (tensor.shape.size() == 4 && std::any_of(std::begin(kMasks), std::end(kMasks), ends));
 }
 
 class FolderPlan {
@@ -68,26 +31,20 @@ class FolderPlan {
   FolderPlan(const Checkpoint& checkpoint, GgufConversion& plan) : checkpoint_(checkpoint), plan_(plan) {}
 
   Status make() {
-    const ConfigView& config = checkpoint_.config();
-    ASSIGN_OR_RETURN(const GgufFolderArchitecture architecture, gguf_folder_architecture(config));
-    plan_.architecture = architecture.gguf;
-    ASSIGN_OR_RETURN(plan_.n_layers, config.require_int("num_hidden_layers"));
+    const ConfigView config = gguf_folder_config(checkpoint_);
+    ASSIGN_OR_RETURN(plan_.entry, gguf_folder_architecture(checkpoint_));
+    plan_.architecture = plan_.entry->gguf;
+    ASSIGN_OR_RETURN(plan_.n_layers, config.require_int(plan_.entry->layer_count));
     plan_.n_experts = gguf_folder_experts(config);
     RETURN_IF_ERROR(check_size("the number of experts", plan_.n_experts));
-    RETURN_IF_ERROR(check_size("the rotary dimension", gguf_folder_rotary_dim(config)));
-    tied_ = config.get_bool("tie_word_embeddings").value_or(false);
-    if (architecture.permutes_rotary_rows) {
-      ASSIGN_OR_RETURN(n_heads_, config.require_int("num_attention_heads"));
-      n_kv_heads_ = config.get_int("num_key_value_heads").value_or(n_heads_);
-      RETURN_IF_ERROR(check_size("num_attention_heads", n_heads_ - 1));
-      RETURN_IF_ERROR(check_size("num_key_value_heads", n_kv_heads_ - 1));
-    }
+    ASSIGN_OR_RETURN(sizes_, read_sizes());
     if (!checkpoint_.unusable_tensors().empty()) {
       return invalid_argument("tensor " + checkpoint_.unusable_tensors().front() + " has a type that is not read");
     }
     for (const TensorInfo& tensor : checkpoint_.tensors()) RETURN_IF_ERROR(add(tensor));
-    RETURN_IF_ERROR(check_experts());
-    add_rope_factors();
+    for (GgufOutputTensor& tensor : plan_.tensors) RETURN_IF_ERROR(finish(tensor));
+    RETURN_IF_ERROR(scale_queries());
+    add_rope_factors(checkpoint_, *plan_.entry, plan_.tensors);
     return config.status();
   }
 
@@ -98,120 +55,136 @@ class FolderPlan {
     return invalid_argument(std::string("config.json: ") + what + " is out of range");
   }
 
+  Result<GgufHeadSizes> read_sizes() const {
+    const ConfigView config = gguf_folder_config(checkpoint_);
+    GgufHeadSizes out;
+    out.n_heads = gguf_folder_int(config, *plan_.entry, "attention.head_count").value_or(0);
+    out.n_kv_heads = gguf_folder_kv_heads(config, *plan_.entry);
+    out.nope = config.get_int("qk_nope_head_dim").value_or(0);
+    out.v_dim = config.get_int("v_head_dim").value_or(0);
+    out.padding = config.get_int("pad_token_id").value_or(-1) + 1;
+    RETURN_IF_ERROR(check_size("the number of attention heads", out.n_heads - 1));
+    RETURN_IF_ERROR(check_size("the number of key-value heads", out.n_kv_heads - 1));
+    RETURN_IF_ERROR(check_size("qk_nope_head_dim", out.nope));
+    RETURN_IF_ERROR(check_size("v_head_dim", out.v_dim));
+    RETURN_IF_ERROR(check_size("the rotary dimension", gguf_folder_rotary_dim(config, *plan_.entry)));
+    return out;
+  }
+
   Status add(const TensorInfo& tensor) {
-    if (is_derived(tensor.name) || layer_of(tensor.name) >= plan_.n_layers) return ok_status();
-    if (tied_ && tensor.name == "lm_head.weight") return ok_status();
-    const auto expert = split_expert_name(tensor.name);
-    const auto name = gguf_name(expert ? expert->stacked : tensor.name, plan_.architecture);
+    const auto text_name = gguf_folder_text_name(checkpoint_, tensor.name);
+    if (!text_name) return ok_status();
+    const auto layer = split_layer_name(*text_name, *plan_.entry);
+    if (is_derived(tensor) || (layer && layer->layer >= plan_.n_layers)) return ok_status();
+    bool split = false;
+    for (const GgufSplitRow& row : plan_.entry->splits) {
+      if (!layer || layer->rest != row.published) continue;
+      GgufOutputTensor& out = plan_.tensors.emplace_back();
+      out.name = "blk." + std::to_string(layer->layer) + "." + std::string(row.gguf);
+      out.sources = {&tensor};
+      out.layout = row.layout;
+      split = true;
+    }
+    if (split) return ok_status();
+    const auto name = gguf_name(*text_name, *plan_.entry);
     if (!name) return invalid_argument("GGUF has no name for tensor " + quoted_name(tensor.name));
-    if (expert) return add_expert(*name, expert->expert, tensor);
-    GgufOutputTensor out;
-    out.name = *name;
-    out.shape = tensor.shape;
+    if (gguf_folder_tied(gguf_folder_config(checkpoint_)) && name->name == "output.weight") return ok_status();
+    if (name->index >= 0) return add_to_stack(*name, tensor);
+    GgufOutputTensor& out = plan_.tensors.emplace_back();
+    out.name = name->name;
     out.sources = {&tensor};
-    RETURN_IF_ERROR(set_rotary_heads(tensor, out));
-    plan_.tensors.push_back(std::move(out));
-    return ok_status();
-  }
-
-  Status set_rotary_heads(const TensorInfo& tensor, GgufOutputTensor& out) const {
-    const std::string_view name = tensor.name;
-    const bool is_q = name.find(".self_attn.q_proj.") != std::string_view::npos;
-    const bool is_k = name.find(".self_attn.k_proj.") != std::string_view::npos;
-    if (n_heads_ == 0 || (!is_q && !is_k)) return ok_status();
-    out.rotary_heads = is_q ? n_heads_ : n_kv_heads_;
-    if (tensor.shape.empty() || tensor.shape[0] % (2 * out.rotary_heads) != 0) {
-      return invalid_argument("tensor " + quoted_name(name) + " has rows that its heads do not divide");
+    for (const GgufLayoutRow& row : plan_.entry->layouts) {
+      if (out.name.find(row.part) == std::string::npos) continue;
+      out.layout = row.layout;
+      out.heads = out.name.find(".attn_k.") != std::string::npos ? sizes_.n_kv_heads : sizes_.n_heads;
     }
     return ok_status();
   }
 
-  Status add_expert(const std::string& name, int64_t expert, const TensorInfo& tensor) {
-    if (expert >= plan_.n_experts) {
+  // One expert of a layer, one head's norm.
+  Status add_to_stack(const GgufName& name, const TensorInfo& tensor) {
+    const bool expert = tensor.name.find(".experts.") != std::string::npos;
+    if (name.index >= (expert ? plan_.n_experts : kMaxSize)) {
       return invalid_argument("tensor " + quoted_name(tensor.name) + ": the configuration has only " +
-                              std::to_string(plan_.n_experts) + " experts");
+                              std::to_string(expert ? plan_.n_experts : kMaxSize) + " of these");
     }
-    const auto [position, is_new] = stacked_.emplace(name, plan_.tensors.size());
+    const auto [position, is_new] = stacked_.emplace(name.name, plan_.tensors.size());
     if (is_new) {
-      GgufOutputTensor out;
-      out.name = name;
-      out.shape = {plan_.n_experts};
-      out.shape.insert(out.shape.end(), tensor.shape.begin(), tensor.shape.end());
-      out.sources.resize(static_cast<size_t>(plan_.n_experts), nullptr);
-      plan_.tensors.push_back(std::move(out));
+      plan_.tensors.emplace_back().name = name.name;
+      if (expert) plan_.tensors.back().sources.resize(static_cast<size_t>(plan_.n_experts), nullptr);
     }
-    GgufOutputTensor& out = plan_.tensors[position->second];
-    if (!std::equal(tensor.shape.begin(), tensor.shape.end(), out.shape.begin() + 1, out.shape.end())) {
-      return data_loss("tensor " + quoted_name(tensor.name) + " has another shape than the other experts");
-    }
-    out.sources[static_cast<size_t>(expert)] = &tensor;
+    auto& sources = plan_.tensors[position->second].sources;
+    sources.resize(std::max(sources.size(), static_cast<size_t>(name.index) + 1), nullptr);
+    sources[static_cast<size_t>(name.index)] = &tensor;
     return ok_status();
   }
 
-  Status check_experts() const {
-    for (const GgufOutputTensor& tensor : plan_.tensors) {
-      for (size_t i = 0; i < tensor.sources.size(); ++i) {
-        if (tensor.sources[i] == nullptr)
-          return data_loss(tensor.name + ": expert " + std::to_string(i) + " is missing");
-        if (tensor.sources[i]->type != tensor.sources[0]->type) {
-          return data_loss(tensor.name + ": its experts have different types");
-        }
+  // Checks the sources of a tensor and gives it its shape.
+  Status finish(GgufOutputTensor& tensor) const {
+    tensor.sizes = sizes_;
+    for (size_t i = 0; i < tensor.sources.size(); ++i) {
+      const TensorInfo* source = tensor.sources[i];
+      if (source == nullptr) return data_loss(tensor.name + ": number " + std::to_string(i) + " is missing");
+      if (source->type != tensor.sources[0]->type) {
+        return data_loss(tensor.name + ": its parts have different types");
+      }
+      if (source->shape != tensor.sources[0]->shape) {
+        return data_loss("tensor " + quoted_name(source->name) + " has another shape than the others of its kind");
       }
     }
+    RETURN_IF_ERROR(tensor.set_shape());
+    if (stacked_.contains(tensor.name)) {
+      tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(tensor.sources.size()));
+    }
     return ok_status();
   }
 
-  void add_rope_factors() {
-    const ConfigView& config = checkpoint_.config();
-    const auto scaling = gguf_folder_rope_scaling(config);
-    if (!scaling || scaling->get_string("rope_type").value_or(scaling->get_string("type").value_or("")) != "llama3")
-      return;
-    GgufOutputTensor out;
-    out.name = "rope_freqs.weight";
-    out.values = llama3_factors(*scaling, gguf_folder_rope_theta(config), gguf_folder_rotary_dim(config));
-    out.shape = {static_cast<int64_t>(out.values.size())};
-    plan_.tensors.push_back(std::move(out));
+  // llama.cpp divides the scores of some architectures by the root of what it takes query_pre_attn_scalar to be: what
+  // the configuration says instead goes into the queries, or into their norm.
+  Status scale_queries() {
+    const double factor = gguf_folder_query_factor(gguf_folder_config(checkpoint_), *plan_.entry);
+    if (!(factor > 0) || !std::isfinite(factor)) return invalid_argument("config.json: query_pre_attn_scalar");
+    if (factor == 1) return ok_status();
+    const auto has = [&](std::string_view part) {
+      return [part](const GgufOutputTensor& tensor) { return tensor.name.find(part) != std::string::npos; };
+    };
+    const bool normed = std::any_of(plan_.tensors.begin(), plan_.tensors.end(), has(".attn_q_norm."));
+    for (GgufOutputTensor& tensor : plan_.tensors) {
+      if (has(normed ? ".attn_q_norm." : ".attn_q.")(tensor)) tensor.factor = factor;
+    }
+    return ok_status();
   }
 
   const Checkpoint& checkpoint_;
   GgufConversion& plan_;
+  GgufHeadSizes sizes_;
   std::map<std::string, size_t> stacked_;  // name -> place in plan_.tensors
-  int64_t n_heads_ = 0;                    // 0: rows are not reordered
-  int64_t n_kv_heads_ = 0;
-  bool tied_ = false;
 };
 
 Status plan_copy(const Checkpoint& checkpoint, GgufConversion& plan) {
   plan.architecture = checkpoint.config().get_string("gguf_architecture").value_or("");
-  plan.n_layers = checkpoint.config().get_int("num_hidden_layers").value_or(0);
+  const GgufArchitecture& entry = gguf_architecture(checkpoint.gguf_parts());
+  plan.n_layers = checkpoint.config().get_int(entry.layer_count).value_or(0);
   plan.n_experts = checkpoint.gguf()->get_int(plan.architecture + ".expert_count").value_or(0);
   if (!checkpoint.unusable_tensors().empty()) {
     return invalid_argument("tensor " + checkpoint.unusable_tensors().front() + " has a type that is not read");
   }
-  for (const TensorInfo& tensor : checkpoint.tensors()) {
-    GgufOutputTensor out;
+  for (const GgufFile& part : checkpoint.gguf_parts()) {
+    for (const GgufTensor& tensor : part.tensors()) {
+      std::string name = canonical_names(tensor.name, entry).front();
+      plan.copied.push_back({std::move(name), std::string(tensor.name), *tensor.type, tensor.shape, tensor.data});
+    }
+  }
+  for (const TensorInfo& tensor : plan.copied) {
+    GgufOutputTensor& out = plan.tensors.emplace_back();
     out.name = tensor.stored_name;
     out.shape = tensor.shape;
     out.sources = {&tensor};
-    plan.tensors.push_back(std::move(out));
   }
   return ok_status();
 }
 
 }  // namespace
-
-int64_t GgufOutputTensor::n_rows() const { return product(shape) / row_length(); }
-
-std::span<const std::byte> GgufOutputTensor::source_row(int64_t row, std::vector<std::byte>& buffer) const {
-  if (sources.empty()) return std::as_bytes(std::span(values)).subspan(static_cast<size_t>(row * row_length()) * 4);
-  const int64_t rows_per_source = n_rows() / static_cast<int64_t>(sources.size());
-  const TensorInfo& source = *sources[static_cast<size_t>(row / rows_per_source)];
-  int64_t in_source = row % rows_per_source;
-  if (rotary_heads > 0) in_source = unpaired_row(in_source, rows_per_source / rotary_heads);
-  if (source.made != nullptr) return source.rows(in_source, in_source + 1, buffer);
-  const size_t bytes = row_bytes(source.type, row_length());
-  return source.data.subspan(static_cast<size_t>(in_source) * bytes, bytes);
-}
 
 Result<GgufConversion> plan_gguf_conversion(const Checkpoint& checkpoint) {
   GgufConversion plan;

@@ -1,163 +1,186 @@
 #include "model/format/gguf_folder_metadata.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "base/log.h"
+#include "model/format/gguf_config.h"
 #include "model/format/gguf_conversion.h"
-#include "model/format/gguf_keys.h"
+#include "model/format/gguf_folder_config.h"
+#include "model/format/gguf_key_writer.h"
+#include "model/format/gguf_rope.h"
 #include "model/format/gguf_tokenizer.h"
-#include "model/format/gguf_writer.h"
-#include "model/format/quoted_name.h"
+#include "model/format/gguf_window.h"
 
 namespace strata {
 namespace {
 
-struct ModelType {
-  std::string_view model_type;  // config.json
-  std::string_view gguf;
-  bool permutes_rotary_rows;
-};
-constexpr ModelType kModelTypes[] = {
-    {"llama", "llama", true},         {"mistral", "llama", true},          {"mixtral", "llama", true},
-    {"qwen2", "qwen2", false},        {"qwen3", "qwen3", false},           {"qwen2_moe", "qwen2moe", false},
-    {"qwen3_moe", "qwen3moe", false}, {"deepseek_v2", "deepseek2", false}, {"deepseek_v3", "deepseek2", false},
-    {"olmo2", "olmo2", false},
-};
+using Json = nlohmann::json;
 
-// Writes "ARCHITECTURE.key"; numbers outside the key's type are refused.
-class KeyWriter {
- public:
-  KeyWriter(const std::string& architecture, GgufWriter& writer) : prefix_(architecture + "."), writer_(writer) {}
-
-  void add(std::string_view key, std::optional<int64_t> value) {
-    const std::string full = prefix_ + std::string(key);
-    if (!value || writer_.has(full)) return;
-    if (*value < 0 || *value > UINT32_MAX) {
-      failure_ = invalid_argument("config.json: " + full + " would be " + std::to_string(*value));
-      return;
-    }
-    writer_.add_uint(full, static_cast<uint32_t>(*value));
-  }
-  void add_float(std::string_view key, std::optional<double> value) {
-    if (value) writer_.add_float(prefix_ + std::string(key), static_cast<float>(*value));
-  }
-  void add_bool(std::string_view key, std::optional<bool> value) {
-    if (value) writer_.add_bool(prefix_ + std::string(key), *value);
-  }
-  void add_string(std::string_view key, std::string_view value) {
-    writer_.add_string(prefix_ + std::string(key), value);
-  }
-  const Status& status() const { return failure_; }
-
- private:
-  std::string prefix_;
-  GgufWriter& writer_;
-  Status failure_;
-};
-
-std::optional<int64_t> head_dim(const ConfigView& config) {
-  if (const auto own = config.get_int("head_dim")) return own;
-  const auto hidden = config.get_int("hidden_size");
-  const auto heads = config.get_int("num_attention_heads");
-  return hidden && heads && *heads > 0 ? std::optional(*hidden / *heads) : std::nullopt;
+void write_key(const ConfigView& config, const GgufKey& key, GgufKeyWriter& keys) {
+  if (key.kind == GgufKeyKind::kInt) keys.add(key.gguf, config.get_int(key.config));
+  if (key.kind == GgufKeyKind::kFloat) keys.add_float(key.gguf, config.get_double(key.config));
+  if (key.kind == GgufKeyKind::kBool) keys.add_bool(key.gguf, config.get_bool(key.config));
+  if (key.kind == GgufKeyKind::kString) keys.add_string(key.gguf, config.get_string(key.config));
 }
 
-void add_heads(const ConfigView& config, KeyWriter& keys) {
-  if (config.has("kv_lora_rank")) {  // unsplit kv_b: heads as they are computed, not as they are cached
-    const int64_t rope = config.get_int("qk_rope_head_dim").value_or(0);
-    const int64_t nope = config.get_int("qk_nope_head_dim").value_or(0);
-    keys.add("attention.key_length",
-             std::clamp<int64_t>(nope, 0, UINT32_MAX) + std::clamp<int64_t>(rope, 0, UINT32_MAX));
-    keys.add("attention.value_length", config.get_int("v_head_dim"));
-    keys.add("rope.dimension_count", rope);
+// The rows of the tables, from the configuration and then from what the entry implies. Settings that need more than one
+// field are written before or after, by hand.
+void write_keys(const ConfigView& config, const GgufArchitecture& entry, GgufKeyWriter& keys) {
+  constexpr std::string_view kByHand[] = {"num_nextn_predict_layers", "sliding_window", "local_attention"};
+  const ConfigView implied(Json::parse(entry.fields), "the tables of GGUF");
+  for (const auto& rows : {entry.keys, shared_gguf_keys()}) {
+    for (const GgufKey& key : rows) {
+      if (std::find(std::begin(kByHand), std::end(kByHand), key.config) != std::end(kByHand) ||
+          key.gguf.starts_with("rope.")) {
+        continue;
+      }
+      write_key(config, key, keys);
+      write_key(implied, key, keys);
+    }
+  }
+}
+
+void write_heads(const ConfigView& config, const GgufArchitecture& entry, GgufKeyWriter& keys) {
+  if (entry.latent) {  // the cached form: one head of the latent and the rotary part
+    const auto size = [&](const char* key) { return std::clamp<int64_t>(config.get_int(key).value_or(0), 0, 1 << 30); };
+    keys.add("attention.head_count_kv", 1);
+    keys.add("attention.key_length", size("kv_lora_rank") + size("qk_rope_head_dim"));
+    keys.add("attention.value_length", size("kv_lora_rank"));
+    keys.add("attention.key_length_mla", size("qk_nope_head_dim") + size("qk_rope_head_dim"));
+    keys.add("attention.value_length_mla", size("v_head_dim"));
+    keys.add("rope.dimension_count", size("qk_rope_head_dim"));
     return;
   }
-  keys.add("attention.key_length", head_dim(config));
-  keys.add("attention.value_length", head_dim(config));
-  keys.add("rope.dimension_count", gguf_folder_rotary_dim(config));
+  keys.add("attention.head_count_kv", gguf_folder_kv_heads(config, entry));
+  keys.add("attention.key_length", gguf_folder_head_dim(config, entry));
+  keys.add("attention.value_length", gguf_folder_head_dim(config, entry));
 }
 
-void add_rope_scaling(const ConfigView& config, KeyWriter& keys) {
-  const auto scaling = gguf_folder_rope_scaling(config);
-  if (!scaling) return;
-  const std::string type = scaling->get_string("rope_type").value_or(scaling->get_string("type").value_or(""));
-  if (type != "linear" && type != "yarn") return;  // llama3 is a tensor, "default" is nothing
-  keys.add_string("rope.scaling.type", type);
-  keys.add_float("rope.scaling.factor", scaling->get_double("factor"));
-  if (type == "linear") return;
-  keys.add("rope.scaling.original_context_length", scaling->get_int("original_max_position_embeddings"));
-  if (const auto mscale = scaling->get_double("mscale_all_dim")) {
-    keys.add_float("rope.scaling.yarn_log_multiplier", 0.1 * *mscale);
+// Positions start behind the padding in tables that count it.
+void write_context(const ConfigView& config, const GgufConversion& conversion, GgufKeyWriter& keys) {
+  auto longest = gguf_folder_int(config, *conversion.entry, "context_length");
+  for (const GgufOutputTensor& tensor : conversion.tensors) {
+    if (tensor.name == "position_embd.weight") longest = tensor.shape[0];
   }
-  keys.add_float("rope.scaling.yarn_beta_fast", scaling->get_double("beta_fast"));
-  keys.add_float("rope.scaling.yarn_beta_slow", scaling->get_double("beta_slow"));
+  keys.add("context_length", longest.value_or(2048));
 }
 
-void add_experts(const ConfigView& config, const GgufConversion& conversion, KeyWriter& keys) {
+void write_experts(const ConfigView& config, const GgufConversion& conversion, GgufKeyWriter& keys) {
   if (conversion.n_experts == 0) return;
   keys.add("expert_count", conversion.n_experts);
-  if (conversion.architecture != "deepseek2") return;
-  const std::string scoring =
-      config.get_string("scoring_func")
-          .value_or(config.get_string("model_type").value_or("") == "deepseek_v3" ? "sigmoid" : "softmax");
+  if (!conversion.entry->latent) return;
+  keys.add("expert_shared_count", config.get_int("n_shared_experts").value_or(0));
+  const bool by_sigmoid = conversion.entry->evidence == "expert_gating_func=2";
+  const std::string scoring = config.get_string("scoring_func").value_or(by_sigmoid ? "sigmoid" : "softmax");
   keys.add("expert_gating_func", scoring == "sigmoid" ? 2 : 1);
+}
+
+void write_encoder(const GgufConversion& conversion, GgufKeyWriter& keys) {
+  if (conversion.entry->causal) return;
+  keys.add_bool("attention.causal", false);
+  int64_t n_types = 1;
+  bool ranks = false;
+  for (const GgufOutputTensor& tensor : conversion.tensors) {
+    if (tensor.name == "token_types.weight") n_types = tensor.shape[0];
+    ranks = ranks || tensor.name == "cls.output.weight";
+  }
+  if (ranks) keys.add("pooling_type", 4);  // a score from the first token
+  keys.writer().add_uint("tokenizer.ggml.token_type_count", static_cast<uint32_t>(n_types));
+}
+
+// One function by several names.
+std::string activation(std::string name) {
+  const bool tanh = name == "gelu_new" || name == "gelu_fast" || name == "gelu_pytorch_tanh";
+  return tanh ? "gelu_tanh" : (name == "swish" ? "silu" : name);
+}
+
+bool same(const Json& a, const Json& b) {
+  if (a.is_string() && b.is_string()) return activation(a) == activation(b);
+  if (a.is_number() && b.is_number()) return a.get<double>() == b.get<double>();
+  return a == b;
+}
+
+// True when a key of the tables says this field.
+bool has_key(const GgufArchitecture& entry, std::string_view field) {
+  const auto says = [&](const GgufKey& key) { return key.config == field; };
+  const auto shared = shared_gguf_keys();
+  return std::any_of(entry.keys.begin(), entry.keys.end(), says) || std::any_of(shared.begin(), shared.end(), says);
+}
+
+// What an entry implies about fields of config.json. llama.cpp gates with silu unless it knows better.
+Json implied_fields(const GgufArchitecture& entry) {
+  constexpr std::string_view kActivations[] = {"hidden_act", "hidden_activation", "activation", "activation_function"};
+  Json out = Json::parse(entry.fields);
+  const bool said = std::any_of(std::begin(kActivations), std::end(kActivations),
+                                [&](std::string_view name) { return out.contains(name); });
+  if (!said && !has_key(entry, "hidden_activation")) out["hidden_act"] = "silu";
+  return out;
+}
+
+// Layers without rotary positions, where they do not come at the interval that GGUF implies.
+bool rope_layers_differ(const ConfigView& config) {
+  const auto flags = config.is_array("no_rope_layers") ? config.get_ints("no_rope_layers") : std::nullopt;
+  const auto interval = config.get_int("no_rope_layer_interval");
+  if (!flags || !interval || *interval < 1) return false;
+  for (size_t layer = 0; layer < flags->size(); ++layer) {
+    const bool rotates = (layer + 1) % static_cast<size_t>(*interval) != 0;
+    if (((*flags)[layer] != 0) != rotates) return true;
+  }
+  return false;
+}
+
+// Fields that say otherwise than a GGUF file of this architecture means, and that no key can say: kept in a key of our
+// own, so that at least this program computes what the folder does.
+void write_unsaid(const ConfigView& config, const GgufArchitecture& entry, GgufWriter& writer) {
+  Json unsaid = Json::object();
+  std::string names;
+  const auto note = [&](const std::string& field) { names += (names.empty() ? "" : ", ") + field; };
+  const Json implied = implied_fields(entry);
+  for (const auto& [field, value] : implied.items()) {
+    if (!config.has(field)) continue;
+    const Json& said = config.json()[field];
+    if (value.is_object() && said.is_object()) {
+      for (const auto& [inner, meant] : value.items()) {
+        if (said.contains(inner) && !same(said[inner], meant)) unsaid[field][inner] = said[inner];
+      }
+      if (unsaid.contains(field)) note(field);
+    } else if (!value.is_object() && !same(said, value)) {
+      note(field);
+      if (!has_key(entry, field)) unsaid[field] = said;
+    }
+  }
+  if (rope_layers_differ(config)) {
+    note("no_rope_layers");
+    unsaid["no_rope_layers"] = config.json()["no_rope_layers"];
+  }
+  if (names.empty()) return;
+  log_warning("config.json: " + names + ": not what a GGUF file of " + std::string(entry.gguf) +
+              " means; this program will read it from the file, others may compute something else");
+  if (!unsaid.empty()) writer.add_string(kGgufConfigKey, unsaid.dump());
 }
 
 }  // namespace
 
-Result<GgufFolderArchitecture> gguf_folder_architecture(const ConfigView& config) {
-  ASSIGN_OR_RETURN(const std::string type, config.require_string("model_type"));
-  std::string known;
-  for (const ModelType& entry : kModelTypes) {
-    if (entry.model_type == type) return GgufFolderArchitecture{std::string(entry.gguf), entry.permutes_rotary_rows};
-    known += (known.empty() ? "" : ", ") + std::string(entry.model_type);
-  }
-  return invalid_argument("model_type " + quoted_name(type) + " has no GGUF form here (known: " + known + ")",
-                          "model_type");
-}
-
-int64_t gguf_folder_experts(const ConfigView& config) {
-  for (const char* key : {"num_experts", "num_local_experts", "n_routed_experts"}) {
-    if (const auto count = config.get_int(key)) return *count;
-  }
-  return 0;
-}
-
-std::optional<ConfigView> gguf_folder_rope_scaling(const ConfigView& config) {
-  return config.has("rope_scaling") ? config.get_object("rope_scaling") : config.get_object("rope_parameters");
-}
-
-double gguf_folder_rope_theta(const ConfigView& config) {
-  if (const auto theta = config.get_double("rope_theta")) return *theta;
-  const auto parameters = config.get_object("rope_parameters");
-  const auto theta = parameters ? parameters->get_double("rope_theta") : std::nullopt;
-  return theta.value_or(10000.0);
-}
-
-int64_t gguf_folder_rotary_dim(const ConfigView& config) {
-  const double part = config.get_double("partial_rotary_factor").value_or(1.0);
-  const double rotated = static_cast<double>(head_dim(config).value_or(0)) * part;
-  return rotated >= 0 && rotated < 1e9 ? static_cast<int64_t>(rotated) : -1;
-}
-
 Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer) {
-  const ConfigView& config = checkpoint.config();
+  const ConfigView config = gguf_folder_config(checkpoint);
+  const GgufArchitecture& entry = *conversion.entry;
   writer.add_string("general.architecture", conversion.architecture);
   writer.add_string("general.name", checkpoint.folder().filename().string());
-  KeyWriter keys(conversion.architecture, writer);
+  GgufKeyWriter keys(conversion.architecture, writer);
   keys.add("block_count", conversion.n_layers);
   keys.add("vocab_size", config.get_int("vocab_size"));
-  if (!config.has("num_key_value_heads")) keys.add("attention.head_count_kv", config.get_int("num_attention_heads"));
-  for (const GgufKey& key : kGgufKeys) {
-    // The extra prediction layers are not written; rope_theta has two places.
-    if (key.config == "num_nextn_predict_layers" || key.config == "rope_theta") continue;
-    if (key.kind == GgufKeyKind::kInt) keys.add(key.gguf, config.get_int(key.config));
-    if (key.kind == GgufKeyKind::kFloat) keys.add_float(key.gguf, config.get_double(key.config));
-    if (key.kind == GgufKeyKind::kBool) keys.add_bool(key.gguf, config.get_bool(key.config));
-  }
-  keys.add_float("rope.freq_base", gguf_folder_rope_theta(config));
-  add_heads(config, keys);
-  add_rope_scaling(config, keys);
-  add_experts(config, conversion, keys);
+  write_context(config, conversion, keys);
+  write_heads(config, entry, keys);
+  write_rope_keys(config, entry, keys);
+  write_window_keys(config, entry, conversion.n_layers, keys);
+  write_keys(config, entry, keys);
+  const auto hidden = gguf_folder_int(config, entry, "embedding_length");
+  if (hidden && *hidden <= INT32_MAX) keys.add("feed_forward_length", 4 * *hidden);  // where nothing says another
+  write_experts(config, conversion, keys);
+  write_encoder(conversion, keys);
+  if (config.get_bool("alibi").value_or(false)) keys.add_float("attention.max_alibi_bias", 8.0);
+  write_unsaid(config, entry, writer);
   RETURN_IF_ERROR(keys.status());
   RETURN_IF_ERROR(config.status());
   return write_gguf_tokenizer(checkpoint, writer);

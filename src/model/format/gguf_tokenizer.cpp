@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <nlohmann/json.hpp>
 
+#include "model/format/gguf_folder_config.h"
+#include "model/format/gguf_vocabulary.h"
 #include "model/format/gguf_writer.h"
-#include "model/format/quoted_name.h"
 
 namespace strata {
 namespace {
@@ -15,199 +15,143 @@ namespace {
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 
-// tokenizer.ggml.token_type
-enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-
-constexpr int64_t kMaxVocabulary = 1 << 24;
-
-// A member of an object that has the wanted kind; nullptr otherwise.
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-std::string text_of(const Json* value) {
-  const auto* text = value != nullptr ? value->get_ptr<const Json::string_t*>() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
-bool is_true(const Json* value) { return value != nullptr && value->is_boolean() && *value == true; }
-
-// The split patterns, by a part that only one of them has.
-struct Pattern {
-  std::string_view part;
-  std::string_view gguf;
-};
-constexpr Pattern kPatterns[] = {
-    {R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)", "llama-bpe"},
-    {R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)", "qwen2"},
-    {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)", "deepseek-v3"},
-};
-
-// tokenizer.ggml.pre of a pre_tokenizer, from its patterns; GPT-2's has none of its own.
-std::string pattern_name(const Json* pre_tokenizer) {
-  if (pre_tokenizer == nullptr) return {};
-  const std::string text = pre_tokenizer->dump(-1, ' ', false, Json::error_handler_t::replace);
-  for (const Pattern& pattern : kPatterns) {
-    const std::string escaped = Json(std::string(pattern.part)).dump();
-    if (text.find(escaped.substr(1, escaped.size() - 2)) != std::string::npos) return std::string(pattern.gguf);
-  }
-  const bool has_split = text.find("\"Split\"") != std::string::npos;
-  const bool is_byte_level = text.find("\"ByteLevel\"") != std::string::npos;
-  return is_byte_level && !has_split && text.find("\"Digits\"") == std::string::npos ? "gpt-2" : "";
+std::string dump(const Json* part) {
+  return part != nullptr ? part->dump(-1, ' ', false, Json::error_handler_t::replace) : std::string();
 }
 
 // SentencePiece's dummy prefix: a normalizer that prepends, or the Metaspace pre-tokenizer unless told never to.
+// Metaspace adds none to a text that begins with a space; llama.cpp, as SentencePiece, always does.
 bool puts_space_first(const Json& tokenizer) {
-  const auto dump = [](const Json* part) {
-    return part != nullptr ? part->dump(-1, ' ', false, Json::error_handler_t::replace) : std::string();
-  };
-  const std::string splitter = dump(member(tokenizer, "pre_tokenizer"));
+  const std::string splitter = dump(json_member(tokenizer, "pre_tokenizer"));
   const bool metaspace = splitter.find("\"Metaspace\"") != std::string::npos &&
                          splitter.find("\"never\"") == std::string::npos &&
                          splitter.find("\"add_prefix_space\":false") == std::string::npos;
-  return metaspace || dump(member(tokenizer, "normalizer")).find("\"Prepend\"") != std::string::npos;
+  return metaspace || dump(json_member(tokenizer, "normalizer")).find("\"Prepend\"") != std::string::npos;
+}
+
+// The part of a normalizer or post_processor of this type; they nest in sequences. nullptr: none.
+const Json* find_part(const Json* part, std::string_view type) {
+  if (part == nullptr) return nullptr;
+  if (json_text(json_member(*part, "type")) == type) return part;
+  for (const char* list : {"normalizers", "processors"}) {
+    const Json* parts = json_member(*part, list);
+    if (parts == nullptr || !parts->is_array()) continue;
+    for (const Json& inner : *parts) {
+      if (const Json* found = find_part(&inner, type)) return found;
+    }
+  }
+  return nullptr;
+}
+
+// Whether a text gets a token before it and one behind.
+struct Frame {
+  bool first = false;
+  bool last = false;
+};
+Frame read_frame(const Json& tokenizer, const Json& settings) {
+  const Json* processor = json_member(tokenizer, "post_processor");
+  if (find_part(processor, "BertProcessing") != nullptr || find_part(processor, "RobertaProcessing") != nullptr) {
+    return {true, true};
+  }
+  const Json* pattern = find_part(processor, "TemplateProcessing");
+  const Json* single = pattern != nullptr ? json_member(*pattern, "single") : nullptr;
+  if (single == nullptr || !single->is_array() || single->empty()) {
+    return {json_true(json_member(settings, "add_bos_token")), json_true(json_member(settings, "add_eos_token"))};
+  }
+  return {json_member(single->front(), "SpecialToken") != nullptr,
+          json_member(single->back(), "SpecialToken") != nullptr};
+}
+
+std::optional<std::vector<uint8_t>> decode_base64(std::string_view text) {
+  std::vector<uint8_t> out;
+  uint32_t bits = 0;
+  int n_bits = 0;
+  while (text.ends_with('=')) text.remove_suffix(1);
+  for (const char c : text) {
+    constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const size_t digit = kDigits.find(c);
+    if (digit == std::string_view::npos) return std::nullopt;
+    bits = bits << 6 | static_cast<uint32_t>(digit);
+    n_bits += 6;
+    if (n_bits < 8) continue;
+    n_bits -= 8;
+    out.push_back(static_cast<uint8_t>(bits >> n_bits));
+  }
+  return out;
 }
 
 class TokenizerExport {
  public:
-  TokenizerExport(const Checkpoint& checkpoint, GgufWriter& writer) : checkpoint_(checkpoint), writer_(writer) {}
+  explicit TokenizerExport(GgufWriter& writer) : writer_(writer) {}
 
-  Status run(const Json& tokenizer, const Json& settings) {
-    const Json* model = member(tokenizer, "model");
-    if (model == nullptr || text_of(member(*model, "type")) != "BPE") {
-      return invalid_argument("tokenizer.json: model.type: only BPE has a GGUF form here", "model.type");
-    }
-    RETURN_IF_ERROR(read_vocabulary(*model, member(tokenizer, "added_tokens")));
-    RETURN_IF_ERROR(read_merges(member(*model, "merges")));
-    const bool sentencepiece = is_true(member(*model, "byte_fallback"));
-    if (sentencepiece) {
-      write_sentencepiece(text_of(member(*model, "unk_token")));
+  Status run(const Json& tokenizer, const Json& settings, int64_t rows) {
+    ASSIGN_OR_RETURN(vocabulary_, gguf_vocabulary(tokenizer, rows));
+    writer_.add_string("tokenizer.ggml.model", vocabulary_.model);
+    writer_.add_string("tokenizer.ggml.pre", vocabulary_.pre);
+    writer_.add_strings("tokenizer.ggml.tokens", vocabulary_.tokens);
+    writer_.add_ints("tokenizer.ggml.token_type", vocabulary_.types);
+    if (!vocabulary_.scores.empty()) writer_.add_floats("tokenizer.ggml.scores", vocabulary_.scores);
+    if (vocabulary_.model == "gpt2") writer_.add_strings("tokenizer.ggml.merges", vocabulary_.merges);
+    if (vocabulary_.model == "llama" || vocabulary_.model == "t5") {
       writer_.add_bool("tokenizer.ggml.add_space_prefix", puts_space_first(tokenizer));
-    } else {
-      const std::string pattern = pattern_name(member(tokenizer, "pre_tokenizer"));
-      if (pattern.empty()) {
-        return invalid_argument("tokenizer.json: pre_tokenizer: its pattern has no GGUF name here", "pre_tokenizer");
-      }
-      writer_.add_string("tokenizer.ggml.model", "gpt2");
-      writer_.add_string("tokenizer.ggml.pre", pattern);
-      writer_.add_strings("tokenizer.ggml.merges", merges_);
     }
-    writer_.add_strings("tokenizer.ggml.tokens", tokens_);
-    writer_.add_ints("tokenizer.ggml.token_type", types_);
-    write_special(settings);
+    RETURN_IF_ERROR(write_normalizer(json_member(tokenizer, "normalizer")));
+    write_special(tokenizer, settings);
     return ok_status();
   }
 
  private:
-  Status put(const std::string& token, const Json& id, TokenType type) {
-    const auto* number = id.get_ptr<const Json::number_unsigned_t*>();
-    const auto* signed_number = id.get_ptr<const Json::number_integer_t*>();
-    const int64_t index = number != nullptr ? static_cast<int64_t>(std::min<uint64_t>(*number, kMaxVocabulary))
-                                            : (signed_number != nullptr ? *signed_number : -1);
-    if (index < 0 || index >= kMaxVocabulary) {
-      return invalid_argument("tokenizer.json: token " + quoted_name(token) + " has no usable id");
+  Status write_normalizer(const Json* normalizer) {
+    if (const Json* bert = find_part(normalizer, "BertNormalizer")) {
+      const bool lower = json_true(json_member(*bert, "lowercase"));
+      const Json* strip = json_member(*bert, "strip_accents");
+      writer_.add_bool("tokenizer.ggml.normalizer.lowercase", lower);
+      writer_.add_bool("tokenizer.ggml.normalizer.strip_accents", strip != nullptr ? json_true(strip) : lower);
     }
-    const auto size = std::max(tokens_.size(), static_cast<size_t>(index) + 1);
-    tokens_.resize(size);
-    types_.resize(size, kUnused);
-    tokens_[static_cast<size_t>(index)] = token;
-    types_[static_cast<size_t>(index)] = type;
-    ids_[token] = static_cast<int32_t>(index);
+    const Json* precompiled = find_part(normalizer, "Precompiled");
+    if (precompiled == nullptr || vocabulary_.model != "t5") return ok_status();
+    const auto map = decode_base64(json_text(json_member(*precompiled, "precompiled_charsmap")));
+    if (!map) return invalid_argument("tokenizer.json: normalizer: precompiled_charsmap is no base64", "normalizer");
+    writer_.add_bytes("tokenizer.ggml.precompiled_charsmap", *map);
+    const std::string steps = dump(normalizer);
+    writer_.add_bool("tokenizer.ggml.remove_extra_whitespaces", steps.find(" {2,}") != std::string::npos);
     return ok_status();
   }
 
-  Status read_vocabulary(const Json& model, const Json* added) {
-    const Json* vocabulary = member(model, "vocab");
-    if (vocabulary == nullptr || !vocabulary->is_object()) {
-      return invalid_argument("tokenizer.json: model.vocab: expected an object", "model.vocab");
-    }
-    for (const auto& [token, id] : vocabulary->items()) RETURN_IF_ERROR(put(token, id, kNormal));
-    if (added != nullptr && added->is_array()) {
-      for (const Json& entry : *added) {
-        const Json* id = member(entry, "id");
-        if (id == nullptr) return invalid_argument("tokenizer.json: added_tokens: an entry has no id", "added_tokens");
-        RETURN_IF_ERROR(
-            put(text_of(member(entry, "content")), *id, is_true(member(entry, "special")) ? kControl : kUserDefined));
+  void write_special(const Json& tokenizer, const Json& settings) {
+    constexpr std::pair<const char*, const char*> kTokens[] = {
+        {"bos_token", "bos_token_id"},     {"cls_token", "bos_token_id"},     {"eos_token", "eos_token_id"},
+        {"pad_token", "padding_token_id"}, {"unk_token", "unknown_token_id"}, {"sep_token", "seperator_token_id"},
+        {"mask_token", "mask_token_id"},
+    };
+    const Frame frame = read_frame(tokenizer, settings);
+    for (const auto& [field, name] : kTokens) {
+      const std::string key = "tokenizer.ggml." + std::string(name);
+      const Json* token = json_member(settings, field);
+      if (token != nullptr && token->is_object()) token = json_member(*token, "content");
+      const auto id = vocabulary_.ids.find(json_text(token));
+      if (id != vocabulary_.ids.end() && !writer_.has(key)) {
+        writer_.add_uint(key, static_cast<uint32_t>(id->second));
       }
     }
-    // Embeddings may have more rows than there are tokens; GGUF wants a name for each.
-    const int64_t rows = std::min(checkpoint_.config().get_int("vocab_size").value_or(0), kMaxVocabulary);
-    if (rows > static_cast<int64_t>(tokens_.size())) {
-      tokens_.resize(static_cast<size_t>(rows));
-      types_.resize(tokens_.size(), kUnused);
-    }
-    for (size_t i = 0; i < tokens_.size(); ++i) {
-      if (types_[i] == kUnused) tokens_[i] = "[PAD" + std::to_string(i) + "]";
-    }
-    return ok_status();
+    writer_.add_bool("tokenizer.ggml.add_bos_token", frame.first);
+    writer_.add_bool("tokenizer.ggml.add_eos_token", frame.last && vocabulary_.model != "bert");
+    if (frame.last && vocabulary_.model == "bert") writer_.add_bool("tokenizer.ggml.add_sep_token", true);
   }
 
-  // "a b", or ["a", "b"] in newer files.
-  Status read_merges(const Json* merges) {
-    if (merges == nullptr || !merges->is_array()) {
-      return invalid_argument("tokenizer.json: model.merges: expected an array", "model.merges");
-    }
-    for (const Json& merge : *merges) {
-      const bool is_pair = merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string();
-      if (!is_pair && !merge.is_string()) {
-        return invalid_argument("tokenizer.json: model.merges: expected pairs of tokens", "model.merges");
-      }
-      merges_.push_back(is_pair ? text_of(&merge[0]) + " " + text_of(&merge[1]) : text_of(&merge));
-    }
-    return ok_status();
-  }
-
-  // SentencePiece merges the pair whose result scores highest: the order of the merges becomes the scores.
-  void write_sentencepiece(const std::string& unknown) {
-    std::vector<float> scores(tokens_.size(), 0.0f);
-    for (size_t i = 0; i < tokens_.size(); ++i) {
-      const std::string& token = tokens_[i];
-      if (token == unknown) types_[i] = kUnknown;
-      if (token.size() == 6 && token.starts_with("<0x") && token.ends_with(">")) types_[i] = kByte;
-      if (types_[i] == kNormal) scores[i] = -1e6f;  // single characters: never the result of a merge
-    }
-    for (size_t rank = merges_.size(); rank-- > 0;) {
-      std::string result = merges_[rank];
-      const size_t space = result.find(' ');
-      if (space != std::string::npos) result.erase(space, 1);
-      const auto id = ids_.find(result);
-      if (id != ids_.end()) scores[static_cast<size_t>(id->second)] = -static_cast<float>(rank);
-    }
-    writer_.add_string("tokenizer.ggml.model", "llama");
-    writer_.add_string("tokenizer.ggml.pre", "default");
-    writer_.add_floats("tokenizer.ggml.scores", scores);
-  }
-
-  void write_special(const Json& settings) {
-    constexpr std::pair<const char*, const char*> kTokens[] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
-                                                               {"eos_token", "tokenizer.ggml.eos_token_id"},
-                                                               {"pad_token", "tokenizer.ggml.padding_token_id"},
-                                                               {"unk_token", "tokenizer.ggml.unknown_token_id"}};
-    for (const auto& [field, key] : kTokens) {
-      const Json* token = member(settings, field);
-      if (token != nullptr && token->is_object()) token = member(*token, "content");
-      const auto id = ids_.find(text_of(token));
-      if (id != ids_.end()) writer_.add_uint(key, static_cast<uint32_t>(id->second));
-    }
-    for (const char* flag : {"add_bos_token", "add_eos_token"}) {
-      const Json* value = member(settings, flag);
-      if (value != nullptr && value->is_boolean())
-        writer_.add_bool(std::string("tokenizer.ggml.") + flag, is_true(value));
-    }
-  }
-
-  const Checkpoint& checkpoint_;
   GgufWriter& writer_;
-  std::vector<std::string> tokens_;
-  std::vector<int32_t> types_;
-  std::vector<std::string> merges_;
-  std::map<std::string, int32_t, std::less<>> ids_;
+  GgufVocabulary vocabulary_;
 };
 
+std::string read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
 std::string chat_template(const fs::path& folder, const Json& settings) {
-  std::ifstream file(folder / "chat_template.jinja", std::ios::binary);
-  if (file) return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  return text_of(member(settings, "chat_template"));
+  std::error_code error;
+  if (fs::exists(folder / "chat_template.jinja", error)) return read_text(folder / "chat_template.jinja");
+  return json_text(json_member(settings, "chat_template"));
 }
 
 }  // namespace
@@ -221,7 +165,16 @@ Status write_gguf_tokenizer(const Checkpoint& checkpoint, GgufWriter& writer) {
   }
   if (fs::exists(folder / "tokenizer.json", error)) {
     ASSIGN_OR_RETURN(const Json tokenizer, read_json_file(folder / "tokenizer.json"));
-    RETURN_IF_ERROR(TokenizerExport(checkpoint, writer).run(tokenizer, settings));
+    const int64_t rows = gguf_folder_config(checkpoint).get_int("vocab_size").value_or(0);
+    RETURN_IF_ERROR(TokenizerExport(writer).run(tokenizer, settings, rows));
+    // GGUF's own key for the whole of it: what the keys above cannot say is read from here.
+    writer.add_string("tokenizer.huggingface.json", read_text(folder / "tokenizer.json"));
+    Json rest = settings;
+    if (rest.is_object()) {
+      rest.erase("chat_template");         // has a key of its own
+      rest.erase("added_tokens_decoder");  // is in tokenizer.json
+    }
+    writer.add_string("strata.tokenizer_config", dump(&rest));
   } else if (fs::exists(folder / "tokenizer.model", error)) {
     return invalid_argument(folder.string() +
                             ": tokenizer.model alone is not read (save the tokenizer as tokenizer.json)");

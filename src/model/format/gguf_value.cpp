@@ -114,6 +114,13 @@ std::optional<std::vector<int64_t>> GgufValue::as_ints() const { return number_a
 
 std::optional<std::vector<double>> GgufValue::as_doubles() const { return number_array<double>(*this, scalar_double); }
 
+std::optional<std::vector<bool>> GgufValue::as_bools() const {
+  return number_array<bool>(*this, [](GgufType of, const std::byte* from) -> std::optional<bool> {
+    const auto number = scalar_int(of == GgufType::kBool ? GgufType::kUint8 : of, from);
+    return number ? std::optional(*number != 0) : std::nullopt;
+  });
+}
+
 std::optional<std::vector<std::string_view>> GgufValue::as_strings() const {
   if (!is_array() || element_type() != GgufType::kString) return std::nullopt;
   std::vector<std::string_view> out;

@@ -77,6 +77,13 @@ void GgufWriter::add_ints(std::string_view key, std::span<const int32_t> values)
 void GgufWriter::add_floats(std::string_view key, std::span<const float> values) {
   put_array(key, GgufType::kFloat32, values);
 }
+void GgufWriter::add_bytes(std::string_view key, std::span<const uint8_t> values) {
+  put_array(key, GgufType::kUint8, values);
+}
+void GgufWriter::add_bools(std::string_view key, const std::vector<bool>& values) {
+  const std::vector<uint8_t> bytes(values.begin(), values.end());
+  put_array(key, GgufType::kBool, std::span<const uint8_t>(bytes));
+}
 void GgufWriter::add(std::string_view key, const GgufValue& value) {
   add_key(key, value.type);
   metadata_.insert(metadata_.end(), value.encoded.begin(), value.encoded.end());

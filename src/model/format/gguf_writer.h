@@ -32,6 +32,8 @@ class GgufWriter {
   void add_strings(std::string_view key, std::span<const std::string> values);
   void add_ints(std::string_view key, std::span<const int32_t> values);
   void add_floats(std::string_view key, std::span<const float> values);
+  void add_bytes(std::string_view key, std::span<const uint8_t> values);
+  void add_bools(std::string_view key, const std::vector<bool>& values);
   void add(std::string_view key, const GgufValue& value);  // copied from another file
   bool has(std::string_view key) const { return keys_.contains(key); }
 

@@ -52,12 +52,11 @@ void convert_rows(const TypedTensor& typed, int64_t begin, int64_t end, std::byt
   const size_t bytes = row_bytes(typed.type, k);
   buffers.floats.resize(static_cast<size_t>(k));
   for (int64_t row = begin; row < end; ++row, out += bytes) {
-    const std::byte* source = tensor.source_row(row, buffers.made).data();
-    if (typed.type == tensor.source_type()) {
-      std::memcpy(out, source, bytes);
+    if (typed.type == tensor.source_type() && tensor.copies_rows()) {
+      std::memcpy(out, tensor.source_row(row, buffers.made).data(), bytes);
       continue;
     }
-    dequantize_row(tensor.source_type(), source, buffers.floats.data(), k);
+    tensor.read_row(row, buffers.floats.data(), buffers.made);
     quantize_row(typed.type, buffers.floats.data(), out, k, typed.importance_of_row(row));
   }
 }

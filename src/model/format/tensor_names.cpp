@@ -1,168 +1,180 @@
 #include "model/format/tensor_names.h"
 
 #include <charconv>
-#include <span>
 
 namespace strata {
 namespace {
 
-// One module of a layer: its GGUF name behind "blk.N.", its canonical name behind "model.layers.N.", both without
-// ".weight" / ".bias". Rows for one architecture stand before the general row they override; within each direction the
-// first match wins, so a second canonical spelling of a GGUF name is read but never produced.
-struct Row {
-  std::string_view gguf;
-  std::string_view canonical;
-  std::string_view architecture = {};  // a prefix of general.architecture ("gemma" for gemma2, gemma3); empty: all
-};
-
-constexpr Row kLayerRows[] = {
-    {"ffn_norm", "pre_feedforward_layernorm", "gemma"},
-    {"post_attention_norm", "post_attention_layernorm", "gemma"},
-    {"post_attention_norm", "post_attention_layernorm", "olmo2"},
-    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj", "qwen"},
-    {"ffn_up_shexp", "mlp.shared_expert.up_proj", "qwen"},
-    {"ffn_down_shexp", "mlp.shared_expert.down_proj", "qwen"},
-
-    {"attn_norm", "input_layernorm"},
-    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"},
-    {"attn_qkv", "self_attn.qkv_proj"},
-    {"attn_output", "self_attn.o_proj"},
-    {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"},
-    {"attn_q_a", "self_attn.q_a_proj"},
-    {"attn_q_a_norm", "self_attn.q_a_layernorm"},
-    {"attn_q_b", "self_attn.q_b_proj"},
-    {"attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa"},
-    {"attn_kv_a_norm", "self_attn.kv_a_layernorm"},
-    {"attn_kv_b", "self_attn.kv_b_proj"},
-    {"attn_k_b", "self_attn.k_b_proj"},
-    {"attn_v_b", "self_attn.v_b_proj"},
-    {"ffn_norm", "post_attention_layernorm"},
-    {"post_attention_norm", "post_attention_layernorm"},
-    {"post_ffw_norm", "post_feedforward_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},
-    {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},
-    {"ffn_gate_inp", "mlp.gate"},
-    {"ffn_gate_exps", "mlp.experts.gate_proj"},
-    {"ffn_up_exps", "mlp.experts.up_proj"},
-    {"ffn_down_exps", "mlp.experts.down_proj"},
-    {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
-    {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
-    {"ffn_down_shexp", "mlp.shared_experts.down_proj"},
-    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
-    {"nextn.eh_proj", "eh_proj"},
-    {"nextn.embed_tokens", "embed_tokens"},
-    {"nextn.enorm", "enorm"},
-    {"nextn.hnorm", "hnorm"},
-    {"nextn.shared_head_head", "shared_head.head"},
-    {"nextn.shared_head_norm", "shared_head.norm"},
-
-    {"ffn_gate_inp", "block_sparse_moe.gate"},  // Mixtral's spelling
-    {"ffn_gate_exps", "block_sparse_moe.experts.w1"},
-    {"ffn_up_exps", "block_sparse_moe.experts.w3"},
-    {"ffn_down_exps", "block_sparse_moe.experts.w2"},
-};
-
-// Whole names that do not follow "module.weight".
-constexpr Row kLayerNames[] = {
-    {"exp_probs_b.bias", "mlp.gate.e_score_correction_bias"},
-    {"attn_sinks.weight", "self_attn.sinks"},
-};
-
-constexpr Row kModelRows[] = {
-    {"token_embd", "model.embed_tokens"},
-    {"output_norm", "model.norm"},
-    {"output", "lm_head"},
-};
-
 constexpr std::string_view kGgufLayer = "blk.";
-constexpr std::string_view kCanonicalLayer = "model.layers.";
+constexpr std::string_view kExperts = ".experts.";
 
-// "blk.12.attn_q.weight" with prefix "blk." -> number "12", rest "attn_q.weight".
-struct LayerName {
-  std::string_view number;
-  std::string_view rest;
-};
-std::optional<LayerName> split_layer(std::string_view name, std::string_view prefix) {
-  if (!name.starts_with(prefix)) return std::nullopt;
-  name.remove_prefix(prefix.size());
+// "12.attn_q.weight" -> 12, "attn_q.weight".
+std::optional<LayerName> split_number(std::string_view name) {
   const size_t dot = name.find('.');
   if (dot == 0 || dot == std::string_view::npos || dot > 9) return std::nullopt;
   const std::string_view number = name.substr(0, dot);
   if (number.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
-  return LayerName{number, name.substr(dot + 1)};
+  LayerName out{0, name.substr(dot + 1)};
+  std::from_chars(number.data(), number.data() + number.size(), out.layer);
+  return out;
 }
 
-// Translates `name` (module + ".weight" or ".bias") from one column of `rows` to the other.
-std::optional<std::string> translate(std::span<const Row> rows, std::string_view name, std::string_view Row::*from,
-                                     std::string_view Row::*to, std::string_view architecture) {
-  const size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos) return std::nullopt;
-  const std::string_view suffix = name.substr(dot);
-  if (suffix != ".weight" && suffix != ".bias") return std::nullopt;
-  for (const Row& row : rows) {
-    if (row.*from == name.substr(0, dot) && architecture.starts_with(row.architecture)) {
-      return std::string(row.*to) + std::string(suffix);
+std::optional<LayerName> split_layer(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  return split_number(name.substr(prefix.size()));
+}
+
+// A module's name and ".weight" or ".bias"; the suffix is empty for names that do not end so.
+struct ModuleName {
+  std::string_view module;
+  std::string_view suffix;
+};
+ModuleName split_suffix(std::string_view name) {
+  for (const std::string_view suffix : {".weight", ".bias"}) {
+    if (name.ends_with(suffix)) return {name.substr(0, name.size() - suffix.size()), suffix};
+  }
+  return {name, {}};
+}
+
+std::string join(std::string_view a, std::string_view b, std::string_view c) {
+  return std::string(a) + std::string(b) + std::string(c);
+}
+
+// The published names of a row for a GGUF name, or none. "@" becomes `base`.
+std::vector<std::string> match_gguf(const GgufNameRow& row, std::string_view name, std::string_view base) {
+  std::string_view published = row.published;
+  std::string_view suffix;
+  if (published.ends_with('!')) {
+    if (row.gguf != name) return {};
+    published.remove_suffix(1);
+  } else {
+    const ModuleName parts = split_suffix(name);
+    if (parts.suffix.empty() || parts.module != row.gguf) return {};
+    suffix = parts.suffix;
+  }
+  std::vector<std::string> out;
+  while (!published.empty()) {
+    const size_t end = std::min(published.find('|'), published.size());
+    const std::string_view one = published.substr(0, end);
+    out.push_back(one.starts_with('@') ? join(base, one.substr(1), suffix) : join(one, suffix, ""));
+    published.remove_prefix(std::min(end + 1, published.size()));
+  }
+  return out;
+}
+
+std::vector<std::string> match_gguf(std::span<const GgufNameRow> own, std::span<const GgufNameRow> shared,
+                                    std::string_view name, std::string_view base) {
+  for (const auto& rows : {own, shared}) {
+    for (const GgufNameRow& row : rows) {
+      if (auto names = match_gguf(row, name, base); !names.empty()) return names;
+    }
+  }
+  return {};
+}
+
+// Compares a module's name with a row's, which may have "%" for a number.
+std::optional<int64_t> match_module(std::string_view module, std::string_view pattern) {
+  const size_t mark = pattern.find('%');
+  if (mark == std::string_view::npos) return module == pattern ? std::optional<int64_t>(-1) : std::nullopt;
+  const std::string_view head = pattern.substr(0, mark);
+  if (!module.starts_with(head)) return std::nullopt;
+  const std::string with_dot = std::string(module.substr(head.size())) + ".";
+  const auto number = split_number(with_dot);
+  if (!number || "." + std::string(pattern.substr(mark + 1)) != "." + std::string(number->rest)) return std::nullopt;
+  return number->layer;
+}
+
+// The way back through one row. Rows that join several modules are only read.
+std::optional<GgufName> match_published(const GgufNameRow& row, std::string_view name, std::string_view base) {
+  std::string_view published = row.published;
+  if (published.find('|') != std::string_view::npos) return std::nullopt;
+  if (published.starts_with('@')) {
+    published.remove_prefix(1);
+    if (name.starts_with(base)) name.remove_prefix(base.size());
+  }
+  if (published.ends_with('!')) {
+    published.remove_suffix(1);
+    return name == published ? std::optional(GgufName{std::string(row.gguf), -1}) : std::nullopt;
+  }
+  const ModuleName parts = split_suffix(name);
+  if (parts.suffix.empty()) return std::nullopt;
+  const auto index = match_module(parts.module, published);
+  if (!index) return std::nullopt;
+  return GgufName{join(row.gguf, parts.suffix, ""), *index};
+}
+
+std::optional<GgufName> match_published(std::span<const GgufNameRow> own, std::span<const GgufNameRow> shared,
+                                        std::string_view name, std::string_view base) {
+  for (const auto& rows : {own, shared}) {
+    for (const GgufNameRow& row : rows) {
+      if (auto found = match_published(row, name, base)) return found;
     }
   }
   return std::nullopt;
 }
 
-std::optional<std::string> translate_in_layer(std::string_view name, std::string_view Row::*from,
-                                              std::string_view Row::*to, std::string_view architecture) {
-  for (const Row& row : kLayerNames) {
-    if (row.*from == name) return std::string(row.*to);
-  }
-  return translate(kLayerRows, name, from, to, architecture);
+// One expert's tensor: "mlp.experts.7.up_proj.weight" -> "mlp.experts.up_proj.weight", 7.
+struct ExpertName {
+  std::string stacked;
+  int64_t expert = -1;
+};
+ExpertName split_expert(std::string_view name) {
+  const size_t experts = name.find(kExperts);
+  const auto parts = experts == std::string_view::npos ? std::nullopt : split_layer(name.substr(experts), kExperts);
+  if (!parts) return {std::string(name), -1};
+  return {join(name.substr(0, experts + kExperts.size()), parts->rest, ""), parts->layer};
 }
 
 // The old form with one tensor per expert: "ffn_gate.7.weight" -> "mlp.experts.7.gate_proj.weight".
-std::optional<std::string> single_expert(std::string_view rest) {
-  constexpr Row kExperts[] = {{"ffn_gate.", "gate_proj"}, {"ffn_up.", "up_proj"}, {"ffn_down.", "down_proj"}};
-  for (const Row& row : kExperts) {
-    const auto parts = split_layer(rest, row.gguf);
-    if (parts && parts->rest == "weight") {
-      return "mlp.experts." + std::string(parts->number) + "." + std::string(row.canonical) + ".weight";
-    }
+std::vector<std::string> match_single_expert(std::string_view rest, const GgufArchitecture& architecture) {
+  constexpr std::string_view kKinds[] = {"ffn_gate.", "ffn_up.", "ffn_down."};
+  for (const std::string_view kind : kKinds) {
+    const auto parts = split_layer(rest, kind);
+    if (!parts || parts->rest != "weight") continue;
+    const std::string stacked = std::string(kind.substr(0, kind.size() - 1)) + "_exps.weight";
+    auto names = match_gguf(architecture.layer_rows, shared_layer_rows(), stacked, architecture.base);
+    if (names.size() != 1) return {};
+    const size_t experts = names[0].find(kExperts);
+    if (experts == std::string::npos) return {};
+    names[0].insert(experts + kExperts.size(), std::to_string(parts->layer) + ".");
+    return names;
   }
-  return std::nullopt;
+  return {};
 }
 
 }  // namespace
 
-std::string canonical_name(std::string_view gguf_name, std::string_view architecture) {
+std::optional<LayerName> split_layer_name(std::string_view canonical, const GgufArchitecture& architecture) {
+  const std::string whole = join(architecture.base, architecture.layers, "");
+  if (const auto layer = split_layer(canonical, whole)) return layer;
+  return split_layer(canonical, architecture.layers);
+}
+
+std::vector<std::string> canonical_names(std::string_view gguf_name, const GgufArchitecture& architecture) {
+  std::vector<std::string> out;
   if (const auto layer = split_layer(gguf_name, kGgufLayer)) {
-    auto name = translate_in_layer(layer->rest, &Row::gguf, &Row::canonical, architecture);
-    if (!name) name = single_expert(layer->rest);
-    if (name) return std::string(kCanonicalLayer) + std::string(layer->number) + "." + *name;
-    return std::string(gguf_name);
+    out = match_gguf(architecture.layer_rows, shared_layer_rows(), layer->rest, architecture.base);
+    if (out.empty()) out = match_single_expert(layer->rest, architecture);
+    for (std::string& name : out) {
+      name = join(architecture.base, architecture.layers, std::to_string(layer->layer) + "." + name);
+    }
+  } else {
+    out = match_gguf(architecture.model_rows, shared_model_rows(), gguf_name, architecture.base);
   }
-  return translate(kModelRows, gguf_name, &Row::gguf, &Row::canonical, architecture).value_or(std::string(gguf_name));
-}
-
-std::optional<std::string> gguf_name(std::string_view canonical, std::string_view architecture) {
-  if (canonical.starts_with("rope_f")) return std::string(canonical);  // rope_freqs, rope_factors_long and _short
-  if (const auto layer = split_layer(canonical, kCanonicalLayer)) {
-    const auto name = translate_in_layer(layer->rest, &Row::canonical, &Row::gguf, architecture);
-    if (!name) return std::nullopt;
-    return std::string(kGgufLayer) + std::string(layer->number) + "." + *name;
-  }
-  return translate(kModelRows, canonical, &Row::canonical, &Row::gguf, architecture);
-}
-
-std::optional<ExpertTensorName> split_expert_name(std::string_view canonical) {
-  constexpr std::string_view kExperts = ".experts.";
-  const size_t experts = canonical.find(kExperts);
-  if (experts == std::string_view::npos) return std::nullopt;
-  const auto parts = split_layer(canonical.substr(experts), kExperts);
-  if (!parts) return std::nullopt;
-  ExpertTensorName out;
-  std::from_chars(parts->number.data(), parts->number.data() + parts->number.size(), out.expert);
-  out.stacked = std::string(canonical.substr(0, experts + kExperts.size())) + std::string(parts->rest);
+  if (out.empty()) out.emplace_back(gguf_name);
   return out;
+}
+
+std::optional<GgufName> gguf_name(std::string_view canonical, const GgufArchitecture& architecture) {
+  if (const auto layer = split_layer_name(canonical, architecture)) {
+    const ExpertName expert = split_expert(layer->rest);
+    auto found = match_published(architecture.layer_rows, shared_layer_rows(), expert.stacked, architecture.base);
+    if (!found) return std::nullopt;
+    found->name = join(kGgufLayer, std::to_string(layer->layer) + ".", found->name);
+    if (expert.expert >= 0) found->index = expert.expert;
+    return found;
+  }
+  return match_published(architecture.model_rows, shared_model_rows(), canonical, architecture.base);
 }
 
 }  // namespace strata

@@ -12,6 +12,7 @@
 #include "model/text/end_of_generation.h"
 #include "model/text/gguf_word_patterns.h"
 #include "model/text/token_map.h"
+#include "model/text/tokenizer_json.h"
 
 namespace strata {
 namespace {
@@ -280,6 +281,10 @@ void frame_word_pieces(const GgufFile& file, TokenizerSpec& spec) {
 }  // namespace
 
 Result<TokenizerSpec> tokenizer_spec_from_gguf(const GgufFile& file) {
+  // A file that `strata quantize` made brings tokenizer.json itself, which says more than GGUF's keys can.
+  const auto json = file.get_string("tokenizer.huggingface.json");
+  const auto settings = file.get_string("strata.tokenizer_config");
+  if (json && settings) return tokenizer_spec_from_json(*json, *settings);
   const auto model = file.get_string("tokenizer.ggml.model");
   if (!model || *model == "none" || *model == "no_vocab") {
     return not_found(quoted_name(file.path().string()) +

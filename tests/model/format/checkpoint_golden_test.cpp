@@ -14,7 +14,7 @@ TEST(CheckpointGolden, StoriesSpeaksHuggingFace) {
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
   const ConfigView& config = checkpoint->config();
   EXPECT_EQ(config.get_string("gguf_architecture"), "llama");
-  EXPECT_FALSE(config.has("architectures"));
+  EXPECT_EQ(config.get_strings("architectures"), std::vector<std::string>{"LlamaForCausalLM"});
   EXPECT_EQ(config.get_int("hidden_size"), 64);
   EXPECT_EQ(config.get_int("intermediate_size"), 172);
   EXPECT_EQ(config.get_int("num_hidden_layers"), 5);

@@ -142,12 +142,13 @@ TEST(CheckpointGguf, NeedsAnArchitecture) {
 
 TEST(CheckpointGguf, SplitModels) {
   const TemporaryFolder folder;
-  const auto part = [&](const std::string& name, uint32_t number, const char* tensor) {
+  const auto part = [&](const std::string& name, uint32_t number, const char* tensor, uint32_t n_tensors = 2) {
     return write_gguf(folder.path() / name,
                       [&](GgufWriter& writer) {
                         if (number == 0) writer.add_string("general.architecture", "llama");
                         writer.add_uint("split.no", number);
                         writer.add_uint("split.count", 2);
+                        writer.add_uint("split.tensors.count", n_tensors);
                       },
                       {{tensor, {2, 4}}});
   };
@@ -166,12 +167,76 @@ TEST(CheckpointGguf, SplitModels) {
   part("m-00002-of-00002.gguf", 0, "output.weight");
   expect_refused(second, "another part");
   expect_refused(part("renamed.gguf", 0, "t"), "rename the parts");
+  part("m-00001-of-00002.gguf", 0, "token_embd.weight", 3);
+  part("m-00002-of-00002.gguf", 1, "output.weight");
+  expect_refused(second, "have 2 tensors, not 3");
+}
+
+TEST(CheckpointGguf, JoinedTensorsAreCut) {
+  const TemporaryFolder folder;
+  const fs::path path = write_gguf(folder.path() / "phi2.gguf",
+                                   [](GgufWriter& writer) {
+                                     writer.add_string("general.architecture", "phi2");
+                                     writer.add_uint("phi2.block_count", 1);
+                                     writer.add_uint("phi2.embedding_length", 8);
+                                     writer.add_uint("phi2.attention.head_count", 2);
+                                     writer.add_uint("phi2.attention.head_count_kv", 1);
+                                   },
+                                   {{"blk.0.attn_qkv.weight", {16, 8}}, {"blk.0.attn_qkv.bias", {16}}});
+  const auto checkpoint = Checkpoint::open(path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const TensorInfo* q = checkpoint->find("model.layers.0.self_attn.q_proj.weight");
+  const TensorInfo* v = checkpoint->find("model.layers.0.self_attn.v_proj.weight");
+  const TensorInfo* bias = checkpoint->find("model.layers.0.self_attn.k_proj.bias");
+  ASSERT_TRUE(q != nullptr && v != nullptr && bias != nullptr);
+  EXPECT_EQ(q->shape, (std::vector<int64_t>{8, 8}));
+  EXPECT_EQ(v->shape, (std::vector<int64_t>{4, 8}));
+  EXPECT_EQ(v->data.data() - q->data.data(), 12 * 8 * 4);
+  EXPECT_EQ(bias->shape, std::vector<int64_t>{4});
+  EXPECT_EQ(bias->data.size(), 16u);
+}
+
+TEST(CheckpointGguf, NormsOfHeadsAreUnstacked) {
+  const TemporaryFolder folder;
+  const auto open = [&](std::vector<int64_t> shape) {
+    return Checkpoint::open(
+        write_gguf(folder.path() / "stablelm.gguf",
+                   [](GgufWriter& writer) { writer.add_string("general.architecture", "stablelm"); },
+                   {{"blk.0.attn_q_norm.weight", shape}}));
+  };
+  const auto checkpoint = open({3, 8});
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  const TensorInfo* last = checkpoint->find("model.layers.0.self_attn.q_layernorm.norms.2.weight");
+  ASSERT_NE(last, nullptr);
+  EXPECT_EQ(last->shape, std::vector<int64_t>{8});
+  EXPECT_EQ(checkpoint->find("model.layers.0.self_attn.q_layernorm.norms.3.weight"), nullptr);
+  const auto flat = open({8});  // not what the name promises: it stays as it is
+  ASSERT_TRUE(flat.ok()) << flat.status().message();
+  EXPECT_NE(flat->find("blk.0.attn_q_norm.weight"), nullptr);
+}
+
+TEST(CheckpointGguf, OwnFieldsComeLast) {
+  const TemporaryFolder folder;
+  const auto open = [&](const char* fields) {
+    return Checkpoint::open(write_gguf(folder.path() / "own.gguf",
+                                       [&](GgufWriter& writer) {
+                                         writer.add_string("general.architecture", "smollm3");
+                                         writer.add_string("strata.config", fields);
+                                       },
+                                       {}));
+  };
+  const auto checkpoint = open(R"({"no_rope_layers": [1, 0], "no_rope_layer_interval": 2})");
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();
+  EXPECT_EQ(checkpoint->config().get_int("no_rope_layer_interval"), 2);
+  EXPECT_EQ(checkpoint->config().get_ints("no_rope_layers"), (std::vector<int64_t>{1, 0}));
+  EXPECT_NE(open("{").status().message().find("strata.config"), std::string::npos);
+  EXPECT_NE(open("[]").status().message().find("strata.config"), std::string::npos);
 }
 
 TEST(CheckpointGguf, NamesThatMeetStayAsStored) {
   const TemporaryFolder folder;
   const fs::path path = write_gguf(folder.path() / "n.gguf",
-                                   [](GgufWriter& writer) { writer.add_string("general.architecture", "glm4"); },
+                                   [](GgufWriter& writer) { writer.add_string("general.architecture", "another"); },
                                    {{"blk.0.ffn_norm.weight", {4}}, {"blk.0.post_attention_norm.weight", {4}}});
   const auto checkpoint = Checkpoint::open(path);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status().message();

@@ -94,6 +94,73 @@ TEST(GgufTokenizer, SpacePrefix) {
   }
 }
 
+TEST(GgufTokenizer, Unigram) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json", R"({"model": {"type": "Unigram", "unk_id": 2, "vocab":
+      [["<s>", 0], ["</s>", 0.0], ["<unk>", 0], ["a", -1.5], ["b", -2]]},
+      "added_tokens": [{"id": 0, "content": "<s>", "special": true}, {"id": 1, "content": "</s>", "special": true},
+      {"id": 2, "content": "<unk>", "special": true}],
+      "normalizer": {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": "AQID"},
+      {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+      "pre_tokenizer": {"type": "Metaspace", "prepend_scheme": "always"},
+      "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+      {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}]}})");
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>", "mask_token": "b"})");
+  const auto file = export_tokenizer(folder);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_EQ(file->get_string("tokenizer.ggml.model"), "t5");
+  EXPECT_EQ(file->find("tokenizer.ggml.token_type")->as_ints(), (std::vector<int64_t>{3, 3, 2, 1, 1, 5, 5, 5}));
+  EXPECT_EQ(file->find("tokenizer.ggml.scores")->as_doubles(), (std::vector<double>{0, 0, 0, -1.5, -2, 0, 0, 0}));
+  EXPECT_EQ(file->find("tokenizer.ggml.precompiled_charsmap")->as_ints(), (std::vector<int64_t>{1, 2, 3}));
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.remove_extra_whitespaces"), true);
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.add_space_prefix"), true);
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.add_bos_token"), true);
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.add_eos_token"), true);
+  EXPECT_EQ(file->get_int("tokenizer.ggml.mask_token_id"), 4);
+}
+
+TEST(GgufTokenizer, WordPiece) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json", R"({"model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab":
+      {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "play": 3, "##ing": 4}},
+      "added_tokens": [{"id": 1, "content": "[CLS]", "special": true}, {"id": 2, "content": "[SEP]", "special": true}],
+      "normalizer": {"type": "BertNormalizer", "lowercase": true, "strip_accents": null},
+      "post_processor": {"type": "BertProcessing"}})");
+  folder.write("tokenizer_config.json", R"({"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"})");
+  folder.write("config.json", R"({"vocab_size": 5})");
+  const auto file = export_tokenizer(folder);
+  ASSERT_TRUE(file.ok()) << file.status().message();
+  EXPECT_EQ(file->get_string("tokenizer.ggml.model"), "bert");
+  EXPECT_EQ(strings(*file, "tokenizer.ggml.tokens"),
+            (std::vector<std::string_view>{"[UNK]", "[CLS]", "[SEP]", "\xE2\x96\x81play", "ing"}));
+  EXPECT_EQ(file->find("tokenizer.ggml.token_type")->as_ints(), (std::vector<int64_t>{2, 3, 3, 1, 1}));
+  EXPECT_EQ(file->get_int("tokenizer.ggml.bos_token_id"), 1);
+  EXPECT_EQ(file->get_int("tokenizer.ggml.seperator_token_id"), 2);
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.normalizer.lowercase"), true);
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.normalizer.strip_accents"), true);
+  EXPECT_EQ(file->get_bool("tokenizer.ggml.add_sep_token"), true);
+}
+
+TEST(GgufTokenizer, NamesOfPatterns) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {R"({"type": "ByteLevel"})", "gpt-2"},
+      {R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true},
+          {"type": "ByteLevel"}]})",
+       "starcoder"},
+      {R"({"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}})", "falcon"},
+      {R"({"type": "Split", "pattern": {"Regex": "something new"}})", "default"},
+  };
+  for (const auto& [part, expected] : kCases) {
+    const TemporaryFolder folder;
+    folder.write("tokenizer.json", std::string(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+        "pre_tokenizer": )") + part + "}");
+    const auto file = export_tokenizer(folder);
+    ASSERT_TRUE(file.ok()) << file.status().message();
+    EXPECT_EQ(file->get_string("tokenizer.ggml.pre"), expected);
+    EXPECT_TRUE(file->find("tokenizer.huggingface.json") != nullptr);
+  }
+}
+
 TEST(GgufTokenizer, FolderWithoutOne) {
   const TemporaryFolder folder;
   const auto file = export_tokenizer(folder);
@@ -108,14 +175,18 @@ TEST(GgufTokenizer, FolderWithoutOne) {
 TEST(GgufTokenizer, HostileFiles) {
   expect_refused("[", "not valid JSON");
   expect_refused("[]", "model.type");
-  expect_refused(R"({"model": {"type": "Unigram"}})", "only BPE");
+  expect_refused(R"({"model": {"type": "WordLevel"}})", "expected BPE, Unigram or WordPiece");
+  expect_refused(R"({"model": {"type": "Unigram"}})", "model.vocab: expected an array");
+  expect_refused(R"({"model": {"type": "Unigram", "vocab": [["a"]]}})", "pairs of a piece and its score");
+  expect_refused(R"({"model": {"type": "Unigram", "vocab": []},
+      "normalizer": {"type": "Precompiled", "precompiled_charsmap": "?"}})",
+                 "no base64");
   expect_refused(R"({"model": {"type": "BPE", "vocab": []}})", "model.vocab: expected an object");
   expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": -1}}})", "token 'a' has no usable id");
   expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": 99999999999}}})", "token 'a' has no usable id");
   expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": "0"}}})", "token 'a' has no usable id");
   expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": 0}}})", "model.merges: expected an array");
   expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [1]}})", "expected pairs");
-  expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})", "pre_tokenizer");
   expect_refused(R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": [{}]})", "has no id");
 }
 
