@@ -8,6 +8,7 @@
 #include <random>
 
 #include "engine/model_embedder.h"
+#include "model/format/quantize.h"
 #include "test_data.h"
 
 namespace strata {
@@ -42,13 +43,13 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
 }
 
 struct Loaded {
-  Loaded(const Case& tested, int threads) : pool(threads) {
-    Result<std::unique_ptr<Model>> loaded = Model::load(folder_of(tested.model));
+  Loaded(const Case& tested, int threads) : Loaded(folder_of(tested.model), tested.isa, threads) {}
+  Loaded(const std::filesystem::path& path, const std::string& isa, int threads) : pool(threads) {
+    Result<std::unique_ptr<Model>> loaded = Model::load(path);
     EXPECT_TRUE(loaded.ok()) << loaded.status().message();
     if (!loaded.ok()) return;
     model = std::move(*loaded);
-    auto made =
-        ModelEmbedder::make(*model, *find_cpu_kernels(tested.isa), pool, {.context = 0, .max_batch_tokens = 400});
+    auto made = ModelEmbedder::make(*model, *find_cpu_kernels(isa), pool, {.context = 0, .max_batch_tokens = 400});
     EXPECT_TRUE(made.ok()) << made.status().message();
     if (made.ok()) embedder = std::move(*made);
   }
@@ -57,13 +58,8 @@ struct Loaded {
   std::unique_ptr<ModelEmbedder> embedder;
 };
 
-class EncoderGolden : public testing::TestWithParam<Case> {};
-
-TEST_P(EncoderGolden, RowsAgree) {
-  const std::filesystem::path folder = folder_of(GetParam().model);
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
-  Loaded loaded(GetParam(), 1);
-  ASSERT_NE(loaded.embedder, nullptr);
+// Every output that golden.json has.
+void expect_golden(ModelEmbedder& embedder, const std::filesystem::path& folder) {
   const std::pair<const char*, TextOutput> kOutputs[] = {
       {"cls", TextOutput::kFirst},           {"mean", TextOutput::kMean},     {"last", TextOutput::kLast},
       {"last_token", TextOutput::kLast},     {"pooler", TextOutput::kPooler}, {"score", TextOutput::kScore},
@@ -74,12 +70,12 @@ TEST_P(EncoderGolden, RowsAgree) {
     const auto ids = prompt["ids"].get<std::vector<int32_t>>();
     const auto types = prompt["token_type_ids"].get<std::vector<int32_t>>();
     const TextTokens text{ids, types};
-    ASSERT_TRUE(loaded.embedder->run({&text, 1}).ok());
+    ASSERT_TRUE(embedder.run({&text, 1}).ok());
     for (const auto& [name, output] : kOutputs) {
       if (!prompt.contains(name)) continue;
       const json& value = prompt[name];
       const auto want = value.is_array() ? value.get<std::vector<float>>() : std::vector<float>{value.get<float>()};
-      const std::span<const float> got = loaded.embedder->rows(output);
+      const std::span<const float> got = embedder.rows(output);
       ASSERT_EQ(got.size(), want.size()) << name;
       for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-4) << name << " " << i;
       ++compared;
@@ -88,11 +84,47 @@ TEST_P(EncoderGolden, RowsAgree) {
   EXPECT_GE(compared, 3);
 }
 
+class EncoderGolden : public testing::TestWithParam<Case> {};
+
+TEST_P(EncoderGolden, RowsAgree) {
+  const std::filesystem::path folder = folder_of(GetParam().model);
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  Loaded loaded(GetParam(), 1);
+  ASSERT_NE(loaded.embedder, nullptr);
+  expect_golden(*loaded.embedder, folder);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, EncoderGolden,
                          testing::ValuesIn(cases({"bert", "bert-rerank", "roberta", "xlm-roberta-rerank", "distilbert",
                                                   "distilbert-labels", "nomic-bert", "nomic-bert-published",
                                                   "modernbert", "modernbert-rerank", "qwen3-embedding"})),
                          case_name);
+
+// Written as GGUF and read back.
+class EncoderGguf : public testing::TestWithParam<const char*> {};
+
+TEST_P(EncoderGguf, RowsComeBack) {
+  const std::filesystem::path folder = folder_of(GetParam());
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("strata-encoder-" + std::string(GetParam()) + ".gguf");
+  ThreadPool pool(1);
+  const auto written = quantize_file(folder, file, "F32", pool);
+  ASSERT_TRUE(written.ok()) << written.status().message();
+  Loaded loaded(file, "reference", 1);
+  std::filesystem::remove(file);
+  ASSERT_NE(loaded.embedder, nullptr);
+  expect_golden(*loaded.embedder, folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EncoderGguf,
+                         testing::Values("bert", "bert-rerank", "roberta", "xlm-roberta-rerank", "distilbert",
+                                         "nomic-bert", "nomic-bert-published", "modernbert", "modernbert-rerank"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 class CompanyOfTexts : public testing::TestWithParam<Case> {};
 

@@ -34,7 +34,8 @@ class FolderPlan {
     const ConfigView config = gguf_folder_config(checkpoint_);
     ASSIGN_OR_RETURN(plan_.entry, gguf_folder_architecture(checkpoint_));
     plan_.architecture = plan_.entry->gguf;
-    ASSIGN_OR_RETURN(plan_.n_layers, config.require_int(plan_.entry->layer_count));
+    const std::string_view layers = plan_.entry->layer_count;
+    ASSIGN_OR_RETURN(plan_.n_layers, config.require_int(config.has(layers) ? layers : "num_hidden_layers"));
     plan_.n_experts = gguf_folder_experts(config);
     RETURN_IF_ERROR(check_size("the number of experts", plan_.n_experts));
     ASSIGN_OR_RETURN(sizes_, read_sizes());

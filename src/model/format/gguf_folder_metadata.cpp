@@ -11,6 +11,7 @@
 #include "model/format/gguf_rope.h"
 #include "model/format/gguf_tokenizer.h"
 #include "model/format/gguf_window.h"
+#include "model/format/sentence_transformers.h"
 
 namespace strata {
 namespace {
@@ -76,17 +77,23 @@ void write_experts(const ConfigView& config, const GgufConversion& conversion, G
   keys.add("expert_gating_func", scoring == "sigmoid" ? 2 : 1);
 }
 
-void write_encoder(const GgufConversion& conversion, GgufKeyWriter& keys) {
-  if (conversion.entry->causal) return;
-  keys.add_bool("attention.causal", false);
+// How an embedding or a score is made of the hidden states: the numbers of llama.cpp's llama_pooling_type.
+Status write_pooling(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufKeyWriter& keys) {
+  constexpr int64_t kOfPooling[] = {1, 2, 3};  // mean, first, last
+  constexpr int64_t kScore = 4;
   int64_t n_types = 1;
   bool ranks = false;
   for (const GgufOutputTensor& tensor : conversion.tensors) {
     if (tensor.name == "token_types.weight") n_types = tensor.shape[0];
     ranks = ranks || tensor.name == "cls.output.weight";
   }
-  if (ranks) keys.add("pooling_type", 4);  // a score from the first token
+  ASSIGN_OR_RETURN(const EmbeddingDefaults defaults, read_embedding_defaults(checkpoint));
+  if (ranks) keys.add("pooling_type", kScore);
+  if (defaults.pooling) keys.add("pooling_type", kOfPooling[static_cast<size_t>(*defaults.pooling)]);
+  if (conversion.entry->causal) return ok_status();
+  keys.add_bool("attention.causal", false);
   keys.writer().add_uint("tokenizer.ggml.token_type_count", static_cast<uint32_t>(n_types));
+  return ok_status();
 }
 
 // One function by several names.
@@ -178,7 +185,7 @@ Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConver
   const auto hidden = gguf_folder_int(config, entry, "embedding_length");
   if (hidden && *hidden <= INT32_MAX) keys.add("feed_forward_length", 4 * *hidden);  // where nothing says another
   write_experts(config, conversion, keys);
-  write_encoder(conversion, keys);
+  RETURN_IF_ERROR(write_pooling(checkpoint, conversion, keys));
   if (config.get_bool("alibi").value_or(false)) keys.add_float("attention.max_alibi_bias", 8.0);
   write_unsaid(config, entry, writer);
   RETURN_IF_ERROR(keys.status());
