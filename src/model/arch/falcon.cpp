@@ -69,7 +69,6 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   attention.alibi_rounded = style.alibi;
   const QkvOrder order = b.flag_or({"qkv_by_group"}, true) ? QkvOrder::kGroups : QkvOrder::kBlocks;
   const Norm norm{.eps = f.norm_eps, .centered = true, .bias = true};
-  const QkvOrder order = b.flag_or({"qkv_by_group"}, true) ? QkvOrder::kGroups : QkvOrder::kBlocks;
   const Heads heads{f.n_heads, style.n_kv_heads, f.head_dim, style.bias};
   const Mlp mlp{f.feed_forward, f.activation, style.bias};
   if (!b.status().ok()) return b.status();

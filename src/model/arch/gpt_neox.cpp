@@ -23,7 +23,6 @@ Result<BuiltModel> build(const Checkpoint& checkpoint) {
   head.name = b.has("embed_out.weight") ? "embed_out" : "lm_head";
   head.embedding = "gpt_neox.embed_in";
   f.tied = b.flag_or({"tie_word_embeddings"}, false);
-  const QkvOrder order = b.flag_or({"qkv_by_group"}, true) ? QkvOrder::kGroups : QkvOrder::kBlocks;
   if (!b.status().ok()) return b.status();
 
   Value x = b.embed("gpt_neox.embed_in", f.vocab, f.hidden, b.ids());
