@@ -63,7 +63,8 @@ struct GgufSplitRow {
 };
 
 // A field of config.json that says whether a GGUF file has something: "blk.0.attn_q.bias" (a tensor), "expert_count" (a
-// key, behind "ARCHITECTURE."), "expert_gating_func=2" (a key with this number); "!" before it turns it round.
+// key, behind "ARCHITECTURE."), "expert_gating_func=2" (a key with this number); "!" before it turns it round, "&"
+// between two wants both.
 struct GgufEvidence {
   std::string_view config;
   std::string_view evidence;

@@ -78,6 +78,9 @@ Json number(const GgufValue& value, GgufKeyKind kind) {
 
 // True where the file has what a row of the tables names (GgufEvidence).
 bool holds(const Metadata& metadata, std::string_view evidence) {
+  if (const size_t both = evidence.find('&'); both != std::string_view::npos) {
+    return holds(metadata, evidence.substr(0, both)) && holds(metadata, evidence.substr(both + 1));
+  }
   if (evidence.starts_with('!')) return !holds(metadata, evidence.substr(1));
   if (const size_t equal = evidence.find('='); equal != std::string_view::npos) {
     const auto value = metadata.get_int(evidence.substr(0, equal));
@@ -193,7 +196,7 @@ void set_attention(const Metadata& metadata, const GgufArchitecture& architectur
     config["query_pre_attn_scalar"] = wide ? even.value_or(*head_dim) : *head_dim;
   }
   const auto rotated = metadata.get_int("rope.dimension_count");
-  if (rotated && *rotated != *head_dim && *head_dim > 0) {
+  if (rotated && *head_dim > 0) {
     config["partial_rotary_factor"] = static_cast<double>(*rotated) / static_cast<double>(*head_dim);
   }
 }

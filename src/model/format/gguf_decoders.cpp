@@ -152,6 +152,7 @@ constexpr GgufNameRow kFalconTwoNormLayers[] = {
 };
 constexpr GgufNameRow kFalconModel[] = {{"token_embd", "@word_embeddings"}, {"output_norm", "@ln_f"}};
 constexpr GgufKey kFalconKeys[] = {
+    {"feed_forward_length", "ffn_hidden_size", Kind::kInt},
     {"attention.head_count_kv", "num_kv_heads", Kind::kInt},
     {"attention.layer_norm_epsilon", "layer_norm_epsilon", Kind::kFloat},
 };
@@ -161,7 +162,7 @@ constexpr GgufEvidence kFalconEvidence[] = {
     {"alibi", "attention.max_alibi_bias"},
     {"parallel_attn", "!blk.0.ffn_norm.weight"},
     {"multi_query", "attention.head_count_kv=1"},
-    {"new_decoder_architecture", "!attention.head_count_kv=1"},
+    {"new_decoder_architecture", "!attention.head_count_kv=1&!blk.0.ffn_norm.weight"},
 };
 
 constexpr GgufNameRow kNeoXLayers[] = {
