@@ -44,7 +44,9 @@ class WrongConfig : public testing::TestWithParam<test::GoldenModel> {
         object[key] = wrong;
         const Result<BuiltModel> built = build();
         refused_ += built.ok() ? 0 : 1;
-        if (!built.ok()) EXPECT_FALSE(built.status().message().empty()) << key << " = " << wrong.dump();
+        if (!built.ok()) {
+          EXPECT_FALSE(built.status().message().empty()) << key << " = " << wrong.dump();
+        }
       }
       object[key] = value;
     }

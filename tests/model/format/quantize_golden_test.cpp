@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, Quantize,
                                          Case{"IQ4_NL", 0.12}, Case{"IQ4_XS", 0.12}, Case{"MXFP4", 0.18},
                                          Case{"Q2_K", 0.35}, Case{"Q3_K_M", 0.25}, Case{"Q4_K_M", 0.12},
                                          Case{"Q5_K_M", 0.06}),
-                         [](const auto& info) { return std::string(info.param.type); });
+                         [](const auto& tested) { return std::string(tested.param.type); });
 
 // Rows long enough for the 256-element blocks; normally distributed weights.
 TEST(QuantizeFile, LongBlocks) {
