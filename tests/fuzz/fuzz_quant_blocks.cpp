@@ -12,7 +12,7 @@
 namespace strata {
 namespace {
 
-constexpr int kFirst = static_cast<int>(DType::kQ8_0), kTypes = static_cast<int>(DType::kMXFP4) - kFirst + 1;
+constexpr int kFirst = static_cast<int>(DType::kQ8_0), kTypes = static_cast<int>(DType::kFP8) - kFirst + 1;
 
 class Aligned {
  public:
