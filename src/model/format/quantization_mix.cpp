@@ -25,9 +25,9 @@ struct MixRule {
 };
 // For each kind of matrix the first rule that holds in the layer decides; none: the mix's own type.
 struct MixRules {
-  MixRule value[2];              // attn_v, attn_qkv, attn_kv_b
-  MixRule down[2];               // ffn_down, of experts too
-  MixRule output;                // attn_output
+  MixRule value[2] = {};         // attn_v, attn_qkv, attn_kv_b
+  MixRule down[2] = {};          // ffn_down, of experts too
+  MixRule output = {};           // attn_output
   bool five_bits_for_8 = false;  // with 8 experts attn_output has Q5_K; else `output` does not hold for them
   bool only_experts = false;     // other matrices have Q8_0
 };
