@@ -64,8 +64,8 @@ std::vector<Case> cases() {
   return out;
 }
 
-INSTANTIATE_TEST_SUITE_P(Schemes, PackedWeights, testing::ValuesIn(cases()), [](const auto& info) {
-  std::string name = info.param.name + "_" + info.param.isa;
+INSTANTIATE_TEST_SUITE_P(Schemes, PackedWeights, testing::ValuesIn(cases()), [](const auto& tested) {
+  std::string name = tested.param.name + "_" + tested.param.isa;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

@@ -126,8 +126,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"ct-fp8-channel", DType::kFP8, "compressed-tensors float-quantized"},
                     Case{"ct-fp8-block", DType::kFP8, "compressed-tensors float-quantized"},
                     Case{"fp8-block", DType::kFP8, "fp8, blocks of 48 x 32"}, Case{"fp8-tensor", DType::kFP8, "fp8"}),
-    [](const auto& info) {
-      std::string name = info.param.name;
+    [](const auto& tested) {
+      std::string name = tested.param.name;
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });
