@@ -56,7 +56,15 @@ struct Settings {
   int concurrency = 8;
   double rate = 0;
   int prompt_words = 128;
+  int system_words = 0;
+  int priority = 0;
+  double ttft_limit_ms = 0;
+  double e2e_limit_ms = 0;
+  std::string bound;
   std::string trace;
+  double time_scale = 1;
+  int longest_prompt = 0;
+  int longest_answer = 0;
   // All
   std::string config;
   bool verbose = false;

@@ -191,6 +191,25 @@ class Serve(unittest.TestCase):
         self.assertIn('strata_embedding_texts_total{model_name="strata-tales"} 5', metrics)
         self.assertIn('vllm:generation_tokens_total{model_name="strata-tales"} 200', metrics)
 
+    def test_bench_serve(self):
+        _, port = self.start(MODEL)
+        url = f"http://127.0.0.1:{port}"
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as trace:
+            for at, ids in ((0, [7]), (5, [7, 8]), (10, [7, 9])):
+                print(json.dumps({"timestamp": at, "input_length": 600, "output_length": 9, "hash_ids": ids}), file=trace)
+            trace.flush()
+            for options, requests, tokens in ((["--requests", 6, "--concurrency", 3, "--prompt-words", 12, "--system-words", 20], 6, 8),
+                                              (["--requests", 6, "--rate", 200, "--prompt-words", 12, "--priority", -1], 6, 8),
+                                              (["--trace", trace.name, "--longest-prompt", 50, "--longest-answer", 4], 3, 4)):
+                report = json.loads(strata("bench", "serve", url, "--max-tokens", 8, "--bound", "1000,1000", "--e2e-limit", 60000, "--json", *options))
+                self.assertEqual((report["requests"], report["failures"], report["statuses"]), (requests, 0, {"200": requests}))
+                self.assertEqual(report["output_tokens"], requests * tokens)
+                self.assertEqual(report["goodput"]["requests"], requests)
+                self.assertGreater(report["prompt_tokens"], requests * 12)
+                self.assertLessEqual(report["ttft_ms"]["p50"], report["e2e_ms"]["p50"])
+        self.assertIn("2 of 2 requests failed", strata("bench", "serve", url, "--requests", 2, "--prompt-words", 5000, status=1))
+        self.assertIn("PREFILL,DECODE", strata("bench", "serve", url, "--bound", "12", status=1))
+
     def test_sigterm_lets_streams_finish(self):
         server, port = self.start(MODEL)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

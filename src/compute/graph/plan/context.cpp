@@ -81,7 +81,18 @@ void ExecutionContext::start_wave(size_t wave) {
   }
 }
 
-void ExecutionContext::measure_waves() { wave_seconds_.assign(plan_->waves().size(), 0); }
+void ExecutionContext::measure_waves() {
+  wave_seconds_.assign(plan_->waves().size(), 0);
+  task_seconds_.assign(static_cast<size_t>(pool_.n_threads()), std::vector<double>(plan_->steps().size()));
+}
+
+std::vector<double> ExecutionContext::task_seconds() const {
+  std::vector<double> sum(plan_->steps().size());
+  for (const std::vector<double>& of_worker : task_seconds_) {
+    for (size_t step = 0; step < sum.size(); ++step) sum[step] += of_worker[step];
+  }
+  return sum;
+}
 
 void ExecutionContext::end_wave(size_t wave) {
   if (wave_seconds_.empty()) return;
@@ -93,11 +104,18 @@ void ExecutionContext::end_wave(size_t wave) {
 void ExecutionContext::work_on_wave(size_t wave, int worker) {
   const auto& tasks = plan_->waves()[wave];
   void* workspace = workspaces_[static_cast<size_t>(worker)].data();
+  const bool measured = !wave_seconds_.empty();
+  TimePoint start = measured ? steady_clock().now() : TimePoint{};
   for (size_t i = 0; i < tasks.size(); ++i) {
     int64_t begin = 0;
     int64_t end = 0;
     while (queues_[i].take(grains_[i], begin, end)) {
       for (const size_t step : tasks[i].steps) plan_->steps()[step].kernel->run(args_[step], begin, end, workspace);
+    }
+    if (measured) {
+      const TimePoint end_of_task = steady_clock().now();
+      task_seconds_[static_cast<size_t>(worker)][tasks[i].steps.front()] += to_seconds(end_of_task - start);
+      start = end_of_task;
     }
   }
 }

@@ -31,6 +31,9 @@ class ExecutionContext {
   // Time spent in each wave, summed over runs since measuring began, in seconds; empty when it never did.
   void measure_waves();
   const std::vector<double>& wave_seconds() const { return wave_seconds_; }
+  // Of that, what the threads together worked on each task, at its first step's index. The rest of all threads' time
+  // in waves went to barriers and to waiting for the last piece.
+  std::vector<double> task_seconds() const;
 
   // A named output of the last run, in its arena: rows of this run times the row's numbers. Empty when unknown.
   std::span<float> output(std::string_view name);
@@ -63,6 +66,7 @@ class ExecutionContext {
   SymbolValues sizes_;
   const Batch* batch_ = nullptr;
   std::vector<double> wave_seconds_;  // written by whichever worker ends a wave, while the others wait
+  std::vector<std::vector<double>> task_seconds_;  // [worker][step]
   TimePoint wave_start_;
   size_t first_wave_ = 0;  // of the run under way
   size_t last_wave_ = 0;
