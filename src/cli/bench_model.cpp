@@ -1,105 +1,197 @@
-// bench MODEL: prefill and decode of the bare model (no scheduler, no sampling), each beside the least time that the
-// machine's ceilings allow. The ceilings are measured before and after; the better counts.
+// bench MODEL: prefill and decode of the bare model, each beside the least time that the machine's ceilings allow. The
+// ceilings are measured again between all runs; the best counts, for them and for the model. Where they drift, "paired"
+// says more: the median over the runs of the fraction of the better of the two ceilings measured around each.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "cli/bench.h"
 #include "cli/model_cost.h"
+#include "cli/model_runs.h"
 #include "cli/progress.h"
 #include "cli/runtime.h"
+#include "compute/kernels/ceilings.h"
 
 namespace strata::cli {
 namespace {
 
-constexpr int kDecodeSteps = 16;
+using Json = nlohmann::ordered_json;
 
-// Sequences whose context is `context` tokens before the step, each with `tokens` new ones. The cache is not filled:
-// the time of a step does not depend on what is in it.
-class SteadyBatch {
- public:
-  SteadyBatch(int64_t sequences, int64_t context, int64_t tokens, int vocab, bool last_row_only) {
-    const int64_t blocks = (context + tokens + kBlockTokens - 1) / kBlockTokens;
-    query_begin_.push_back(0);
-    for (int64_t s = 0; s < sequences; ++s) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        const int64_t position = context + t;
-        if (!last_row_only || t + 1 == tokens) rows_.push_back(static_cast<int32_t>(ids_.size()));
-        ids_.push_back(static_cast<int32_t>((s * 131 + t * 7 + 3) % vocab));
-        positions_.push_back(static_cast<int32_t>(position));
-        slots_.push_back((s * blocks + position / kBlockTokens) * kBlockTokens + position % kBlockTokens);
-      }
-      query_begin_.push_back(static_cast<int32_t>(ids_.size()));
-      context_.push_back(static_cast<int32_t>(context + tokens));
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// The runs of one figure.
+struct Figure {
+  int64_t sequences = 0;  // 0: a prompt of `tokens` tokens
+  int64_t tokens = 0;     // of the prompt, or of each sequence's context
+  std::vector<RunTimes> runs;
+  std::vector<Ceilings> around;  // each run
+
+  double units() const { return static_cast<double>(sequences == 0 ? tokens : sequences); }
+  const RunTimes& best() const {
+    return *std::min_element(runs.begin(), runs.end(),
+                             [](const RunTimes& a, const RunTimes& b) { return a.seconds < b.seconds; });
+  }
+  double median_seconds() const {
+    std::vector<double> seconds;
+    for (const RunTimes& run : runs) seconds.push_back(run.seconds);
+    return median(std::move(seconds));
+  }
+  double spread() const {  // slowest minus fastest, of the median
+    const auto [least, most] = std::minmax_element(
+        runs.begin(), runs.end(), [](const RunTimes& a, const RunTimes& b) { return a.seconds < b.seconds; });
+    return (most->seconds - least->seconds) / median_seconds();
+  }
+  // `least_seconds(ceilings)`: what a run could not take less than.
+  template <class Least>
+  double paired_fraction(Least least_seconds) const {
+    std::vector<double> fractions;
+    for (size_t i = 0; i < runs.size(); ++i) fractions.push_back(least_seconds(around[i]) / runs[i].seconds);
+    return median(std::move(fractions));
+  }
+};
+
+std::vector<Figure> figures_of(const std::vector<int64_t>& prefills, const std::vector<int64_t>& batches,
+                               const std::vector<int64_t>& contexts, const RunnerLimits& limits) {
+  std::vector<Figure> figures;
+  const auto skip = [](const std::string& what, int64_t most, const char* of) {
+    std::fprintf(stderr, "skipped: %s (at most %lld %s)\n", what.c_str(), static_cast<long long>(most), of);
+  };
+  for (const int64_t tokens : prefills) {
+    if (tokens == 0) continue;
+    if (tokens > limits.max_context) {
+      skip(fmt::format("prefill {}", tokens), limits.max_context, "tokens");
+    } else {
+      figures.push_back({0, tokens, {}, {}});
     }
-    table_.resize(static_cast<size_t>(sequences * blocks));
-    std::iota(table_.begin(), table_.end(), 0);
-    batch_.ids = ids_;
-    batch_.positions = positions_;
-    batch_.slots = slots_;
-    batch_.query_begin = query_begin_;
-    batch_.context_len = context_;
-    batch_.block_table = table_;
-    batch_.block_table_stride = blocks;
-    batch_.output_rows = rows_;
   }
-  SteadyBatch(const SteadyBatch&) = delete;
-  SteadyBatch& operator=(const SteadyBatch&) = delete;
-  const Batch& batch() const { return batch_; }
-
- private:
-  std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, rows_;
-  std::vector<int64_t> slots_;
-  Batch batch_;
-};
-
-double matmul_seconds(const ExecutionContext& context) {
-  double seconds = 0;
-  const Plan& plan = context.plan();
-  for (size_t wave = 0; wave < plan.waves().size(); ++wave) {
-    const auto& tasks = plan.waves()[wave];
-    const bool matmul = std::any_of(tasks.begin(), tasks.end(), [&](const PlanTask& task) {
-      const std::string_view op = plan.steps()[task.steps.front()].op;
-      return op == "matmul" || op == "expert_matmul";
-    });
-    if (matmul) seconds += context.wave_seconds()[wave];
+  for (const int64_t asked : contexts) {
+    const int64_t context = std::min<int64_t>(asked, limits.max_context - 1);
+    for (const int64_t batch : batches) {
+      const std::string what = fmt::format("decode {} at context {}", batch, context);
+      if (batch == 0) continue;
+      if (batch > limits.max_sequences) {
+        skip(what, limits.max_sequences, "sequences");
+      } else if (decode_blocks(batch, context) > limits.n_blocks) {
+        skip(what, limits.n_blocks, "cache blocks: raise --kv-bytes");
+      } else {
+        figures.push_back({batch, context, {}, {}});
+      }
+    }
   }
-  return seconds;
+  return figures;
 }
 
-struct Prefill {
-  int64_t tokens = 0;
-  double seconds = 0;
-  double matmul_seconds = 0;
-};
-
-// A prompt of `tokens` tokens in chunks of the step's budget.
-Result<Prefill> run_prefill(ModelRunner& runner, int64_t tokens) {
-  Prefill result{tokens, 0, 0};
-  runner.context().measure_waves();
-  for (int64_t begin = 0; begin < tokens; begin += runner.limits().max_batch_tokens) {
-    const int64_t n = std::min<int64_t>(tokens - begin, runner.limits().max_batch_tokens);
-    const SteadyBatch batch(1, begin, n, runner.limits().vocab, true);
-    const TimePoint start = steady_clock().now();
-    ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
-    result.seconds += to_seconds(steady_clock().now() - start);
+Status measure(std::vector<Figure>& figures, int repeat, ModelRunner& runner, CeilingMeter& meter) {
+  Progress progress("bench", static_cast<double>(figures.size()) * repeat);
+  double done = 0;
+  for (Figure& figure : figures) {
+    if (figure.sequences > 0) RETURN_IF_ERROR(fill_context(runner, figure.sequences, figure.tokens));
+    Ceilings before = meter.measure_again();
+    for (int r = 0; r < repeat; ++r) {
+      ASSIGN_OR_RETURN(RunTimes run, figure.sequences == 0 ? run_prefill(runner, figure.tokens)
+                                                           : run_decode(runner, figure.sequences, figure.tokens));
+      figure.runs.push_back(std::move(run));
+      const Ceilings after = meter.measure_again();
+      figure.around.push_back(best_of(before, after));
+      before = after;
+      progress.update(++done);
+    }
   }
-  result.matmul_seconds = matmul_seconds(runner.context());
-  return result;
+  return ok_status();
 }
 
-Result<double> run_decode(ModelRunner& runner, int64_t sequences, int64_t context) {
-  const SteadyBatch batch(sequences, context, 1, runner.limits().vocab, true);
-  double best = 0;
-  for (int step = 0; step < kDecodeSteps; ++step) {
-    const TimePoint start = steady_clock().now();
-    ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
-    best = std::max(best, static_cast<double>(sequences) / to_seconds(steady_clock().now() - start));
+Json profile_json(const Figure& figure) {
+  Json rows = Json::array();
+  for (const ProfileRow& row : figure.best().profile) {
+    rows.push_back({{"what", row.what}, {"share", row.share}, {"seconds", row.seconds}});
+    if (row.gops > 0) rows.back()["gops"] = row.gops;
+    if (row.gbs > 0) rows.back()["gbs"] = row.gbs;
   }
-  return best;
+  return rows;
+}
+
+Json speed_json(const Figure& figure) {
+  return {{"tok_s", figure.units() / figure.best().seconds},
+          {"median_tok_s", figure.units() / figure.median_seconds()},
+          {"spread", figure.spread()}};
+}
+
+Json prefill_json(const Figure& figure, const ModelCost& cost, const Ceilings& peak) {
+  const auto least_seconds = [&](const Ceilings& ceilings) {
+    return arithmetic_seconds(cost, ceilings, static_cast<double>(figure.tokens), 1);
+  };
+  const double least = least_seconds(peak);
+  Json json{{"tokens", figure.tokens}};
+  json.update(speed_json(figure));
+  json["fraction_of_peak"] = least / figure.best().seconds;
+  json["paired_fraction_of_peak"] = figure.paired_fraction(least_seconds);
+  json["matmul_fraction_of_peak"] = least / figure.best().matmul_seconds;
+  return json;
+}
+
+Json decode_json(const Figure& figure, const ModelCost& cost, const Ceilings& peak) {
+  const double batch = static_cast<double>(figure.sequences);
+  const double context = static_cast<double>(figure.tokens);
+  const double roof = decode_roof(cost, peak, batch, context);
+  const double read_s = decode_bytes(cost, batch, context) / (peak.read_gbs * 1e9);
+  Json json{{"batch", figure.sequences}, {"context", figure.tokens}};
+  json.update(speed_json(figure));
+  json["roof_tok_s"] = roof;
+  json["fraction_of_roof"] = batch / figure.best().seconds / roof;
+  json["paired_fraction_of_roof"] = figure.paired_fraction(
+      [&](const Ceilings& ceilings) { return batch / decode_roof(cost, ceilings, batch, context); });
+  json["fraction_of_read"] = read_s / figure.best().seconds;
+  return json;
+}
+
+void print_profile(const Json& rows) {
+  std::printf("%26s %8s %10s %10s\n", "share", "Gop/s", "GB/s", "of threads' time");
+  for (const Json& row : rows) {
+    const double share = row["share"];
+    if (share < 0.002) continue;
+    std::printf("%26.3f %8s %10s  %s\n", share,
+                row.contains("gops") ? fmt::format("{:.0f}", row["gops"].get<double>()).c_str() : "",
+                row.contains("gbs") ? fmt::format("{:.1f}", row["gbs"].get<double>()).c_str() : "",
+                row["what"].get<std::string>().c_str());
+  }
+}
+
+void print(const Json& json) {
+  const auto number = [](const Json& value) { return value.get<double>(); };
+  const Json& machine = json["machine"];
+  std::printf("%s, %d threads: int8 %.0f, bf16 %.0f, fp32 %.0f Gop/s, read %.1f GB/s; loaded in %.2f s\n",
+              machine["isa"].get<std::string>().c_str(), machine["threads"].get<int>(), number(machine["int8_gops"]),
+              number(machine["bf16_gops"]), number(machine["fp32_gops"]), number(machine["read_gbs"]),
+              number(json["load_s"]));
+  std::printf("%.3f Gop per token in prefill, %.3f in decode, %s; %.0f MB of weights, %.0f bytes of cache per token\n",
+              number(json["cost"]["prefill_gop"]), number(json["cost"]["decode_gop"]),
+              json["cost"]["arithmetic"].get<std::string>().c_str(), number(json["cost"]["weight_bytes"]) / 1e6,
+              number(json["cost"]["cache_bytes_per_token"]));
+  if (!json["prefill"].empty())
+    std::printf("\n%8s %18s %10s %8s %8s %8s %16s\n", "prefill", "tokens/s", "median", "spread", "of peak", "paired",
+                "matmuls of peak");
+  for (const Json& p : json["prefill"]) {
+    std::printf("%8lld %18.1f %10.1f %8.3f %8.3f %8.3f %16.3f\n", static_cast<long long>(p["tokens"]),
+                number(p["tok_s"]), number(p["median_tok_s"]), number(p["spread"]), number(p["fraction_of_peak"]),
+                number(p["paired_fraction_of_peak"]), number(p["matmul_fraction_of_peak"]));
+    if (p.contains("profile")) print_profile(p["profile"]);
+  }
+  if (!json["decode"].empty())
+    std::printf("\n%8s %8s %9s %10s %8s %8s %8s %8s %8s\n", "decode", "context", "tokens/s", "median", "spread", "roof",
+                "of roof", "paired", "of read");
+  for (const Json& d : json["decode"]) {
+    std::printf("%8lld %8lld %9.1f %10.1f %8.3f %8.1f %8.3f %8.3f %8.3f\n", static_cast<long long>(d["batch"]),
+                static_cast<long long>(d["context"]), number(d["tok_s"]), number(d["median_tok_s"]),
+                number(d["spread"]), number(d["roof_tok_s"]), number(d["fraction_of_roof"]),
+                number(d["paired_fraction_of_roof"]), number(d["fraction_of_read"]));
+    if (d.contains("profile")) print_profile(d["profile"]);
+  }
 }
 
 void make_room(RunnerOptions& options) {
@@ -108,7 +200,30 @@ void make_room(RunnerOptions& options) {
   options.kv_bytes = std::max(options.kv_bytes, size_t{4} << 30);
 }
 
-std::string cell(double value) { return fmt::format("{:.1f}", value); }
+Json report(const std::vector<Figure>& figures, const ModelCost& cost, const Ceilings& peak, bool profile) {
+  const double prefill_ops = cost.int8_ops + cost.bf16_ops + cost.fp32_ops;
+  const double head_ops = cost.head_int8_ops + cost.head_bf16_ops + cost.head_fp32_ops;
+  Json json{{"machine",
+             {{"threads", peak.threads},
+              {"int8_gops", peak.int8_gops},
+              {"bf16_gops", peak.bf16_gops},
+              {"fp32_gops", peak.fp32_gops},
+              {"read_gbs", peak.read_gbs}}},
+            {"cost",
+             {{"prefill_gop", prefill_ops / 1e9},
+              {"decode_gop", (prefill_ops + head_ops) / 1e9},
+              {"arithmetic", arithmetic_name(cost)},
+              {"weight_bytes", cost.dense_bytes + cost.expert_bytes},
+              {"cache_bytes_per_token", cost.cache_bytes_per_token}}},
+            {"prefill", Json::array()},
+            {"decode", Json::array()}};
+  for (const Figure& figure : figures) {
+    Json& list = json[figure.sequences == 0 ? "prefill" : "decode"];
+    list.push_back(figure.sequences == 0 ? prefill_json(figure, cost, peak) : decode_json(figure, cost, peak));
+    if (profile) list.back()["profile"] = profile_json(figure);
+  }
+  return json;
+}
 
 }  // namespace
 
@@ -119,88 +234,21 @@ Status bench_model(const Settings& settings, const std::string& path) {
   const TimePoint start = steady_clock().now();
   ASSIGN_OR_RETURN(LoadedModel loaded, load_model(settings, path, make_room));
   const double load_s = to_seconds(steady_clock().now() - start);
-  ModelRunner& runner = *loaded.runner;
   ASSIGN_OR_RETURN(const DType type, cache_type(settings));
   const ModelCost cost = model_cost(loaded.model->graph(), type);
-  std::vector<Ceilings> ceilings = measure_ceilings(*loaded.kernels, loaded.pool->n_threads());
 
-  Progress progress("bench", static_cast<double>(settings.repeat) *
-                                 static_cast<double>(prefills.size() + batches.size() * contexts.size()));
-  double done = 0;
-  std::vector<Prefill> best_prefill;
-  for (const int64_t tokens : prefills) {
-    if (tokens < 1 || tokens > runner.limits().max_context) continue;
-    Prefill best{tokens, 1e30, 0};
-    for (int r = 0; r < settings.repeat; ++r) {
-      ASSIGN_OR_RETURN(const Prefill run, run_prefill(runner, tokens));
-      if (run.seconds < best.seconds) best = run;
-      progress.update(++done);
-    }
-    best_prefill.push_back(best);
-  }
-  struct Decode {
-    int64_t batch, context;
-    double tok_s;
-  };
-  std::vector<Decode> best_decode;
-  for (const int64_t context : contexts) {
-    for (const int64_t batch : batches) {
-      const int64_t blocks = batch * ((context + kBlockTokens) / kBlockTokens);
-      if (batch < 1 || batch > runner.limits().max_sequences || context >= runner.limits().max_context ||
-          blocks > runner.limits().n_blocks)
-        continue;
-      Decode best{batch, context, 0};
-      for (int r = 0; r < settings.repeat; ++r) {
-        ASSIGN_OR_RETURN(const double tok_s, run_decode(runner, batch, context));
-        best.tok_s = std::max(best.tok_s, tok_s);
-        progress.update(++done);
-      }
-      best_decode.push_back(best);
-    }
-  }
-  for (const Ceilings& row : measure_ceilings(*loaded.kernels, loaded.pool->n_threads())) ceilings.push_back(row);
-  const Ceilings peak = best_of(ceilings);
+  CeilingMeter meter(*loaded.kernels, loaded.pool->n_threads());
+  meter.measure_all(1);
+  std::vector<Figure> figures = figures_of(prefills, batches, contexts, loaded.runner->limits());
+  RETURN_IF_ERROR(measure(figures, settings.repeat, *loaded.runner, meter));
 
-  nlohmann::ordered_json json{{"machine",
-                               {{"isa", loaded.kernels->name},
-                                {"threads", loaded.pool->n_threads()},
-                                {"int8_gops", peak.int8_gops},
-                                {"bf16_gops", peak.bf16_gops},
-                                {"fp32_gops", peak.fp32_gops},
-                                {"read_gbs", peak.read_gbs}}},
-                              {"load_s", load_s},
-                              {"prefill", nlohmann::ordered_json::array()},
-                              {"decode", nlohmann::ordered_json::array()}};
-  for (const Prefill& p : best_prefill) {
-    const double least = arithmetic_seconds(cost, peak, static_cast<double>(p.tokens), 1);
-    json["prefill"].push_back({{"tokens", p.tokens},
-                               {"tok_s", static_cast<double>(p.tokens) / p.seconds},
-                               {"fraction_of_peak", least / p.seconds},
-                               {"matmul_fraction_of_peak", least / p.matmul_seconds}});
-  }
-  for (const Decode& d : best_decode) {
-    json["decode"].push_back({{"batch", d.batch},
-                              {"context", d.context},
-                              {"tok_s", d.tok_s},
-                              {"fraction_of_roof", d.tok_s / decode_roof(cost, peak, static_cast<double>(d.batch),
-                                                                         static_cast<double>(d.context))}});
-  }
+  Json json = report(figures, cost, meter.best(), settings.profile);
+  json["machine"]["isa"] = loaded.kernels->name;
+  json["load_s"] = load_s;
   if (settings.json) {
     std::printf("%s\n", json.dump().c_str());
-    return ok_status();
-  }
-  std::printf("%s, %d threads: int8 %.0f, bf16 %.0f, fp32 %.0f Gop/s, read %.1f GB/s; loaded in %.2f s\n\n",
-              std::string(loaded.kernels->name).c_str(), loaded.pool->n_threads(), peak.int8_gops, peak.bf16_gops,
-              peak.fp32_gops, peak.read_gbs, load_s);
-  std::printf("%10s %12s %12s %16s\n", "prefill", "tokens/s", "of peak", "matmuls of peak");
-  for (const auto& p : json["prefill"]) {
-    std::printf("%10s %12s %12.2f %16.2f\n", p["tokens"].dump().c_str(), cell(p["tok_s"]).c_str(),
-                p["fraction_of_peak"].get<double>(), p["matmul_fraction_of_peak"].get<double>());
-  }
-  std::printf("\n%10s %10s %12s %12s\n", "decode", "context", "tokens/s", "of roof");
-  for (const auto& d : json["decode"]) {
-    std::printf("%10s %10s %12s %12.2f\n", d["batch"].dump().c_str(), d["context"].dump().c_str(),
-                cell(d["tok_s"]).c_str(), d["fraction_of_roof"].get<double>());
+  } else {
+    print(json);
   }
   return ok_status();
 }

@@ -20,11 +20,12 @@ Result<std::vector<int64_t>> parse_sizes(const std::string& text, const std::str
 
 Status bench_machine(const Settings& settings) {
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
-  const std::vector<Ceilings> rows = measure_ceilings(*kernels, thread_count(settings));
+  CeilingMeter meter(*kernels, thread_count(settings));
+  meter.measure_all(settings.repeat);
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   if (!settings.json)
     std::printf("%8s %12s %12s %12s %12s\n", "threads", "int8 Gop/s", "bf16 Gop/s", "fp32 Gop/s", "read GB/s");
-  for (const Ceilings& row : rows) {
+  for (const Ceilings& row : meter.rows()) {
     if (settings.json) {
       json.push_back({{"threads", row.threads},
                       {"int8_gops", row.int8_gops},

@@ -54,11 +54,25 @@ double arithmetic_seconds(const ModelCost& cost, const Ceilings& peak, double to
                     seconds(cost.head_fp32_ops, peak.fp32_gops));
 }
 
-double decode_roof(const ModelCost& cost, const Ceilings& peak, double sequences, double context) {
+std::string arithmetic_name(const ModelCost& cost) {
+  std::string text;
+  const auto add = [&](double ops, const char* name) {
+    if (ops > 0) text += (text.empty() ? "" : "+") + std::string(name);
+  };
+  add(cost.int8_ops + cost.head_int8_ops, "int8");
+  add(cost.bf16_ops + cost.head_bf16_ops, "bf16");
+  add(cost.fp32_ops + cost.head_fp32_ops, "fp32");
+  return text;
+}
+
+double decode_bytes(const ModelCost& cost, double sequences, double context) {
   const double experts_touched = 1 - std::pow(1 - cost.experts_used_share, sequences);  // of independent choices
-  const double bytes =
-      cost.dense_bytes + cost.expert_bytes * experts_touched + sequences * context * cost.cache_bytes_per_token;
-  const double seconds = std::max(bytes / (peak.read_gbs * 1e9), arithmetic_seconds(cost, peak, sequences, sequences));
+  return cost.dense_bytes + cost.expert_bytes * experts_touched + sequences * context * cost.cache_bytes_per_token;
+}
+
+double decode_roof(const ModelCost& cost, const Ceilings& peak, double sequences, double context) {
+  const double seconds = std::max(decode_bytes(cost, sequences, context) / (peak.read_gbs * 1e9),
+                                  arithmetic_seconds(cost, peak, sequences, sequences));
   return sequences / seconds;
 }
 

@@ -1,6 +1,8 @@
 // What a model costs by its graph: operations and bytes of a step, the least time a machine of given ceilings needs.
 #pragma once
 
+#include <string>
+
 #include "compute/graph/graph.h"
 #include "compute/kernels/ceilings.h"
 
@@ -19,6 +21,11 @@ ModelCost model_cost(const Graph& graph, DType cache_type);
 
 // Seconds for the arithmetic of `tokens` tokens, `outputs` of them with logits, at the machine's peak.
 double arithmetic_seconds(const ModelCost& cost, const Ceilings& peak, double tokens, double outputs);
+// "int8", "bf16", "fp32" or, where the weights' types differ, the arithmetics joined by "+".
+std::string arithmetic_name(const ModelCost& cost);
+// Bytes that a step decoding `sequences` sequences at this context cannot do without: the file's weights it touches and
+// the cache.
+double decode_bytes(const ModelCost& cost, double sequences, double context);
 // Tokens per second that decoding `sequences` sequences at this context cannot pass: the lower of the two roofs.
 double decode_roof(const ModelCost& cost, const Ceilings& peak, double sequences, double context);
 

@@ -52,6 +52,7 @@ struct Settings {
   std::string decode_batches = "1,4,8,16,32";
   std::string contexts = "0,2048";
   int repeat = 3;
+  bool profile = false;
   int requests = 32;
   int concurrency = 8;
   double rate = 0;

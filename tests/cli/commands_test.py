@@ -98,6 +98,28 @@ class Commands(unittest.TestCase):
             self.assertLess(abs(nll[1] / nll[0] - 1), 0.05)
             self.assertIn("not an importance matrix", strata("quantize", MODEL, plain, "--type", "Q2_K", "--imatrix", MODEL, status=1))
 
+    def test_bench_of_a_model(self):
+        report = json.loads(strata("bench", MODEL, "--prefill", "64,9999", "--decode-batch", "1,3", "--context", "0,40", "--repeat", 2, "--profile", "--json"))
+        self.assertEqual([p["tokens"] for p in report["prefill"]], [64])
+        self.assertEqual([(d["batch"], d["context"]) for d in report["decode"]], [(1, 0), (3, 0), (1, 40), (3, 40)])
+        cost = report["cost"]
+        self.assertEqual(cost["arithmetic"], "int8")
+        self.assertLess(cost["prefill_gop"], cost["decode_gop"])   # the head is for one row only
+        for figure in report["prefill"] + report["decode"]:
+            self.assertGreaterEqual(figure["tok_s"], figure["median_tok_s"])
+            self.assertAlmostEqual(sum(row["share"] for row in figure["profile"]), 1, places=6)
+            whats = [row["what"] for row in figure["profile"]]
+            self.assertTrue(any(what.startswith("matmul Q8_0 ") for what in whats), whats)
+            self.assertIn("waiting", whats)
+        for key in ("paired_fraction_of_peak", "matmul_fraction_of_peak", "fraction_of_peak"):
+            self.assertGreater(report["prefill"][0][key], 0)
+        one, three = report["decode"][:2]
+        self.assertAlmostEqual(three["roof_tok_s"], 3 * one["roof_tok_s"], delta=0.01 * three["roof_tok_s"])  # both read the weights once
+        self.assertIn("matmul", strata("bench", MODEL, "--prefill", 32, "--decode-batch", 0, "--repeat", 1, "--profile"))
+        machine = json.loads(strata("bench", "machine", "--json", "--threads", 1, "--repeat", 1))
+        self.assertEqual(len(machine), 1)
+        self.assertGreater(machine[0]["fp32_gops"], 0)
+
     def test_quantize_and_run(self):
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("F32", "BF16", "Q4_0", "Q4_K_M", "Q6_K"):

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
-#include <memory>
 #include <thread>
 
 #include "base/clock.h"
@@ -16,36 +14,35 @@
 namespace strata {
 namespace {
 
-constexpr size_t kReadBytes = size_t{512} << 20;
+constexpr size_t kReadBytes = size_t{1} << 30;  // many times any cache
 constexpr int64_t kIterations = 8'000'000;
+constexpr int kReadsPerRound = 3;
+constexpr double Ceilings::* kFigures[] = {&Ceilings::int8_gops, &Ceilings::bf16_gops, &Ceilings::fp32_gops,
+                                           &Ceilings::read_gbs};
 
-// Work per second when `threads` threads run `work(thread)` from the same moment on; best of `rounds`.
+// 10^9 units of work per second when `threads` threads run `work(thread)` from the same moment on.
 template <class Work>
-double rate(int threads, int rounds, Work work) {
-  double best = 0;
-  for (int round = 0; round < rounds; ++round) {
-    std::atomic<int> ready{0};
-    std::atomic<bool> go{false};
-    std::vector<double> done(static_cast<size_t>(threads));
-    TimePoint start;
-    {
-      std::vector<std::jthread> workers;
-      for (int t = 0; t < threads; ++t) {
-        workers.emplace_back([&, t] {
-          ++ready;
-          while (!go.load(std::memory_order_acquire)) std::this_thread::yield();
-          done[static_cast<size_t>(t)] = work(t);
-        });
-      }
-      while (ready < threads) std::this_thread::yield();
-      start = steady_clock().now();
-      go.store(true, std::memory_order_release);
+double rate(int threads, Work work) {
+  std::atomic<int> ready{0};
+  std::atomic<bool> go{false};
+  std::vector<double> done(static_cast<size_t>(threads));
+  TimePoint start;
+  {
+    std::vector<std::jthread> workers;
+    for (int t = 0; t < threads; ++t) {
+      workers.emplace_back([&, t] {
+        ++ready;
+        while (!go.load(std::memory_order_acquire)) std::this_thread::yield();
+        done[static_cast<size_t>(t)] = work(t);
+      });
     }
-    double total = 0;
-    for (const double d : done) total += d;
-    best = std::max(best, total / to_seconds(steady_clock().now() - start));
+    while (ready < threads) std::this_thread::yield();
+    start = steady_clock().now();
+    go.store(true, std::memory_order_release);
   }
-  return best / 1e9;
+  double total = 0;
+  for (const double d : done) total += d;
+  return total / to_seconds(steady_clock().now() - start) / 1e9;
 }
 
 const CeilingLoops& loops_of(const CpuKernels& kernels) {
@@ -53,7 +50,9 @@ const CeilingLoops& loops_of(const CpuKernels& kernels) {
   return &kernels == &kAvx2Kernels ? kAvx2CeilingLoops : kGenericCeilingLoops;
 }
 
-class Memory {
+}  // namespace
+
+class CeilingMeter::Memory {
  public:
   Memory() : data_(::mmap(nullptr, kReadBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
     if (data_ == MAP_FAILED) {
@@ -74,40 +73,63 @@ class Memory {
   void* data_;
 };
 
-}  // namespace
-
-std::vector<Ceilings> measure_ceilings(const CpuKernels& kernels, int max_threads, int rounds) {
-  const CeilingLoops& loops = loops_of(kernels);
-  const Memory memory;
-  std::atomic<uint64_t> checksum{0};
-  std::vector<Ceilings> rows;
-  for (int threads = 1; threads <= max_threads; ++threads) {
-    Ceilings row;
-    row.threads = threads;
-    row.int8_gops = rate(threads, rounds, [&](int) { return loops.int8(kIterations); });
-    row.bf16_gops = rate(threads, rounds, [&](int) { return loops.bf16(kIterations); });
-    row.fp32_gops = rate(threads, rounds, [&](int) { return loops.fp32(kIterations); });
-    if (memory.data() != nullptr) {
-      const size_t share = kReadBytes / static_cast<size_t>(threads) / 256 * 256;
-      row.read_gbs = rate(threads, rounds * 3, [&](int t) {
-        checksum += loops.read(memory.data() + share * static_cast<size_t>(t), share);
-        return static_cast<double>(share);
-      });
-    }
-    rows.push_back(row);
-  }
-  return rows;
+CeilingMeter::CeilingMeter(const CpuKernels& kernels, int max_threads)
+    : loops_(loops_of(kernels)), memory_(std::make_unique<Memory>()), rows_(static_cast<size_t>(max_threads)) {
+  for (size_t i = 0; i < rows_.size(); ++i) rows_[i].threads = static_cast<int>(i) + 1;
 }
 
-Ceilings best_of(const std::vector<Ceilings>& rows) {
-  Ceilings best;
-  for (const Ceilings& row : rows) {
-    best.threads = std::max(best.threads, row.threads);
-    best.int8_gops = std::max(best.int8_gops, row.int8_gops);
-    best.bf16_gops = std::max(best.bf16_gops, row.bf16_gops);
-    best.fp32_gops = std::max(best.fp32_gops, row.fp32_gops);
-    best.read_gbs = std::max(best.read_gbs, row.read_gbs);
+CeilingMeter::~CeilingMeter() = default;
+
+double CeilingMeter::measure(int threads, double Ceilings::* figure) const {
+  if (figure != &Ceilings::read_gbs) {
+    const auto loop = figure == &Ceilings::int8_gops   ? loops_.int8
+                      : figure == &Ceilings::bf16_gops ? loops_.bf16
+                                                       : loops_.fp32;
+    return rate(threads, [&](int) { return loop(kIterations); });
   }
+  if (memory_->data() == nullptr) return 0;
+  double best = 0;
+  std::atomic<uint64_t> checksum{0};
+  const size_t share = kReadBytes / static_cast<size_t>(threads) / 256 * 256;
+  for (int i = 0; i < kReadsPerRound; ++i) {
+    best = std::max(best, rate(threads, [&](int t) {
+                      checksum += loops_.read(memory_->data() + share * static_cast<size_t>(t), share);
+                      return static_cast<double>(share);
+                    }));
+  }
+  return best;
+}
+
+void CeilingMeter::measure_all(int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    for (Ceilings& row : rows_) {
+      for (const auto figure : kFigures) row.*figure = std::max(row.*figure, measure(row.threads, figure));
+    }
+  }
+}
+
+Ceilings CeilingMeter::measure_again() {
+  Ceilings found;
+  for (const auto figure : kFigures) {
+    Ceilings& row = *std::max_element(rows_.begin(), rows_.end(), [&](const Ceilings& a, const Ceilings& b) {
+      return a.*figure < b.*figure;
+    });
+    found.*figure = measure(row.threads, figure);
+    row.*figure = std::max(row.*figure, found.*figure);
+  }
+  return found;
+}
+
+Ceilings CeilingMeter::best() const {
+  Ceilings best;
+  for (const Ceilings& row : rows_) best = best_of(best, row);
+  return best;
+}
+
+Ceilings best_of(const Ceilings& a, const Ceilings& b) {
+  Ceilings best;
+  best.threads = std::max(a.threads, b.threads);
+  for (const auto figure : kFigures) best.*figure = std::max(a.*figure, b.*figure);
   return best;
 }
 

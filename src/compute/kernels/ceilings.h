@@ -2,15 +2,17 @@
 // memory, measured by loops that do nothing else. Every speed the benches print stands beside a fraction of these.
 //
 // Method: independent chains in registers for arithmetic (two operations per multiply-add: int8 4 per lane, bf16 2,
-// fp32 1; AVX2 multiplies int8 and adds in pairs by one instruction and adds the pairs by another), and reading 512 MiB
+// fp32 1; AVX2 multiplies int8 and adds in pairs by one instruction and adds the pairs by another), and reading 1 GiB
 // for memory; all threads start together, the best of several rounds counts, over 1..n threads.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 namespace strata {
 
 struct CpuKernels;
+struct CeilingLoops;
 
 struct Ceilings {
   int threads = 0;
@@ -19,10 +21,33 @@ struct Ceilings {
   double fp32_gops = 0;
   double read_gbs = 0;
 };
+// The better of each figure.
+Ceilings best_of(const Ceilings& a, const Ceilings& b);
 
-// One row per thread count 1..max_threads; takes about a second per row and `rounds` of 3.
-std::vector<Ceilings> measure_ceilings(const CpuKernels& kernels, int max_threads, int rounds = 3);
-// The best of each figure over the rows.
-Ceilings best_of(const std::vector<Ceilings>& rows);
+// Measures again and again between the runs of a bench: what a machine can do drifts with its other tenants.
+class CeilingMeter {
+ public:
+  CeilingMeter(const CpuKernels& kernels, int max_threads);
+  ~CeilingMeter();
+  CeilingMeter(const CeilingMeter&) = delete;
+  CeilingMeter& operator=(const CeilingMeter&) = delete;
+
+  // Every figure for 1..max_threads threads; about a quarter of a second per thread count and round.
+  void measure_all(int rounds = 3);
+  // One more round of each figure with the thread count that has been best for it; gives what this round found.
+  Ceilings measure_again();
+
+  // The best so far, a row per thread count, and of all rows.
+  const std::vector<Ceilings>& rows() const { return rows_; }
+  Ceilings best() const;
+
+ private:
+  class Memory;
+  double measure(int threads, double Ceilings::* figure) const;
+
+  const CeilingLoops& loops_;
+  std::unique_ptr<Memory> memory_;
+  std::vector<Ceilings> rows_;
+};
 
 }  // namespace strata

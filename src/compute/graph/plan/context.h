@@ -21,6 +21,7 @@ class ExecutionContext {
   ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator = nullptr);
 
   const Plan& plan() const { return *plan_; }
+  int n_threads() const { return pool_.n_threads(); }
   // Memory of a state (plan().states()[index]): n_blocks * block_bytes, zero where nothing was written.
   void set_state(int index, void* memory) { states_[static_cast<size_t>(index)] = memory; }
 

@@ -1,0 +1,190 @@
+#include "cli/model_runs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+namespace strata::cli {
+namespace {
+
+constexpr int kDecodeSteps = 16;
+
+// Sequences whose context is `context` tokens before the step, each with `tokens` new ones. Sequence s has the blocks
+// from s * decode_blocks(1, context) on. Ids differ from step to step, as experts would be chosen anew.
+class SteadyBatch {
+ public:
+  SteadyBatch(int64_t sequences, int64_t context, int64_t tokens, int vocab, int64_t step = 0) {
+    const int64_t blocks = (context + tokens + kBlockTokens - 1) / kBlockTokens;
+    query_begin_.push_back(0);
+    for (int64_t s = 0; s < sequences; ++s) {
+      for (int64_t t = 0; t < tokens; ++t) {
+        const int64_t position = context + t;
+        if (t + 1 == tokens) rows_.push_back(static_cast<int32_t>(ids_.size()));
+        ids_.push_back(static_cast<int32_t>((s * 131 + position * 7 + step * 977 + 3) % vocab));
+        positions_.push_back(static_cast<int32_t>(position));
+        slots_.push_back((s * blocks + position / kBlockTokens) * kBlockTokens + position % kBlockTokens);
+      }
+      query_begin_.push_back(static_cast<int32_t>(ids_.size()));
+      context_.push_back(static_cast<int32_t>(context + tokens));
+    }
+    table_.resize(static_cast<size_t>(sequences * blocks));
+    std::iota(table_.begin(), table_.end(), 0);
+    batch_.ids = ids_;
+    batch_.positions = positions_;
+    batch_.slots = slots_;
+    batch_.query_begin = query_begin_;
+    batch_.context_len = context_;
+    batch_.block_table = table_;
+    batch_.block_table_stride = blocks;
+    batch_.output_rows = rows_;
+  }
+  SteadyBatch(const SteadyBatch&) = delete;
+  SteadyBatch& operator=(const SteadyBatch&) = delete;
+  const Batch& batch() const { return batch_; }
+
+ private:
+  std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, rows_;
+  std::vector<int64_t> slots_;
+  Batch batch_;
+};
+
+bool is_matmul(const PlanStep& step) { return step.op == "matmul" || step.op == "expert_matmul"; }
+
+// Waves that multiply by weights, the waiting for their last piece included.
+double matmul_seconds(const ExecutionContext& context) {
+  double seconds = 0;
+  const Plan& plan = context.plan();
+  for (size_t wave = 0; wave < plan.waves().size(); ++wave) {
+    const auto& tasks = plan.waves()[wave];
+    const bool matmul = std::any_of(tasks.begin(), tasks.end(), [&](const PlanTask& task) {
+      return std::any_of(task.steps.begin(), task.steps.end(),
+                         [&](size_t step) { return is_matmul(plan.steps()[step]); });
+    });
+    if (matmul) seconds += context.wave_seconds()[wave];
+  }
+  return seconds;
+}
+
+std::string describe(const Plan& plan, const PlanTask& task) {
+  std::string text;
+  for (const size_t index : task.steps) {
+    const PlanStep& step = plan.steps()[index];
+    if (!text.empty()) text += "+";
+    text += step.op;
+    if (!is_matmul(step)) continue;
+    const TensorType& weight = step.in[1].type;
+    text += fmt::format(" {} {}x{}", name(weight.dtype), weight.shape[weight.shape.size() - 2].factor,
+                        weight.shape.back().factor);
+  }
+  return text;
+}
+
+struct Work {
+  double seconds = 0, ops = 0, bytes = 0;
+};
+
+// Operations and bytes of a task's matmuls over `steps` steps of these sizes together.
+void count_matmuls(const Plan& plan, const PlanTask& task, const SymbolValues& sizes, double steps, Work& work) {
+  for (const size_t index : task.steps) {
+    const PlanStep& step = plan.steps()[index];
+    if (!is_matmul(step)) continue;
+    const TensorType& weight = step.in[1].type;
+    double numbers = 1;
+    for (const Dim& dim : weight.shape) numbers *= static_cast<double>(dim.factor);
+    double outputs = 1;
+    for (const Dim& dim : step.out[0].type.shape) outputs *= static_cast<double>(dim.at(sizes));
+    work.ops += 2 * outputs * static_cast<double>(weight.shape.back().factor);
+    const DTypeTraits& t = traits(weight.dtype);
+    work.bytes += steps * numbers / t.block_elements * t.block_bytes;
+  }
+}
+
+// `sizes`: the sums over the steps that took `seconds` together.
+std::vector<ProfileRow> profile(const ExecutionContext& context, const SymbolValues& sizes, double steps,
+                                double seconds, int threads) {
+  std::map<std::string, Work> kinds;
+  double worked = 0;
+  const std::vector<double> task_seconds = context.task_seconds();
+  const Plan& plan = context.plan();
+  for (const auto& wave : plan.waves()) {
+    for (const PlanTask& task : wave) {
+      Work& work = kinds[describe(plan, task)];
+      work.seconds += task_seconds[task.steps.front()];
+      worked += task_seconds[task.steps.front()];
+      count_matmuls(plan, task, sizes, steps, work);
+    }
+  }
+  const double all = seconds * threads;
+  const double waves =
+      threads * std::accumulate(context.wave_seconds().begin(), context.wave_seconds().end(), 0.0);
+  kinds["waiting"].seconds = waves - worked;
+  kinds["outside the waves"].seconds = all - waves;
+  std::vector<ProfileRow> rows;
+  for (const auto& [what, work] : kinds) {
+    const double wall = work.seconds / threads * 1e9;
+    rows.push_back({what, work.seconds, work.seconds / all, work.ops / wall, work.ops > 0 ? work.bytes / wall : 0});
+  }
+  std::sort(rows.begin(), rows.end(), [](const ProfileRow& a, const ProfileRow& b) { return a.seconds > b.seconds; });
+  return rows;
+}
+
+
+
+}  // namespace
+
+Result<RunTimes> run_prefill(ModelRunner& runner, int64_t tokens) {
+  RunTimes times;
+  SymbolValues sizes;
+  int chunks = 0;
+  runner.context().measure_waves();
+  for (int64_t begin = 0; begin < tokens; begin += runner.limits().max_batch_tokens) {
+    const int64_t n = std::min<int64_t>(tokens - begin, runner.limits().max_batch_tokens);
+    const SteadyBatch batch(1, begin, n, runner.limits().vocab);
+    const TimePoint start = steady_clock().now();
+    ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
+    times.seconds += to_seconds(steady_clock().now() - start);
+    ++chunks;
+  }
+  sizes[Symbol::kTokens] = tokens;
+  sizes[Symbol::kOutputs] = chunks;
+  sizes[Symbol::kSequences] = chunks;
+  times.matmul_seconds = matmul_seconds(runner.context());
+  times.profile = profile(runner.context(), sizes, chunks, times.seconds, runner.context().n_threads());
+  return times;
+}
+
+int64_t decode_blocks(int64_t sequences, int64_t context) {
+  return sequences * ((context + kBlockTokens) / kBlockTokens);
+}
+
+Status fill_context(ModelRunner& runner, int64_t sequences, int64_t context) {
+  const int64_t blocks = decode_blocks(1, context);
+  for (int64_t block = 0; block < blocks; ++block) runner.clear_block(static_cast<int>(block));
+  if (context > 0) RETURN_IF_ERROR(run_prefill(runner, context).status());
+  for (int64_t s = 1; s < sequences; ++s) {
+    for (int64_t block = 0; block < blocks; ++block)
+      runner.copy_block(static_cast<int>(block), static_cast<int>(s * blocks + block));
+  }
+  return ok_status();
+}
+
+Result<RunTimes> run_decode(ModelRunner& runner, int64_t sequences, int64_t context) {
+  RunTimes times;
+  for (int step = -1; step < kDecodeSteps; ++step) {
+    if (step == 0) runner.context().measure_waves();
+    const SteadyBatch batch(sequences, context, 1, runner.limits().vocab, step + 1);
+    const TimePoint start = steady_clock().now();
+    ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
+    if (step >= 0) times.seconds += to_seconds(steady_clock().now() - start);
+  }
+  SymbolValues sizes;
+  sizes[Symbol::kTokens] = sizes[Symbol::kOutputs] = sizes[Symbol::kSequences] = sequences * kDecodeSteps;
+  times.matmul_seconds = matmul_seconds(runner.context()) / kDecodeSteps;
+  times.profile = profile(runner.context(), sizes, kDecodeSteps, times.seconds, runner.context().n_threads());
+  times.seconds /= kDecodeSteps;
+  return times;
+}
+
+}  // namespace strata::cli
