@@ -22,6 +22,10 @@ struct Batch {
   std::span<const int32_t> adapters;     // [T] adapter slot per token, -1 none; empty: no adapters at all
   std::span<const int32_t> long_rope;    // [T] 1: the token's sequence has outgrown the short context; empty: none has
   std::span<const int32_t> targets;      // [O] next-token ids for training, -1 ignored; empty in inference
+  std::span<const float> target_weights;  // [O] factors of the targets' losses; empty: all 1
+  // What the sum of the losses is divided by; 0: by the weights of this batch's targets. A step that accumulates over
+  // several batches gives the sum over all of them.
+  double target_total = 0;
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(context_len.size()); }

@@ -171,7 +171,7 @@ struct SegmentAttentionArgs {
   int n_segments = 0;
   const int32_t* segment_begin = nullptr;  // [n_segments + 1], as Batch::query_begin
   bool causal = true;
-  const float* sinks = nullptr;     // as in AttentionArgs; they have no gradient
+  const float* sinks = nullptr;     // as in AttentionArgs; their gradient: sinks_grad
   Alibi alibi = {};                 // the same, positions counted from the segment's first token
 };
 
@@ -184,13 +184,38 @@ struct SegmentAttentionGradArgs {
   float* dv = nullptr;              // [tokens, n_kv_heads, v_dim]
 };
 
+// Gradient of the sinks of segment_attention: -sum_t e^(sink - log_sum_exp[t]) * (dout[t] . out[t]), t ascending.
+struct SinksGradArgs {
+  const float* sinks = nullptr;        // [n_heads]
+  const float* out = nullptr;          // [tokens, n_heads, v_dim]
+  const float* log_sum_exp = nullptr;  // [tokens, n_heads]
+  const float* dout = nullptr;         // [tokens, n_heads, v_dim]
+  int64_t tokens = 0;
+  int n_heads = 0;
+  int v_dim = 0;
+};
+
 struct CrossEntropyArgs {
   const float* logits = nullptr;    // [rows, vocab]
   const int32_t* targets = nullptr; // [rows]; negative: the row is ignored, its loss and gradient are 0
-  float* loss = nullptr;            // [rows] -log softmax(logits)[target], in nats
+  float* loss = nullptr;            // [rows] -log softmax(logits)[target] in nats, times the row's weight
   float* dlogits = nullptr;         // [rows, vocab] = (softmax - onehot) * scale, or null; may be `logits` itself
   int64_t vocab = 0;
   float scale = 1;                  // e.g. 1 / counted targets for the gradient of the mean
+  const float* weights = nullptr;   // [rows] or null: factors of the rows' losses and gradients
+  float* log_sum_exp = nullptr;     // [rows] or null; 0 of rows that are ignored
+};
+
+// Columns [first, first + n) of cross_entropy's dlogits from the logits' log_sum_exp, which it gave: a head can walk over
+// its rows, without all logits in memory.
+struct CrossEntropyColumnsArgs {
+  float* z = nullptr;                  // [rows, n] logits in, gradients out
+  const float* log_sum_exp = nullptr;  // [rows]
+  const int32_t* targets = nullptr;    // [rows]
+  const float* weights = nullptr;      // [rows] or null
+  int64_t n = 0;
+  int64_t first = 0;
+  float scale = 1;
 };
 
 struct CpuKernels {
@@ -270,9 +295,26 @@ struct CpuKernels {
   int64_t (*segment_attention_grad_items)(const SegmentAttentionArgs&);
   void (*segment_attention_grad)(const SegmentAttentionGradArgs&, int64_t item_begin, int64_t item_end);
   void (*cross_entropy)(const CrossEntropyArgs&, int64_t row_begin, int64_t row_end);
+  void (*cross_entropy_columns)(const CrossEntropyColumnsArgs&, int64_t row_begin, int64_t row_end);
   // dw[ids[t], :] += dy[t, :] for tokens t ascending with ids[t] in [id_begin, id_end). dw: [vocab, dim].
   void (*embed_grad)(float* dw, const float* dy, const int32_t* ids, int64_t tokens, int64_t dim, int32_t id_begin,
                      int32_t id_end);
+  // With n = (x - mean) / sqrt(variance + eps) of each row: the gradient of layer_norm by x; and dw[j] += sum_i dy[i, j] *
+  // n[i, j] for j in [dim_begin, dim_end), rows row_stride floats apart.
+  void (*layer_norm_dx)(float* dx, const float* dy, const float* x, const float* w, int64_t rows, int64_t dim,
+                        float eps, float w_offset);
+  void (*layer_norm_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t row_stride, int64_t dim,
+                        float eps, int64_t dim_begin, int64_t dim_end);
+  void (*softmax_grad)(float* dx, const float* dy, const float* y, int64_t rows, int64_t dim);  // from its result y
+  // dy where -limit <= x <= limit, else 0.
+  void (*clamp_grad)(float* dx, const float* dy, const float* x, float limit, int64_t n);
+  // The gradients of head_matmul. dx[i, h, :] = sum_n dy[i, h, n] * w[h, n, :], n ascending; of dw [n_heads * n, k] the
+  // rows [begin, end): += sum_i dy[i, h, n] * x[i, h, :], i ascending.
+  void (*head_matmul_dx)(float* dx, const float* dy, const float* w, int n_heads, int64_t n, int64_t k,
+                         int64_t row_begin, int64_t row_end);
+  void (*head_matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int n_heads, int64_t n, int64_t k,
+                         int64_t begin, int64_t end);
+  void (*sinks_grad)(float* dsinks, const SinksGradArgs&, int head_begin, int head_end);
 };
 
 extern const CpuKernels kReferenceKernels;  // kernels/reference/

@@ -42,5 +42,17 @@ void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int
 int64_t segment_attention_grad_items(const SegmentAttentionArgs& args);
 void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end);
 void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_end);
+void cross_entropy_columns(const CrossEntropyColumnsArgs& args, int64_t row_begin, int64_t row_end);
 void embed_grad(float* dw, const float* dy, const int32_t* ids, int64_t tokens, int64_t dim, int32_t id_begin,
                 int32_t id_end);
+void layer_norm_dx(float* dx, const float* dy, const float* x, const float* w, int64_t rows, int64_t dim, float eps,
+                   float w_offset);
+void layer_norm_dw(float* dw, const float* dy, const float* x, int64_t rows, int64_t row_stride, int64_t dim, float eps,
+                   int64_t dim_begin, int64_t dim_end);
+void softmax_grad(float* dx, const float* dy, const float* y, int64_t rows, int64_t dim);
+void clamp_grad(float* dx, const float* dy, const float* x, float limit, int64_t n);
+void head_matmul_dx(float* dx, const float* dy, const float* w, int n_heads, int64_t n, int64_t k, int64_t row_begin,
+                    int64_t row_end);
+void head_matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int n_heads, int64_t n, int64_t k,
+                    int64_t begin, int64_t end);
+void sinks_grad(float* dsinks, const SinksGradArgs& args, int head_begin, int head_end);

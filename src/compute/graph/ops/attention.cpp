@@ -2,7 +2,6 @@
 // generating, over flat segments for encoders and training.
 #include <cmath>
 
-#include "base/check.h"
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
 
@@ -67,12 +66,20 @@ std::string infer_paged_attention(Types in, const Attributes& a, std::vector<Ten
   return {};
 }
 
+std::string infer_sinks_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 4 || in[1] != in[3] || in[1].shape.size() != 3 || in[0].shape != Shape{in[1].shape[1]})
+    return "wants sinks [n_heads], out [T, n_heads, v_dim], log_sum_exp and dout";
+  out = {in[0]};
+  return {};
+}
+
 void attention_gradient(GradientContext& c) {
-  CHECK_EQ(c.inputs.size(), size_t{3});  // sinks have no gradient
   const Value grad =
       c.graph.add_op("attention_grad",
                      {c.inputs[0], c.inputs[1], c.inputs[2], c.output(0), c.output(1), c.d_outputs[0]}, c.attributes());
   c.d_inputs = {grad, {grad.node, 1}, {grad.node, 2}};
+  if (c.inputs.size() > 3)
+    c.d_inputs.push_back(c.graph.add_op("sinks_grad", {c.inputs[3], c.output(0), c.output(1), c.d_outputs[0]}));
 }
 
 Attributes to_attributes(const Attention& attention) {
@@ -88,6 +95,7 @@ Attributes to_attributes(const Attention& attention) {
 const OpDef kOps[] = {
     {.name = "attention", .infer = infer_attention, .gradient = attention_gradient},
     {.name = "attention_grad", .infer = infer_attention_grad},
+    {.name = "sinks_grad", .infer = infer_sinks_grad},
     {.name = "latent_attention", .infer = infer_latent_attention},
     {.name = "segment_attention", .infer = infer_attention},
     {.name = "cache_write", .infer = infer_cache_write, .row_wise = true, .keeps_state = true},

@@ -64,11 +64,20 @@ void clamped_gated_gradient(GradientContext& c) {
   c.d_inputs = {grad, {grad.node, 1}};
 }
 
+void clamp_gradient(GradientContext& c) {
+  c.d_inputs = {c.graph.add_op("clamp_grad", {c.d_outputs[0], c.inputs[0]}, c.attributes())};
+}
+
+void softmax_gradient(GradientContext& c) {
+  c.d_inputs = {c.graph.add_op("softmax_grad", {c.d_outputs[0], c.output(0)})};
+}
+
 const OpDef kOps[] = {
     {.name = "add", .infer = infer_same, .gradient = add_gradient, .row_wise = true, .in_place = 0},
     {.name = "mul", .infer = infer_same, .gradient = mul_gradient, .row_wise = true, .in_place = 0},
     {.name = "scale", .infer = infer_same, .gradient = scale_gradient, .row_wise = true, .in_place = 0},
-    {.name = "clamp", .infer = infer_same, .row_wise = true, .in_place = 0},
+    {.name = "clamp", .infer = infer_same, .gradient = clamp_gradient, .row_wise = true, .in_place = 0},
+    {.name = "clamp_grad", .infer = infer_same, .row_wise = true, .in_place = 0},
     {.name = "add_bias", .infer = infer_bias, .gradient = bias_gradient, .row_wise = true, .in_place = 0},
     {.name = "activate", .infer = infer_same, .gradient = activate_gradient, .row_wise = true, .in_place = 0},
     {.name = "activate_grad", .infer = infer_same, .row_wise = true},
@@ -76,7 +85,8 @@ const OpDef kOps[] = {
     {.name = "gated_grad", .infer = infer_gated_grad, .row_wise = true},
     {.name = "clamped_gated", .infer = infer_pair, .gradient = clamped_gated_gradient, .row_wise = true, .in_place = 0},
     {.name = "clamped_gated_grad", .infer = infer_gated_grad, .row_wise = true},
-    {.name = "softmax", .infer = infer_same, .row_wise = true, .in_place = 0},
+    {.name = "softmax", .infer = infer_same, .gradient = softmax_gradient, .row_wise = true, .in_place = 0},
+    {.name = "softmax_grad", .infer = infer_same, .row_wise = true, .in_place = 0},
     {.name = "sum_rows", .infer = infer_sum_rows},
 };
 

@@ -1,4 +1,4 @@
-// The training loss.
+// The training loss: of logits, or of the head that makes them.
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
 
@@ -18,13 +18,58 @@ std::string infer_mean_loss(Types in, const Attributes&, std::vector<TensorType>
   return {};
 }
 
+std::string check_head(Types in, size_t first_extra) {
+  if (in.size() < 3 || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].last() ||
+      !is_f32(in[0]) || !is_f32(in[1]) || in[2].dtype != DType::kI32) {
+    return "wants x [O, hidden], w [vocab, hidden] in fp32 and targets [O] i32";
+  }
+  if (in.size() > first_extra && in[first_extra].shape != Shape{in[1].shape[0]}) return "wants bias [vocab]";
+  return {};
+}
+
+// x, w, targets, maybe bias -> the loss of each row, log-sum-exp of its logits; where gradients are wanted, that of the
+// mean by x.
+std::string infer_head_loss(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  if (std::string error = check_head(in, 3); !error.empty()) return error;
+  out = {{DType::kF32, {in[0].shape[0]}}, {DType::kF32, {in[0].shape[0]}}};
+  if (a.integer("gradients") != 0) out.push_back(in[0]);
+  return {};
+}
+
+// x, w, targets, log-sum-exp, maybe bias -> the gradients of the mean by w and bias.
+std::string infer_head_loss_dw(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (std::string error = check_head(in, 4); !error.empty()) return error;
+  if (in.size() < 4 || in[3].shape != in[2].shape) return "wants log-sum-exp [O]";
+  out = {in[1]};
+  if (in.size() > 4) out.push_back(in[4]);
+  return {};
+}
+
 // The mean is the root of every gradient (its own is one), and cross_entropy already knows the gradient of the mean.
 void mean_loss_gradient(GradientContext& c) { c.d_inputs = {c.output(0), {}}; }
 void cross_entropy_gradient(GradientContext& c) { c.d_inputs = {c.output(1), {}}; }
 
+// The head's logits are there only while its rows are computed, so the gradient by x is made then: the rule asks the
+// forward op for it.
+void head_loss_gradient(GradientContext& c) {
+  Node& forward = c.graph.nodes()[static_cast<size_t>(c.node.node)];
+  forward.attributes.set("gradients", int64_t{1});
+  forward.outputs.resize(2);
+  forward.outputs.push_back(c.graph.type(c.inputs[0]));
+  Attributes form = c.attributes();
+  std::vector<Value> inputs{c.inputs[0], c.inputs[1], c.inputs[2], c.output(1)};
+  const bool has_bias = c.inputs.size() > 3;
+  if (has_bias) inputs.push_back(c.inputs[3]);
+  const Value dw = c.graph.add_op("head_loss_dw", std::move(inputs), std::move(form));
+  c.d_inputs = {c.output(2), dw, {}};
+  if (has_bias) c.d_inputs.push_back({dw.node, 1});
+}
+
 const OpDef kOps[] = {
     {.name = "cross_entropy", .infer = infer_cross_entropy, .gradient = cross_entropy_gradient, .row_wise = true},
     {.name = "mean_loss", .infer = infer_mean_loss, .gradient = mean_loss_gradient},
+    {.name = "head_loss", .infer = infer_head_loss, .gradient = head_loss_gradient},
+    {.name = "head_loss_dw", .infer = infer_head_loss_dw},
 };
 
 }  // namespace
@@ -33,6 +78,15 @@ std::span<const OpDef> loss_ops() { return kOps; }
 
 Value cross_entropy(Graph& g, Value logits, Value targets) {
   return g.add_op("mean_loss", {g.add_op("cross_entropy", {logits, targets}), targets});
+}
+
+Value head_cross_entropy(Graph& g, Value x, Value w, Value bias, Value targets, const HeadForm& form) {
+  std::vector<Value> inputs{x, w, targets};
+  if (bias.valid()) inputs.push_back(bias);
+  Attributes attributes;
+  if (form.scale != 1) attributes.set("scale", form.scale);
+  if (form.bend != 0) attributes.set("bend", form.bend);
+  return g.add_op("mean_loss", {g.add_op("head_loss", std::move(inputs), std::move(attributes)), targets});
 }
 
 }  // namespace strata::ops

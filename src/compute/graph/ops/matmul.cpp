@@ -41,6 +41,20 @@ std::string infer_head_matmul(Types in, const Attributes&, std::vector<TensorTyp
   return {};
 }
 
+std::string infer_head_matmul_dx(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[0].shape.size() != 3 || in[1].shape.size() != 3 || in[0].last() != in[1].shape[1])
+    return "wants dy [T, n_heads, n] and w [n_heads, n, k]";
+  out = {with_last(in[0], in[1].last())};
+  return {};
+}
+
+std::string infer_head_matmul_dw(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[0].shape.size() != 3 || in[1].shape.size() != 3 || in[0].shape[1] != in[1].shape[1])
+    return "wants dy [T, n_heads, n] and x [T, n_heads, k]";
+  out = {{DType::kF32, {in[0].shape[1], in[0].last(), in[1].last()}}};
+  return {};
+}
+
 std::string infer_to_activation(Types in, const Attributes& a, std::vector<TensorType>& out) {
   const std::string form = a.text("form");
   const DType type = form == "ActBF16" ? DType::kActBF16 : form == "ActQ8x32" ? DType::kActQ8x32 : DType::kActQ8;
@@ -81,6 +95,11 @@ void matmul_gradient(GradientContext& c) {
                 c.graph.add_op("matmul_dw", {c.d_outputs[0], c.inputs[0]})};
 }
 
+void head_matmul_gradient(GradientContext& c) {
+  c.d_inputs = {c.graph.add_op("head_matmul_dx", {c.d_outputs[0], c.inputs[1]}),
+                c.graph.add_op("head_matmul_dw", {c.d_outputs[0], c.inputs[0]})};
+}
+
 void embed_gradient(GradientContext& c) {
   const int64_t vocab = c.graph.type(c.inputs[0]).shape[0].factor;
   c.d_inputs = {c.graph.add_op("embed_grad", {c.d_outputs[0], c.inputs[1]}, {{"vocab", vocab}}), {}};
@@ -90,7 +109,9 @@ const OpDef kOps[] = {
     {.name = "matmul", .infer = infer_matmul, .gradient = matmul_gradient},
     {.name = "matmul_dx", .infer = infer_matmul_dx},
     {.name = "matmul_dw", .infer = infer_matmul_dw},
-    {.name = "head_matmul", .infer = infer_head_matmul, .row_wise = true},
+    {.name = "head_matmul", .infer = infer_head_matmul, .gradient = head_matmul_gradient, .row_wise = true},
+    {.name = "head_matmul_dx", .infer = infer_head_matmul_dx, .row_wise = true},
+    {.name = "head_matmul_dw", .infer = infer_head_matmul_dw},
     {.name = "to_activation", .infer = infer_to_activation, .row_wise = true},
     {.name = "embed", .infer = infer_embed, .gradient = embed_gradient, .row_wise = true},
     {.name = "embed_grad", .infer = infer_embed_grad},

@@ -13,7 +13,18 @@ std::string infer_pool(Types in, const Attributes& a, std::vector<TensorType>& o
   return {};
 }
 
-const OpDef kOps[] = {{.name = "pool", .infer = infer_pool}};
+std::string infer_pool_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[0].last() != in[1].last()) return "wants dy [S, dim] and x [T, dim]";
+  out = {in[1]};
+  return {};
+}
+
+void pool_gradient(GradientContext& c) {
+  c.d_inputs = {c.graph.add_op("pool_grad", {c.d_outputs[0], c.inputs[0]}, c.attributes())};
+}
+
+const OpDef kOps[] = {{.name = "pool", .infer = infer_pool, .gradient = pool_gradient},
+                      {.name = "pool_grad", .infer = infer_pool_grad}};
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 
 #include "compute/graph/op.h"
 #include "compute/graph/ops/ops.h"
+#include "compute/graph/passes/lower_attention.h"
 
 namespace strata {
 namespace {
@@ -73,9 +74,10 @@ class Backward {
 }  // namespace
 
 Result<Graph> differentiate(const Graph& graph, std::string_view loss) {
-  const Value value = graph.find_output(loss);
-  if (!value.valid()) return invalid_argument("differentiate: the graph has no output " + std::string(loss));
-  return Backward(graph).run(value);
+  if (!graph.find_output(loss).valid())
+    return invalid_argument("differentiate: the graph has no output " + std::string(loss));
+  const Graph forward = expand_latent_attention(graph);
+  return Backward(forward).run(forward.find_output(loss));
 }
 
 }  // namespace strata

@@ -57,7 +57,7 @@ Value lower_latent(Rewriter& r, const Node& node, DType cache_type) {
 }
 
 // Latent attention without a cache: the same row [latent | rope part] is the key of all heads, its latent the value.
-Value lower_latent_segments(Rewriter& r, const Node& node) {
+Value expand_latent(Rewriter& r, const Node& node, std::string_view attention) {
   Graph& g = r.to();
   const std::vector<Value> in = r.map(node.inputs);
   const int64_t rank = g.type(in[2]).last().factor;
@@ -66,10 +66,18 @@ Value lower_latent_segments(Rewriter& r, const Node& node) {
   const Value q = ops::concat(g, ops::head_matmul(g, in[0], in[4]), in[1]);
   const Value k = ops::reshape(g, ops::concat(g, in[2], in[3]), {tokens, 1, rank + rope});
   const Value v = ops::reshape(g, in[2], {tokens, 1, rank});
-  return ops::head_matmul(g, g.add_op("segment_attention", {q, k, v}, node.attributes), in[5]);
+  return ops::head_matmul(g, g.add_op(attention, {q, k, v}, node.attributes), in[5]);
 }
 
 }  // namespace
+
+Graph expand_latent_attention(const Graph& graph) {
+  return Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
+    const Node& node = graph.nodes()[static_cast<size_t>(index)];
+    const bool latent = node.kind == NodeKind::kOp && node.op->name == "latent_attention";
+    return latent ? expand_latent(r, node, "attention") : Value{};
+  });
+}
 
 Graph lower_attention_paged(const Graph& graph, DType cache_type) {
   return Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
@@ -87,7 +95,7 @@ Graph lower_attention_segments(const Graph& graph) {
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
     if (node.kind != NodeKind::kOp) return {};
     if (node.op->name == "attention") return lower_segments(r, index);
-    if (node.op->name == "latent_attention") return lower_latent_segments(r, node);
+    if (node.op->name == "latent_attention") return expand_latent(r, node, "segment_attention");
     return {};
   });
 }

@@ -12,6 +12,8 @@
 
 namespace strata {
 
+// Latent attention as plain attention on the latent, whose gradient is known: differentiate does this first.
+Graph expand_latent_attention(const Graph& graph);
 Graph lower_attention_paged(const Graph& graph, DType cache_type);
 Graph lower_attention_segments(const Graph& graph);
 

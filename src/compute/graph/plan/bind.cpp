@@ -157,16 +157,31 @@ const float* WeightBinder::dense(const Node& weight) {
   const std::string key = to_string(weight.weight) + " f32";
   if (const auto known = bound_.find(key); known != bound_.end())
     return reinterpret_cast<const float*>(known->second.data());
-  mark_used(weight.weight);
   size_t elements = 0;
   for (const WeightPart& part : weight.weight.parts) elements += count_numbers(part);
   AlignedBuffer buffer(elements * sizeof(float));
-  auto* out = reinterpret_cast<float*>(buffer.data());
+  unfold(weight, buffer.data());
+  made_.push_back({weight, nullptr, buffer.data()});
+  return reinterpret_cast<const float*>(keep(key, std::move(buffer)).data());
+}
+
+void WeightBinder::unfold(const Node& weight, std::byte* to) {
+  mark_used(weight.weight);
+  auto* out = reinterpret_cast<float*>(to);
   for (const WeightPart& part : weight.weight.parts) {
     unfold_part(source_, weight.weight, part, out);
     out += count_numbers(part);
   }
-  return reinterpret_cast<const float*>(keep(key, std::move(buffer)).data());
+}
+
+void WeightBinder::refresh() {
+  for (const Made& made : made_) {
+    if (made.family != nullptr) {
+      pack(made.weight, *made.family, made.to);
+    } else {
+      unfold(made.weight, made.to);
+    }
+  }
 }
 
 const void* WeightBinder::stored_rows(const Node& weight) {
@@ -181,6 +196,16 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
   const std::string key = to_string(weight.weight) + " " + std::string(family.layout);
   if (const auto known = bound_.find(key); known != bound_.end()) return known->second.data();
   const Shape& shape = weight.outputs[0].shape;
+  const int64_t matrices = shape.size() == 3 ? shape[0].factor : 1;
+  const size_t bytes = family.packed_bytes(shape[shape.size() - 2].factor, shape.back().factor);
+  AlignedBuffer buffer(bytes * static_cast<size_t>(matrices));
+  pack(weight, family, buffer.data());
+  made_.push_back({weight, &family, buffer.data()});
+  return keep(key, std::move(buffer)).data();
+}
+
+void WeightBinder::pack(const Node& weight, const MatmulFamily& family, std::byte* to) {
+  const Shape& shape = weight.outputs[0].shape;
   const int64_t k = shape.back().factor;
   const int64_t n = shape[shape.size() - 2].factor;
   const int64_t matrices = shape.size() == 3 ? shape[0].factor : 1;
@@ -193,7 +218,6 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
   CHECK_EQ(static_cast<int>(rows.dtype), static_cast<int>(family.weight));
 
   const size_t matrix_bytes = family.packed_bytes(n, k);
-  AlignedBuffer buffer(matrix_bytes * static_cast<size_t>(matrices));
   const int64_t groups = (n + kPackRows - 1) / kPackRows;
   pool_.parallel_for(groups * matrices, 1, [&](int64_t begin, int64_t end, int) {
     std::vector<std::byte> made_here;
@@ -203,11 +227,10 @@ const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family)
       if (!rows.made.empty()) {
         make_missing(rows, matrix * n + row, matrix * n + std::min(n, row + kPackRows), made_here);
       }
-      family.pack(buffer.data() + static_cast<size_t>(matrix) * matrix_bytes, rows.rows.data() + matrix * n, n, k, row,
+      family.pack(to + static_cast<size_t>(matrix) * matrix_bytes, rows.rows.data() + matrix * n, n, k, row,
                   std::min(n, row + kPackRows));
     }
   });
-  return keep(key, std::move(buffer)).data();
 }
 
 // Rows that do not exist in the source: in the weight's own type, which is a plain one.

@@ -1,7 +1,7 @@
 // Turns weight references into bytes: packs slices in the layout that a kernel asks for, or unfolds them as fp32. Every
 // (reference, layout) is bound once and shared by all plans made with the same binder.
 //
-// One thread binds; what is bound is immutable afterwards. The source's pages are released once they were packed.
+// One thread binds; what is bound is immutable afterwards, but for refresh(). The source's pages are released once they were packed.
 #pragma once
 
 #include <functional>
@@ -64,6 +64,9 @@ class WeightBinder {
   // else null.
   const void* stored_rows(const Node& weight);
   void release_sources();  // after all plans are made
+  // Reads everything that was bound from its source again, into the same memory: the plans compute with the source's new
+  // numbers. No context of theirs may run meanwhile.
+  void refresh();
 
   size_t bound_bytes() const { return bound_bytes_; }
 
@@ -81,12 +84,21 @@ class WeightBinder {
   };
 
  private:
+  // What is bound, to be made again.
+  struct Made {
+    Node weight;
+    const MatmulFamily* family;  // null: fp32
+    std::byte* to;
+  };
+  void pack(const Node& weight, const MatmulFamily& family, std::byte* to);
+  void unfold(const Node& weight, std::byte* to);
   SourceRows make_rows(const Node& weight, int64_t n, int64_t k, AlignedBuffer& made) const;
   void mark_used(const WeightRef& ref);
   const AlignedBuffer& keep(std::string key, AlignedBuffer buffer);
   const WeightSource& source_;
   ThreadPool& pool_;
   std::map<std::string, AlignedBuffer> bound_;
+  std::vector<Made> made_;
   std::map<std::string, bool> used_;  // source tensors that were copied
   size_t bound_bytes_ = 0;
 };

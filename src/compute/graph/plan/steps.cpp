@@ -28,15 +28,21 @@ constexpr Entry kSteps[] = {
     {"clamped_gated", make_elementwise_step},
     {"clamped_gated_grad", make_elementwise_step},
     {"softmax", make_elementwise_step},
+    {"softmax_grad", make_elementwise_step},
+    {"clamp_grad", make_elementwise_step},
     {"sum_rows", make_elementwise_step},
     {"rms_norm", make_norm_step},
     {"rms_norm_dx", make_norm_step},
     {"rms_norm_dw", make_norm_step},
     {"layer_norm", make_norm_step},
+    {"layer_norm_dx", make_norm_step},
+    {"layer_norm_dw", make_norm_step},
     {"matmul", make_matmul_step},
     {"matmul_dx", make_matmul_step},
     {"matmul_dw", make_matmul_step},
     {"head_matmul", make_matmul_step},
+    {"head_matmul_dx", make_matmul_step},
+    {"head_matmul_dw", make_matmul_step},
     {"to_activation", make_matmul_step},
     {"lora", make_matmul_step},
     {"embed", make_position_step},
@@ -48,10 +54,12 @@ constexpr Entry kSteps[] = {
     {"gather_rows", make_shape_step},
     {"scatter_rows", make_shape_step},
     {"pool", make_pool_step},
+    {"pool_grad", make_pool_step},
     {"cache_write", make_attention_step},
     {"paged_attention", make_attention_step},
     {"segment_attention", make_attention_step},
     {"attention_grad", make_attention_step},
+    {"sinks_grad", make_attention_step},
     {"route", make_expert_step},
     {"expert_groups", make_expert_step},
     {"expert_matmul", make_expert_step},
@@ -62,6 +70,8 @@ constexpr Entry kSteps[] = {
     {"combine_grad", make_expert_gradient_step},
     {"cross_entropy", make_loss_step},
     {"mean_loss", make_loss_step},
+    {"head_loss", make_loss_step},
+    {"head_loss_dw", make_loss_step},
     {"all_sum", make_collective_step},
 };
 
@@ -76,7 +86,9 @@ int64_t RowKernel::grain(const StepArgs& args) const {
 
 WeightForm weight_form(const Node& node, size_t input) {
   const std::string_view op = node.op->name;
-  if (input == 1 && (op == "matmul" || op == "matmul_dx" || op == "expert_matmul" || op == "expert_matmul_dx"))
+  static constexpr std::string_view kPackedSecond[] = {"matmul",           "matmul_dx", "expert_matmul",
+                                                       "expert_matmul_dx", "head_loss", "head_loss_dw"};
+  if (input == 1 && std::find(std::begin(kPackedSecond), std::end(kPackedSecond), op) != std::end(kPackedSecond))
     return WeightForm::kPacked;
   if (input == 0 && op == "embed") return WeightForm::kRows;
   return WeightForm::kDense;

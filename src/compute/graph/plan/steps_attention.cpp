@@ -141,6 +141,27 @@ class SegmentAttentionStep final : public StepKernel {
   SegmentAttentionArgs form_;
 };
 
+// Items are heads.
+class SinksGradStep final : public StepKernel {
+ public:
+  explicit SinksGradStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  int64_t items(const StepArgs& a) const override { return a.out[0].last(); }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    SinksGradArgs args;
+    args.sinks = a.in[0].f32();
+    args.out = a.in[1].f32();
+    args.log_sum_exp = a.in[2].f32();
+    args.dout = a.in[3].f32();
+    args.tokens = a.in[1].leading();
+    args.n_heads = static_cast<int>(a.in[1].dims[1]);
+    args.v_dim = static_cast<int>(a.in[1].last());
+    kernels_.sinks_grad(a.out[0].f32(), args, static_cast<int>(begin), static_cast<int>(end));
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
 }  // namespace
 
 CacheShape cache_shape(const Node& state) {
@@ -155,6 +176,7 @@ CacheShape cache_shape(const Node& state) {
 
 std::unique_ptr<StepKernel> make_attention_step(const StepContext& c, const Node& node) {
   if (node.op->name == "cache_write") return std::make_unique<CacheWriteStep>(c, node);
+  if (node.op->name == "sinks_grad") return std::make_unique<SinksGradStep>(c.kernels);
   if (node.op->name == "paged_attention") return std::make_unique<PagedAttentionStep>(c, node);
   return std::make_unique<SegmentAttentionStep>(c, node);
 }

@@ -107,6 +107,28 @@ class ClampedGateStep final : public RowKernel {
   bool grad_;
 };
 
+// dx from dy and what the forward op read (clamp) or gave (softmax).
+class FromBothStep final : public RowKernel {
+ public:
+  FromBothStep(const CpuKernels& kernels, const Node& node)
+      : kernels_(kernels),
+        limit_(static_cast<float>(node.attributes.number("limit"))),
+        softmax_(node.op->name == "softmax_grad") {}
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t w = width(a.out[0]);
+    const int64_t dim = a.out[0].last();
+    float* dx = a.out[0].f32() + begin * w;
+    const float *dy = a.in[0].f32() + begin * w, *both = a.in[1].f32() + begin * w;
+    if (softmax_) return kernels_.softmax_grad(dx, dy, both, (end - begin) * w / dim, dim);
+    kernels_.clamp_grad(dx, dy, both, limit_, (end - begin) * w);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+  float limit_;
+  bool softmax_;
+};
+
 // Column sums; items are columns.
 class SumRowsStep final : public StepKernel {
  public:
@@ -142,6 +164,7 @@ std::unique_ptr<StepKernel> make_elementwise_step(const StepContext& c, const No
   if (op == "scale") return std::make_unique<NumberStep>(c.kernels.scale, node.attributes.number("factor"));
   if (op == "clamp") return std::make_unique<NumberStep>(c.kernels.clamp, node.attributes.number("limit"));
   if (op == "softmax" || op == "add_bias") return std::make_unique<LastDimStep>(c.kernels, op == "softmax");
+  if (op == "clamp_grad" || op == "softmax_grad") return std::make_unique<FromBothStep>(c.kernels, node);
   if (op == "sum_rows") return std::make_unique<SumRowsStep>(c.kernels);
   if (op == "clamped_gated" || op == "clamped_gated_grad") return std::make_unique<ClampedGateStep>(c.kernels, node);
   return std::make_unique<ActivationStep>(c.kernels, node);

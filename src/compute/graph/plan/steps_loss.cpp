@@ -1,5 +1,6 @@
 // Steps of the training loss.
 #include <algorithm>
+#include <cstring>
 
 #include "compute/graph/op.h"
 #include "compute/graph/plan/steps.h"
@@ -7,14 +8,26 @@
 namespace strata {
 namespace {
 
-int64_t counted_targets(const Operand& targets) {
-  return std::count_if(targets.i32(), targets.i32() + targets.leading(), [](int32_t id) { return id >= 0; });
+// What the sum of the losses is divided by.
+double loss_divisor(const Batch& batch) {
+  if (batch.target_total > 0) return batch.target_total;
+  double total = 0;
+  for (size_t i = 0; i < batch.targets.size(); ++i) {
+    if (batch.targets[i] >= 0) total += batch.target_weights.empty() ? 1.0 : batch.target_weights[i];
+  }
+  return total > 0 ? total : 1;
+}
+
+float gradient_scale(const Batch& batch) { return static_cast<float>(1 / loss_divisor(batch)); }
+
+const float* weights_of(const Batch& batch) {
+  return batch.target_weights.empty() ? nullptr : batch.target_weights.data();
 }
 
 class CrossEntropyStep final : public RowKernel {
  public:
   explicit CrossEntropyStep(const CpuKernels& kernels) : kernels_(kernels) {}
-  int64_t grain(const StepArgs&) const override { return 4; }
+  int64_t grain(const StepArgs&) const override { return 64; }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     CrossEntropyArgs args;
     args.logits = a.in[0].f32();
@@ -22,7 +35,8 @@ class CrossEntropyStep final : public RowKernel {
     args.loss = a.out[0].f32();
     args.dlogits = a.out[1].f32();
     args.vocab = a.in[0].last();
-    args.scale = 1.0F / static_cast<float>(std::max<int64_t>(1, counted_targets(a.in[1])));
+    args.scale = gradient_scale(*a.batch);
+    args.weights = weights_of(*a.batch);
     kernels_.cross_entropy(args, begin, end);
   }
 
@@ -36,14 +50,159 @@ class MeanLossStep final : public StepKernel {
   void run(const StepArgs& a, int64_t, int64_t, void*) const override {
     double sum = 0;
     for (int64_t i = 0; i < a.in[0].leading(); ++i) sum += a.in[0].f32()[i];
-    a.out[0].f32()[0] = static_cast<float>(sum / static_cast<double>(std::max<int64_t>(1, counted_targets(a.in[1]))));
+    a.out[0].f32()[0] = static_cast<float>(sum / loss_divisor(*a.batch));
   }
+};
+
+// What head_loss and its gradient by the weights have in common: logits of some rows by some of the vocabulary.
+class HeadStep : public StepKernel {
+ protected:
+  HeadStep(const StepContext& c, const Node& node)
+      : kernels_(c.kernels),
+        family_(family_for(c.kernels, DType::kF32, c.input(node, 1).last().factor)),
+        vocab_(c.input(node, 1).shape[0].factor),
+        hidden_(c.input(node, 1).last().factor),
+        scale_(static_cast<float>(node.attributes.number("scale", 1))),
+        bend_(static_cast<float>(node.attributes.number("bend"))) {}
+
+  // z [rows, n] = the logits of x by vocabulary [first, first + n), first a multiple of kPackRows. `inner` [rows, n] is
+  // what tanh gets, where the head bends.
+  void logits(float* z, float* inner, const float* x, const void* packed, const float* bias, int64_t rows,
+              int64_t first, int64_t n) const {
+    MatmulArgs m;
+    m.x = x;
+    m.y = z;
+    m.y_stride = n;
+    m.packed = static_cast<const std::byte*>(packed) + (first == 0 ? 0 : family_.packed_bytes(first, hidden_));
+    m.rows = rows;
+    m.n = n;
+    m.k = hidden_;
+    family_.run(m, 0, family_.tiles(m));
+    if (bias != nullptr) kernels_.add_bias(z, z, bias + first, rows, n);
+    if (scale_ != 1) kernels_.scale(z, z, scale_, rows * n);
+    if (bend_ == 0) return;
+    std::memcpy(inner, z, static_cast<size_t>(rows * n) * sizeof(float));
+    kernels_.activate(Activation::kTanh, z, z, rows * n);
+    kernels_.scale(z, z, bend_, rows * n);
+  }
+
+  // From the gradient by z to that by x w^T + bias, in place.
+  void to_inner(float* dz, const float* inner, int64_t count) const {
+    if (bend_ != 0) {
+      kernels_.activate_grad(Activation::kTanh, dz, dz, inner, count);
+      kernels_.scale(dz, dz, bend_, count);
+    }
+    if (scale_ != 1) kernels_.scale(dz, dz, scale_, count);
+  }
+
+  bool bends() const { return bend_ != 0; }
+
+  const CpuKernels& kernels_;
+  const MatmulFamily& family_;
+  const int64_t vocab_;
+  const int64_t hidden_;
+
+ private:
+  float scale_;
+  float bend_;
+};
+
+// Items are blocks of rows, whose logits are in the worker's own memory.
+class HeadLossStep final : public HeadStep {
+ public:
+  HeadLossStep(const StepContext& c, const Node& node)
+      : HeadStep(c, node),
+        gradients_(node.attributes.integer("gradients") != 0),
+        has_bias_(node.inputs.size() > 3),
+        block_(std::clamp<int64_t>(kBlockNumbers / vocab_ / 16 * 16, 16, 64)) {}
+  int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + block_ - 1) / block_; }
+  size_t workspace_bytes() const override {
+    return static_cast<size_t>(block_ * vocab_) * sizeof(float) * (bends() ? 2 : 1);
+  }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
+    auto* z = static_cast<float*>(workspace);
+    float* inner = z + block_ * vocab_;
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t first = item * block_;
+      const int64_t rows = std::min(block_, a.in[0].leading() - first);
+      const float* x = a.in[0].f32() + first * hidden_;
+      logits(z, inner, x, a.in[1].data, has_bias_ ? a.in[3].f32() : nullptr, rows, 0, vocab_);
+      CrossEntropyArgs args;
+      args.logits = z;
+      args.targets = a.in[2].i32() + first;
+      args.loss = a.out[0].f32() + first;
+      args.log_sum_exp = a.out[1].f32() + first;
+      args.vocab = vocab_;
+      args.dlogits = gradients_ ? z : nullptr;
+      args.scale = gradient_scale(*a.batch);
+      args.weights = a.batch->target_weights.empty() ? nullptr : weights_of(*a.batch) + first;
+      kernels_.cross_entropy(args, 0, rows);
+      if (!gradients_) continue;
+      to_inner(z, inner, rows * vocab_);
+      kernels_.matmul_dx(a.out[2].f32() + first * hidden_, z, family_, a.in[1].data, vocab_, hidden_, 0, rows);
+    }
+  }
+
+ private:
+  static constexpr int64_t kBlockNumbers = int64_t{1} << 21;  // logits that a worker holds: 8 MiB
+  bool gradients_;
+  bool has_bias_;
+  int64_t block_;
+};
+
+// Items are blocks of the vocabulary: rows of the gradient. Their logits are computed again, rows of x ascending.
+class HeadLossDwStep final : public HeadStep {
+ public:
+  HeadLossDwStep(const StepContext& c, const Node& node) : HeadStep(c, node), has_bias_(node.inputs.size() > 4) {}
+  int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
+  size_t workspace_bytes() const override {
+    return static_cast<size_t>(kRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1);
+  }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t first = item * kPackRows;
+      block(a, first, std::min(kPackRows, vocab_ - first), static_cast<float*>(workspace));
+    }
+  }
+
+ private:
+  static constexpr int64_t kRows = 256;
+
+  void block(const StepArgs& a, int64_t first, int64_t n, float* z) const {
+    float* inner = z + kRows * kPackRows;
+    float* dw = a.out[0].f32() + first * hidden_;
+    float* db = has_bias_ ? a.out[1].f32() + first : nullptr;
+    std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
+    if (has_bias_) std::memset(db, 0, static_cast<size_t>(n) * sizeof(float));
+    const float* weights = weights_of(*a.batch);
+    CrossEntropyColumnsArgs args;
+    args.z = z;
+    args.n = n;
+    args.first = first;
+    args.scale = gradient_scale(*a.batch);
+    for (int64_t row = 0; row < a.in[0].leading(); row += kRows) {
+      const int64_t rows = std::min(kRows, a.in[0].leading() - row);
+      const float* x = a.in[0].f32() + row * hidden_;
+      logits(z, inner, x, a.in[1].data, has_bias_ ? a.in[4].f32() : nullptr, rows, first, n);
+      args.targets = a.in[2].i32() + row;
+      args.log_sum_exp = a.in[3].f32() + row;
+      args.weights = weights == nullptr ? nullptr : weights + row;
+      kernels_.cross_entropy_columns(args, 0, rows);
+      to_inner(z, inner, rows * n);
+      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n);
+      if (has_bias_) kernels_.add_bias_grad(db, z, rows, n, 0, n);
+    }
+  }
+
+  bool has_bias_;
 };
 
 }  // namespace
 
 std::unique_ptr<StepKernel> make_loss_step(const StepContext& c, const Node& node) {
   if (node.op->name == "cross_entropy") return std::make_unique<CrossEntropyStep>(c.kernels);
+  if (node.op->name == "head_loss") return std::make_unique<HeadLossStep>(c, node);
+  if (node.op->name == "head_loss_dw") return std::make_unique<HeadLossDwStep>(c, node);
   return std::make_unique<MeanLossStep>();
 }
 

@@ -74,6 +74,36 @@ class HeadMatmulStep final : public RowKernel {
   const CpuKernels& kernels_;
 };
 
+class HeadMatmulDxStep final : public RowKernel {
+ public:
+  explicit HeadMatmulDxStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  int64_t grain(const StepArgs&) const override { return 16; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    kernels_.head_matmul_dx(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), static_cast<int>(a.in[1].dims[0]),
+                            a.in[1].dims[1], a.in[1].dims[2], begin, end);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
+// Items are rows of all heads' gradients.
+class HeadMatmulDwStep final : public StepKernel {
+ public:
+  explicit HeadMatmulDwStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  int64_t items(const StepArgs& a) const override { return a.out[0].rows(); }
+  int64_t grain(const StepArgs&) const override { return 16; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t k = a.out[0].last();
+    std::memset(a.out[0].f32() + begin * k, 0, static_cast<size_t>((end - begin) * k) * sizeof(float));
+    kernels_.head_matmul_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].leading(),
+                            static_cast<int>(a.out[0].dims[0]), a.out[0].dims[1], k, begin, end);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
 class ToActivationStep final : public RowKernel {
  public:
   explicit ToActivationStep(const CpuKernels& kernels) : kernels_(kernels) {}
@@ -122,6 +152,8 @@ std::unique_ptr<StepKernel> make_matmul_step(const StepContext& c, const Node& n
   if (op == "matmul_dx") return std::make_unique<MatmulDxStep>(c, node);
   if (op == "matmul_dw") return std::make_unique<MatmulDwStep>(c.kernels);
   if (op == "head_matmul") return std::make_unique<HeadMatmulStep>(c.kernels);
+  if (op == "head_matmul_dx") return std::make_unique<HeadMatmulDxStep>(c.kernels);
+  if (op == "head_matmul_dw") return std::make_unique<HeadMatmulDwStep>(c.kernels);
   if (op == "to_activation") return std::make_unique<ToActivationStep>(c.kernels);
   return std::make_unique<LoraStep>();
 }

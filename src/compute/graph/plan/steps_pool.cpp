@@ -38,9 +38,36 @@ class PoolStep final : public StepKernel {
   bool last_;
 };
 
+// Items are sequences: each writes the gradient of its tokens.
+class PoolGradStep final : public StepKernel {
+ public:
+  explicit PoolGradStep(const Node& node)
+      : mean_(node.attributes.text("rule") == "mean"), last_(node.attributes.text("rule") == "last") {}
+  int64_t items(const StepArgs& a) const override { return a.in[0].leading(); }
+  int64_t grain(const StepArgs& a) const override { return 1 + items(a) / 64; }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t dim = a.out[0].last();
+    for (int64_t s = begin; s < end; ++s) {
+      const int64_t first = a.batch->query_begin[static_cast<size_t>(s)];
+      const int64_t n = a.batch->query_begin[static_cast<size_t>(s) + 1] - first;
+      const float* dy = a.in[0].f32() + s * dim;
+      for (int64_t t = 0; t < n; ++t) {
+        float* dx = a.out[0].f32() + (first + t) * dim;
+        const bool gets = mean_ || t == (last_ ? n - 1 : 0);
+        for (int64_t j = 0; j < dim; ++j) dx[j] = gets ? (mean_ ? dy[j] / static_cast<float>(n) : dy[j]) : 0.0F;
+      }
+    }
+  }
+
+ private:
+  bool mean_;
+  bool last_;
+};
+
 }  // namespace
 
 std::unique_ptr<StepKernel> make_pool_step(const StepContext&, const Node& node) {
+  if (node.op->name == "pool_grad") return std::make_unique<PoolGradStep>(node);
   return std::make_unique<PoolStep>(node);
 }
 

@@ -9,4 +9,5 @@ namespace strata::avx2 {
 #include "compute/kernels/cpu/lanes/elementwise.inl"
 #include "compute/kernels/cpu/lanes/rope.inl"
 #include "compute/kernels/cpu/lanes/experts.inl"
+#include "compute/kernels/cpu/lanes/gradients.inl"
 }  // namespace strata::avx2

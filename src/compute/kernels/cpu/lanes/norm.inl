@@ -106,8 +106,10 @@ void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_
     const float* logits = args.logits + row * args.vocab;
     float* dlogits = args.dlogits == nullptr ? nullptr : args.dlogits + row * args.vocab;
     const int32_t target = args.targets[row];
+    const float weight = args.weights == nullptr ? 1.0f : args.weights[row];
     if (target < 0) {
       args.loss[row] = 0;
+      if (args.log_sum_exp != nullptr) args.log_sum_exp[row] = 0;
       if (dlogits != nullptr) row_map(dlogits, args.vocab, [](int64_t, int64_t) { return broadcast(0); });
       continue;
     }
@@ -117,11 +119,28 @@ void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_
       return n == kLanes ? v : select(less(lane_numbers(), broadcast(static_cast<float>(n))), v, broadcast(0));
     };
     const float sum = row_sum(args.vocab, e);
-    args.loss[row] = log(sum) + (largest - at_target);
+    args.loss[row] = (log(sum) + (largest - at_target)) * weight;
+    if (args.log_sum_exp != nullptr) args.log_sum_exp[row] = log(sum) + largest;
     if (dlogits == nullptr) continue;
     const float probability_of_target = sum_of(exp(broadcast(at_target - largest))) / static_cast<float>(kLanes) / sum;
-    const Lanes factor = broadcast(args.scale / sum);
+    const Lanes factor = broadcast(args.scale * weight / sum);
     row_map(dlogits, args.vocab, [&](int64_t j, int64_t n) { return e(j, n) * factor; });
-    dlogits[target] = (probability_of_target - 1.0f) * args.scale;
+    dlogits[target] = (probability_of_target - 1.0f) * (args.scale * weight);
+  }
+}
+
+void cross_entropy_columns(const CrossEntropyColumnsArgs& args, int64_t row_begin, int64_t row_end) {
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    float* z = args.z + row * args.n;
+    const int32_t target = args.targets[row];
+    if (target < 0) {
+      row_map(z, args.n, [](int64_t, int64_t) { return broadcast(0); });
+      continue;
+    }
+    const float scale = args.scale * (args.weights == nullptr ? 1.0f : args.weights[row]);
+    const Lanes lse = broadcast(args.log_sum_exp[row]), factor = broadcast(scale);
+    row_map(z, args.n, [&](int64_t j, int64_t m) { return exp(load_first(z + j, m) - lse) * factor; });
+    const int64_t at = target - args.first;
+    if (at >= 0 && at < args.n) z[at] -= scale;
   }
 }
