@@ -1,0 +1,132 @@
+#include "learn/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "compute/graph/passes/add_loss.h"
+#include "compute/graph/passes/differentiate.h"
+#include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/lower_attention.h"
+#include "compute/kernels/float_mode.h"
+
+namespace strata {
+namespace {
+
+constexpr int64_t kPiece = 16384;  // numbers that a thread updates at a time
+
+bool all_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
+std::span<float> numbers(const AlignedBuffer& buffer) {
+  return {reinterpret_cast<float*>(buffer.data()), buffer.size() / sizeof(float)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& parameters, const CpuKernels& kernels,
+                                               ThreadPool& pool, const TrainerOptions& options) {
+  auto trainer = std::unique_ptr<Trainer>(new Trainer(parameters, kernels, pool, options));
+  RETURN_IF_ERROR(trainer->plan_graphs(graph));
+  return trainer;
+}
+
+Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& graph) {
+  SymbolValues maxima;
+  for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences})
+    maxima[symbol] = options_.max_tokens;
+  ASSIGN_OR_RETURN(auto plan, Plan::make(fuse(lower_attention_segments(graph)), kernels_, binder_, maxima));
+  return std::make_unique<ExecutionContext>(std::move(plan), pool_);
+}
+
+Status Trainer::plan_graphs(const Graph& graph) {
+  graph_ = with_fp32_weights(graph);
+  const Graph loss = add_loss(graph_);
+  ASSIGN_OR_RETURN(const Graph backward, differentiate(loss));
+  ASSIGN_OR_RETURN(context_, make_context(backward));
+  ASSIGN_OR_RETURN(evaluation_, make_context(loss));
+  gradients_ = std::make_unique<Gradients>(backward, parameters_);
+  memory_.resize(parameters_.all().size());
+  for (const Node& node : backward.nodes()) {
+    if (node.kind != NodeKind::kWeight || !backward.find_output("grad." + node.name).valid()) continue;
+    for (const WeightPart& part : node.weight.parts) {
+      const auto at = static_cast<size_t>(parameters_.index_of(part.tensor));
+      const Parameter& parameter = parameters_.all()[at];
+      Memory& memory = memory_[at];
+      if (!memory.optimizer.empty()) continue;
+      for (int i = 0; i < memory_of(options_.optimizer.kind); ++i)
+        memory.optimizer.emplace_back(parameter.memory.size());
+      if (!keeps_average()) continue;
+      memory.average = AlignedBuffer(parameter.memory.size());
+      std::copy(parameter.values().begin(), parameter.values().end(), numbers(memory.average).begin());
+    }
+  }
+  return ok_status();
+}
+
+void Trainer::begin(int n_batches) { gradients_->begin(n_batches); }
+
+double Trainer::accumulate(const Batch& batch) {
+  context_->run(batch);
+  gradients_->add(*context_, pool_);
+  return context_->output("loss")[0];
+}
+
+double Trainer::gradient_norm() { return global_norm(*gradients_, parameters_.all().size(), pool_); }
+
+void Trainer::apply(double learning_rate, double norm) {
+  ++step_;
+  const double scale = clip_factor(norm, options_.max_norm);
+  struct Piece {
+    size_t parameter, begin, size;
+  };
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < memory_.size(); ++i) {
+    const size_t size = gradients_->of(i).size();
+    for (size_t at = 0; at < size; at += kPiece) pieces.push_back({i, at, std::min<size_t>(kPiece, size - at)});
+  }
+  pool_.parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end, int) {
+    set_compute_float_mode();
+    for (int64_t i = begin; i < end; ++i) {
+      const auto [parameter, at, size] = pieces[static_cast<size_t>(i)];
+      const Memory& memory = memory_[parameter];
+      UpdatePiece piece;
+      piece.values = parameters_.all()[parameter].values().subspan(at, size);
+      piece.gradient = gradients_->of(parameter).subspan(at, size);
+      for (size_t m = 0; m < memory.optimizer.size(); ++m)
+        piece.memory[m] = numbers(memory.optimizer[m]).subspan(at, size);
+      piece.decays = decays(options_.optimizer, parameters_.all()[parameter].shape);
+      update(options_.optimizer, step_, learning_rate, scale, piece);
+      if (keeps_average())
+        update_average(numbers(memory.average).subspan(at, size), piece.values, options_.average_decay);
+    }
+  });
+  binder_.refresh();
+}
+
+double Trainer::evaluate(const Batch& batch) {
+  evaluation_->run(batch);
+  return evaluation_->output("loss")[0];
+}
+
+std::string Trainer::first_fault(const Batch& batch) {
+  Graph tapped = graph_;
+  tapped.outputs().clear();
+  for (const NamedValue& tap : graph_.taps()) tapped.add_output(tap.name, tap.value);
+  if (auto context = make_context(prune(tapped)); context.ok()) {
+    (*context)->run(batch);
+    for (const NamedValue& tap : tapped.outputs()) {
+      if (all_finite((*context)->output(tap.name))) continue;
+      const bool is_layer = tap.name.starts_with("layer.");
+      return is_layer ? "after layer " + tap.name.substr(6) : "in the final hidden states";
+    }
+  }
+  begin(1);
+  if (!std::isfinite(accumulate(batch))) return "in the loss";
+  for (size_t i = 0; i < memory_.size(); ++i) {
+    if (!all_finite(gradients_->of(i))) return "in the gradient of " + parameters_.all()[i].name;
+  }
+  return {};
+}
+
+}  // namespace strata

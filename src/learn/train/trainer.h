@@ -1,0 +1,84 @@
+// Training of one model: its graph differentiated and planned, the parameters, and what the optimizer remembers. A step
+// is begin(n), n times accumulate(batch), then apply(rate). Deterministic at any thread count.
+//
+// One thread uses it; the compute threads are the pool's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/thread_pool.h"
+#include "compute/graph/plan/context.h"
+#include "compute/kernels/cpu_kernels.h"
+#include "learn/train/gradients.h"
+#include "learn/train/optimizer.h"
+#include "learn/train/parameters.h"
+
+namespace strata {
+
+struct TrainerOptions {
+  int64_t max_tokens = 0;  // of one batch; its sequences and targets are no more
+  OptimizerOptions optimizer;
+  double max_norm = 0;       // gradients are clipped to this global norm; 0: they are not
+  double average_decay = 0;  // of the moving average of the weights; 0: none is kept
+};
+
+class Trainer {
+ public:
+  // `graph`: a model that gives logits. The parameters, the kernels and the pool outlive the trainer. kInvalidArgument
+  // when an op on the way to the loss has no gradient.
+  static Result<std::unique_ptr<Trainer>> make(const Graph& graph, Parameters& parameters, const CpuKernels& kernels,
+                                               ThreadPool& pool, const TrainerOptions& options);
+
+  void begin(int n_batches);
+  // The batch's share of the step's loss. Its target_total is the step's, not the batch's. Not finite: first_fault()
+  // says where that began.
+  double accumulate(const Batch& batch);
+  double gradient_norm();  // of what was accumulated
+  // Changes the weights. `norm`: gradient_norm().
+  void apply(double learning_rate, double norm);
+
+  // The mean loss of a batch, weights untouched.
+  double evaluate(const Batch& batch);
+
+  // Where numbers stop being finite with this batch: "after layer 3", "in the gradient of NAME", or empty.
+  std::string first_fault(const Batch& batch);
+
+  int64_t step() const { return step_; }  // applied so far
+  void set_step(int64_t step) { step_ = step; }
+
+  // What a checkpoint keeps beside the parameters: the optimizer's memory and the average, each as long as the
+  // parameter. Empty for parameters without a gradient.
+  struct Memory {
+    std::vector<AlignedBuffer> optimizer;
+    AlignedBuffer average;
+  };
+  std::vector<Memory>& memory() { return memory_; }
+  bool keeps_average() const { return options_.average_decay > 0; }
+  // After the parameters were changed by someone else.
+  void refresh() { binder_.refresh(); }
+
+  const Plan& plan() const { return context_->plan(); }
+
+ private:
+  Trainer(Parameters& parameters, const CpuKernels& kernels, ThreadPool& pool, const TrainerOptions& options)
+      : parameters_(parameters), kernels_(kernels), pool_(pool), options_(options), binder_(parameters, pool) {}
+  Status plan_graphs(const Graph& graph);
+  Result<std::unique_ptr<ExecutionContext>> make_context(const Graph& graph);
+
+  Parameters& parameters_;
+  const CpuKernels& kernels_;
+  ThreadPool& pool_;
+  TrainerOptions options_;
+  WeightBinder binder_;
+  Graph graph_;  // the model's, in fp32
+  std::unique_ptr<ExecutionContext> context_;
+  std::unique_ptr<ExecutionContext> evaluation_;
+  std::unique_ptr<Gradients> gradients_;
+  std::vector<Memory> memory_;
+  int64_t step_ = 0;
+};
+
+}  // namespace strata

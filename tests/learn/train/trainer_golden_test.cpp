@@ -1,0 +1,168 @@
+// Five AdamW steps of golden models against PyTorch's.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "learn/train/trainer.h"
+#include "model/arch/architecture.h"
+#include "model/checkpoint_weights.h"
+#include "test_data.h"
+
+namespace strata {
+namespace {
+
+using nlohmann::json;
+
+struct Rows {
+  explicit Rows(const json& rows) {
+    query_begin.push_back(0);
+    for (const json& row : rows) {
+      const auto tokens = row.get<std::vector<int32_t>>();
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        if (i + 1 < tokens.size()) {
+          output_rows.push_back(static_cast<int32_t>(ids.size()));
+          targets.push_back(tokens[i + 1]);
+        }
+        ids.push_back(tokens[i]);
+        positions.push_back(static_cast<int32_t>(i));
+      }
+      query_begin.push_back(static_cast<int32_t>(ids.size()));
+      context_len.push_back(static_cast<int32_t>(tokens.size()));
+    }
+  }
+  Batch batch() const {
+    Batch b;
+    b.ids = ids;
+    b.positions = positions;
+    b.query_begin = query_begin;
+    b.context_len = context_len;
+    b.output_rows = output_rows;
+    b.targets = targets;
+    return b;
+  }
+  std::vector<int32_t> ids, positions, query_begin, context_len, output_rows, targets;
+};
+
+struct Loaded {
+  explicit Loaded(const std::filesystem::path& folder)
+      : checkpoint(*Checkpoint::open(folder)), built(*build_model(checkpoint)), weights(checkpoint) {
+    parameters = std::make_unique<Parameters>(*Parameters::copy(built.graph, weights));
+  }
+  Checkpoint checkpoint;
+  BuiltModel built;
+  CheckpointWeights weights;
+  std::unique_ptr<Parameters> parameters;
+};
+
+double l2(std::span<const float> values) {
+  double sum = 0;
+  for (const float v : values) sum += static_cast<double>(v) * v;
+  return std::sqrt(sum);
+}
+
+class TrainerGolden : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    STRATA_REQUIRE_DATA(std::string("golden-arch/") + GetParam());
+    folder_ = test::shared_data() / "golden-arch" / GetParam();
+    golden_ = json::parse(test::read_text(folder_ / "train.json"));
+    options_.max_tokens = 64;
+    options_.optimizer.decays = DecayRule::kAll;
+  }
+  std::filesystem::path folder_;
+  json golden_;
+  TrainerOptions options_;
+};
+
+TEST_P(TrainerGolden, FiveStepsOfAdamW) {
+  Loaded model(folder_);
+  const Rows rows(golden_["ids"]);
+  ThreadPool pool(2);
+  auto trainer = Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options_);
+  ASSERT_TRUE(trainer.ok()) << trainer.status().message();
+  double worst_loss = 0, worst_norm = 0, worst_element = 0, worst_gradient = 0;
+  for (const json& step : golden_["steps"]) {
+    (*trainer)->begin(1);
+    (*trainer)->accumulate(rows.batch());
+    const double norm = (*trainer)->gradient_norm();
+    if ((*trainer)->step() == 0) {
+      const double want = golden_["grad_norm_total"];
+      worst_gradient = std::abs(norm - want) / want;
+      EXPECT_LE(worst_gradient, 1e-4);
+    }
+    (*trainer)->apply(1e-3, norm);
+    const double loss = (*trainer)->evaluate(rows.batch());
+    EXPECT_NEAR(loss, step["loss_after"].get<double>(), 1e-5) << "after step " << (*trainer)->step();
+    worst_loss = std::max(worst_loss, std::abs(loss - step["loss_after"].get<double>()));
+    for (const auto& [name, want] : step["parameters"].items()) {
+      const int at = model.parameters->index_of(name);
+      ASSERT_GE(at, 0) << name;
+      const auto values = model.parameters->all()[static_cast<size_t>(at)].values();
+      const double norm_error = std::abs(l2(values) - want[1].get<double>()) / want[1].get<double>();
+      EXPECT_LE(norm_error, 1e-4) << name;
+      worst_norm = std::max(worst_norm, norm_error);
+      for (size_t i = 0; i < 2; ++i) {
+        const double error = std::abs(values[i] - want[2 + i].get<double>());
+        EXPECT_LE(error, 1e-5) << name << " element " << i << " after step " << (*trainer)->step();
+        worst_element = std::max(worst_element, error);
+      }
+    }
+  }
+  std::printf("%s: 5 AdamW steps: largest error of the loss %.1e, of a parameter's norm %.1e (relative), of an element "
+              "%.1e; gradient norm %.1e (relative)\n",
+              GetParam(), worst_loss, worst_norm, worst_element, worst_gradient);
+}
+
+std::vector<float> train(const std::filesystem::path& folder, const json& ids, const TrainerOptions& options,
+                         int threads, bool in_parts) {
+  Loaded model(folder);
+  ThreadPool pool(threads);
+  auto trainer = *Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options);
+  const Rows whole(ids), first(json::array({ids[0]})), second(json::array({ids[1]}));
+  for (int step = 0; step < 3; ++step) {
+    trainer->begin(in_parts ? 2 : 1);
+    for (const Rows* rows : in_parts ? std::vector{&first, &second} : std::vector{&whole}) {
+      Batch batch = rows->batch();
+      batch.target_total = static_cast<double>(whole.targets.size());
+      trainer->accumulate(batch);
+    }
+    trainer->apply(1e-3, trainer->gradient_norm());
+  }
+  std::vector<float> all;
+  for (const Parameter& p : model.parameters->all()) all.insert(all.end(), p.values().begin(), p.values().end());
+  return all;
+}
+
+TEST_P(TrainerGolden, ThreadsChangeNoBitAndPartsOfAStepHardlyAny) {
+  options_.max_norm = 1;
+  options_.average_decay = 0.9;
+  const std::vector<float> one = train(folder_, golden_["ids"], options_, 1, false);
+  EXPECT_TRUE(one == train(folder_, golden_["ids"], options_, 3, false));
+  const std::vector<float> parts = train(folder_, golden_["ids"], options_, 2, true);
+  EXPECT_TRUE(parts == train(folder_, golden_["ids"], options_, 1, true));
+  double largest = 0;
+  for (size_t i = 0; i < one.size(); ++i) largest = std::max(largest, static_cast<double>(std::abs(one[i] - parts[i])));
+  EXPECT_LE(largest, 1e-4);
+}
+
+TEST_P(TrainerGolden, SaysWhereNumbersStopBeingFinite) {
+  Loaded model(folder_);
+  const Rows rows(golden_["ids"]);
+  ThreadPool pool(1);
+  auto trainer = *Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options_);
+  EXPECT_EQ(trainer->first_fault(rows.batch()), "");
+  const int at = model.parameters->index_of("model.layers.1.input_layernorm.weight");
+  ASSERT_GE(at, 0);
+  model.parameters->all()[static_cast<size_t>(at)].values()[3] = std::nanf("");
+  trainer->refresh();
+  EXPECT_EQ(trainer->first_fault(rows.batch()), "after layer 1");
+  EXPECT_TRUE(std::isnan(trainer->evaluate(rows.batch())));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TrainerGolden, testing::Values("llama", "qwen3", "mixtral"),
+                         [](const auto& tested) { return std::string(tested.param); });
+
+}  // namespace
+}  // namespace strata
