@@ -37,6 +37,7 @@ Status print_encoded(const Settings& settings, const Model& model, const std::ve
   ThreadPool pool(thread_count(settings));
   EmbedderOptions options;
   options.context = settings.context;
+  options.packed_cache = packed_cache_options(settings);
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelEmbedder> embedder, ModelEmbedder::make(model, *kernels, pool, options));
   const TextTokens text{ids, types};
   RETURN_IF_ERROR(check_text(text, embedder->limits()));

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 
 #include "base/log.h"
@@ -5,6 +6,7 @@
 
 int main(int argc, char** argv) {
   using namespace strata;
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is a failed write, which is handled
   const cli::Invocation invocation = cli::parse(argc, argv);
   if (invocation.command == nullptr) {
     std::fputs(invocation.text.c_str(), invocation.exit_status == 0 ? stdout : stderr);

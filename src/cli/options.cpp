@@ -89,6 +89,14 @@ constexpr Option kOptions[] = {
      INTEGER(max_batch_tokens, 1, 65536)},
     {"--prefill-chunk", "prefill_chunk", "N", "Most prompt tokens of one sequence in a step; 0: the whole step.",
      kCompute, INTEGER(prefill_chunk, 0, 65536)},
+    {"--packed-cache", "packed_cache", "DIR",
+     "Folder that keeps packed weights from one start to the next (checked before each use), or off; default: strata "
+     "in "
+     "the user's cache folder, for models of 64 MiB and more.",
+     kCompute, TEXT(packed_cache)},
+    {"--packed-cache-bytes", "packed_cache_bytes", "B",
+     "Most bytes in that folder: what was not used for longest is removed.", kCompute,
+     INTEGER(packed_cache_bytes, 0, kMaxBytes)},
     {"--host", "host", "H", "Address to listen on.", "serve", TEXT(host)},
     {"--port", "port", "P", "Port to listen on; 0: a free one, printed at the start.", "serve",
      INTEGER(port, 0, 65535)},

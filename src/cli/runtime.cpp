@@ -1,6 +1,8 @@
 #include "cli/runtime.h"
 
 #include <charconv>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -25,12 +27,32 @@ Result<DType> cache_type(const Settings& settings) {
   return invalid_argument("--cache-type: expected F32 or F16, got \"" + settings.cache_type + "\"");
 }
 
+PackedCacheOptions packed_cache_options(const Settings& settings) {
+  PackedCacheOptions options;
+  options.max_bytes = settings.packed_cache_bytes;
+  if (settings.packed_cache == "off") return options;
+  if (!settings.packed_cache.empty()) {
+    options.folder = settings.packed_cache;
+    return options;
+  }
+  const char* caches = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  if (caches != nullptr && *caches == '/') {
+    options.folder = std::filesystem::path(caches) / "strata";
+  } else if (home != nullptr && *home == '/') {
+    options.folder = std::filesystem::path(home) / ".cache" / "strata";
+  }
+  options.min_bytes = uint64_t{64} << 20;
+  return options;
+}
+
 Result<RunnerOptions> runner_options(const Settings& settings) {
   RunnerOptions options;
   ASSIGN_OR_RETURN(options.cache_type, cache_type(settings));
   options.context = settings.context;
   options.max_batch_tokens = settings.max_batch_tokens;
   options.kv_bytes = settings.kv_bytes;
+  options.packed_cache = packed_cache_options(settings);
   return options;
 }
 

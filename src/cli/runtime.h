@@ -17,6 +17,7 @@ namespace strata::cli {
 Result<const CpuKernels*> choose_kernels(const Settings& settings);
 int thread_count(const Settings& settings);
 Result<DType> cache_type(const Settings& settings);
+PackedCacheOptions packed_cache_options(const Settings& settings);
 Result<RunnerOptions> runner_options(const Settings& settings);
 
 // Members are destroyed in the reverse order: the runner uses the others.

@@ -73,6 +73,7 @@ Status ServedModel::start_embedding_engine(const ServeContext& context, std::sha
   EmbedderOptions options;
   options.context = context.settings.context;
   options.max_batch_tokens = context.settings.max_batch_tokens;
+  options.packed_cache = packed_cache_options(context.settings);
   ASSIGN_OR_RETURN(std::unique_ptr<ModelEmbedder> embedder,
                    ModelEmbedder::make(*model_, context.kernels, context.pool, options, std::move(binder)));
   if (engine_ == nullptr) {

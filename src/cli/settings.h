@@ -20,7 +20,9 @@ struct Settings {
   uint64_t kv_bytes = uint64_t{1} << 30;
   int64_t context = 0;  // 0: the model's
   int max_batch_tokens = 512;
-  int prefill_chunk = 0;  // 0: the whole step
+  int prefill_chunk = 0;     // 0: the whole step
+  std::string packed_cache;  // empty: the user's cache folder
+  uint64_t packed_cache_bytes = uint64_t{64} << 30;
   // Server
   std::string host = "127.0.0.1";
   int port = 8080;

@@ -31,7 +31,10 @@ Result<std::unique_ptr<ModelEmbedder>> ModelEmbedder::make(const Model& model, c
   maxima[Symbol::kTokens] = std::max(limits.max_text_tokens, limits.max_batch_tokens);
   maxima[Symbol::kOutputs] = maxima[Symbol::kTokens];
   maxima[Symbol::kSequences] = limits.max_texts;
-  if (binder == nullptr) binder = std::make_shared<WeightBinder>(model.weights(), pool);
+  if (binder == nullptr) {
+    binder = std::make_shared<WeightBinder>(model.weights(), pool);
+    use_cached_weights(model.checkpoint(), *lowered, kernels, *binder, pool, options.packed_cache);
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(*lowered, kernels, *binder, maxima));
   binder->release_sources();
   return std::unique_ptr<ModelEmbedder>(new ModelEmbedder(std::move(binder), std::move(plan), pool, limits, config));

@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "compute/graph/plan/context.h"
 #include "engine/embedder.h"
+#include "engine/packed_cache.h"
 #include "model/model.h"
 
 namespace strata {
@@ -16,6 +17,7 @@ struct EmbedderOptions {
   int64_t context = 0;  // tokens of one text; 0: the model's
   int64_t max_batch_tokens = 512;
   int64_t max_texts = 512;
+  PackedCacheOptions packed_cache = {};  // not used with the binder of a runner
 };
 
 class ModelEmbedder final : public Embedder {

@@ -72,6 +72,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   maxima[Symbol::kOutputs] = limits.max_outputs;
   maxima[Symbol::kSequences] = limits.max_sequences;
   auto binder = std::make_shared<WeightBinder>(model.weights(), pool);
+  use_cached_weights(model.checkpoint(), lowered, kernels, *binder, pool, options.packed_cache);
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, *binder, maxima));
   binder->release_sources();
 

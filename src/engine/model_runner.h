@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "compute/graph/plan/context.h"
+#include "engine/packed_cache.h"
 #include "engine/runner.h"
 #include "model/model.h"
 
@@ -19,7 +20,8 @@ struct RunnerOptions {
   int64_t max_sequences = 256;        // S of one step
   int64_t max_outputs = 256;          // O of one step
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
-  bool keep_matmul_inputs = false;    // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
+  PackedCacheOptions packed_cache = {};
+  bool keep_matmul_inputs = false;  // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
 };
 
 // kInvalidArgument names a weight that the kernels cannot multiply by.
@@ -27,9 +29,9 @@ Status check_weight_types(const Graph& graph, const CpuKernels& kernels);
 
 class ModelRunner final : public Runner {
  public:
-  // Binds the weights (this reads and packs the whole model) and allocates the cache. The model and the pool outlive
-  // the runner. kInvalidArgument when the model generates nothing, the cache memory does not hold one block, or a type
-  // has no kernels here.
+  // Binds the weights (without a packed cache this reads and packs the whole model) and allocates the cache. The model
+  // and the pool outlive the runner. kInvalidArgument when the model generates nothing, the cache memory does not hold
+  // one block, or a type has no kernels here.
   static Result<std::unique_ptr<ModelRunner>> make(const Model& model, const CpuKernels& kernels, ThreadPool& pool,
                                                    const RunnerOptions& options);
 

@@ -127,6 +127,25 @@ class Commands(unittest.TestCase):
                 strata("quantize", MODEL, out, "--type", kind)
                 self.assertEqual(len(json.loads(strata("run", out, "-p", "Once", "-n", 4, "--json"))["tokens"]), 4, kind)
 
+    def test_packed_weights_are_kept_and_checked(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base = ["run", MODEL, "-p", "Once upon a time", "-n", 12, "--seed", 5, "--json", "--packed-cache"]
+            want = json.loads(strata(*base, "off"))["tokens"]
+            self.assertEqual(os.listdir(folder), [])
+            both = [subprocess.Popen([STRATA, *map(str, base), folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+            for process in both:
+                self.assertEqual(json.loads(process.communicate(timeout=120)[0])["tokens"], want)
+            kept, = pathlib.Path(folder).glob("*.weights")
+            whole = kept.read_bytes()
+            for damaged in (bytes([whole[0] ^ 1]) + whole[1:], whole[:-5000], b""):
+                kept.write_bytes(damaged)
+                done = subprocess.run([STRATA, *map(str, base), folder], capture_output=True, text=True, timeout=120)
+                self.assertEqual(json.loads(done.stdout)["tokens"], want)
+                self.assertIn("packing them anew", done.stderr)
+                self.assertEqual(kept.read_bytes(), whole)
+            done = subprocess.run([STRATA, *map(str, base), folder], capture_output=True, text=True, timeout=120)
+            self.assertEqual((json.loads(done.stdout)["tokens"], done.stderr), (want, ""))
+
     def test_wrong_use_is_two_and_failure_is_one(self):
         for arguments in (["nothing"], ["run"], ["run", MODEL, "-n", "x"]):
             self.assertRegex(strata(*arguments, status=2), r"^strata: error: .*\n$")

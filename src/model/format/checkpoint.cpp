@@ -346,6 +346,13 @@ const fs::path& Checkpoint::folder() const { return contents_->folder; }
 std::span<const GgufFile> Checkpoint::gguf_parts() const { return contents_->parts; }
 const GgufFile* Checkpoint::gguf() const { return contents_->parts.empty() ? nullptr : &contents_->parts.front(); }
 
+std::vector<const MappedFile*> Checkpoint::weight_files() const {
+  std::vector<const MappedFile*> files;
+  for (const GgufFile& part : contents_->parts) files.push_back(&part.file());
+  for (const SafetensorsFile& shard : contents_->shards) files.push_back(&shard.file());
+  return files;
+}
+
 const std::string& Checkpoint::packing() const { return contents_->packing; }
 
 void Checkpoint::release(const TensorInfo& tensor) const {

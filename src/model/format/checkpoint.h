@@ -28,6 +28,7 @@
 namespace strata {
 
 class GgufFile;
+class MappedFile;
 class RowSource;
 
 struct TensorInfo {
@@ -76,6 +77,8 @@ class Checkpoint {
   const std::filesystem::path& folder() const;  // of a Hugging Face folder; empty for GGUF
   const GgufFile* gguf() const;                 // nullptr for folders; the first part of a split one
   std::span<const GgufFile> gguf_parts() const;
+  // The files with the weights: all that decides them, together with config() (how they are packed).
+  std::vector<const MappedFile*> weight_files() const;
 
  private:
   struct Contents;

@@ -72,6 +72,7 @@ class GgufFile {
   static Result<GgufFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
+  const MappedFile& file() const { return file_; }
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
 

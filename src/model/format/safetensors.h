@@ -33,6 +33,7 @@ class SafetensorsFile {
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
+  const MappedFile& file() const { return file_; }
   const std::vector<SafetensorsTensor>& tensors() const { return tensors_; }  // in the header's order
   const SafetensorsTensor* find(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }  // "__metadata__"

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/status.h"
 #include "compute/tensor/dtype.h"
-#include "model/format/atomic_file.h"
 
 namespace strata {
 

@@ -88,6 +88,15 @@ size_t count_numbers(const WeightPart& part) {
   return static_cast<size_t>(part.n_rows()) * static_cast<size_t>(part.n_cols());
 }
 
+// What a packed layout holds: `count` matrices [n, k].
+struct Matrices {
+  int64_t n, k, count;
+};
+Matrices matrices_of(const Node& weight) {
+  const Shape& shape = weight.outputs[0].shape;
+  return {shape[shape.size() - 2].factor, shape.back().factor, shape.size() == 3 ? shape[0].factor : 1};
+}
+
 // One part as fp32, transposed where the reference says so.
 void unfold_part(const WeightSource& source, const WeightRef& ref, const WeightPart& part, float* out) {
   const WeightTensor tensor = require(source, part.tensor);
@@ -144,44 +153,68 @@ AlignedBuffer::~AlignedBuffer() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-const AlignedBuffer& WeightBinder::keep(std::string key, AlignedBuffer buffer) {
-  bound_bytes_ += buffer.size();
-  return bound_[std::move(key)] = std::move(buffer);
+std::string BoundWeight::name() const {
+  return to_string(node.weight) + " " + (family == nullptr ? "f32" : std::string(family->layout));
 }
 
-void WeightBinder::mark_used(const WeightRef& ref) {
-  for (const WeightPart& part : ref.parts) used_[part.tensor] = true;
+Hash128 BoundWeight::key() const {
+  const std::string text = name();
+  return hash_bytes(std::as_bytes(std::span(text)));
 }
 
-const float* WeightBinder::dense(const Node& weight) {
-  const std::string key = to_string(weight.weight) + " f32";
-  if (const auto known = bound_.find(key); known != bound_.end())
-    return reinterpret_cast<const float*>(known->second.data());
-  size_t elements = 0;
-  for (const WeightPart& part : weight.weight.parts) elements += count_numbers(part);
-  AlignedBuffer buffer(elements * sizeof(float));
-  unfold(weight, buffer.data());
-  made_.push_back({weight, nullptr, buffer.data()});
-  return reinterpret_cast<const float*>(keep(key, std::move(buffer)).data());
-}
-
-void WeightBinder::unfold(const Node& weight, std::byte* to) {
-  mark_used(weight.weight);
-  auto* out = reinterpret_cast<float*>(to);
-  for (const WeightPart& part : weight.weight.parts) {
-    unfold_part(source_, weight.weight, part, out);
-    out += count_numbers(part);
+size_t BoundWeight::bytes() const {
+  if (family != nullptr) {
+    const Matrices m = matrices_of(node);
+    return family->packed_bytes(m.n, m.k) * static_cast<size_t>(m.count);
   }
+  size_t numbers = 0;
+  for (const WeightPart& part : node.weight.parts) numbers += count_numbers(part);
+  return numbers * sizeof(float);
+}
+
+const std::byte* WeightBinder::bind(const BoundWeight& weight) {
+  const auto [at, is_new] = bound_.emplace(weight.name(), nullptr);
+  if (!is_new) return at->second;
+  const size_t bytes = weight.bytes();
+  bound_bytes_ += bytes;
+  const PackedEntry* stored = file_ == nullptr ? nullptr : file_->find(weight.key());
+  if (stored != nullptr && stored->bytes == bytes) return at->second = file_->data(*stored);
+  packed_bytes_ += bytes;
+  made_.push_back({weight, AlignedBuffer(bytes)});
+  make(weight, made_.back().buffer.data());
+  return at->second = made_.back().buffer.data();
 }
 
 void WeightBinder::refresh() {
-  for (const Made& made : made_) {
-    if (made.family != nullptr) {
-      pack(made.weight, *made.family, made.to);
-    } else {
-      unfold(made.weight, made.to);
-    }
+  CHECK(file_ == nullptr);
+  for (const Made& made : made_) make(made.weight, made.buffer.data());
+}
+
+const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family) { return bind({weight, &family}); }
+
+const float* WeightBinder::dense(const Node& weight) { return reinterpret_cast<const float*>(bind({weight, nullptr})); }
+
+void WeightBinder::make(const BoundWeight& weight, std::byte* out) {
+  for (const WeightPart& part : weight.node.weight.parts) used_.insert(part.tensor);
+  if (weight.family != nullptr) return pack(weight.node, *weight.family, out);
+  auto* numbers = reinterpret_cast<float*>(out);
+  for (const WeightPart& part : weight.node.weight.parts) {
+    unfold_part(source_, weight.node.weight, part, numbers);
+    numbers += count_numbers(part);
   }
+}
+
+Status WeightBinder::write(std::span<const BoundWeight> weights, PackedFileWriter& file) {
+  size_t largest = 0;
+  for (const BoundWeight& weight : weights) largest = std::max(largest, weight.bytes());
+  const AlignedBuffer buffer(largest);
+  for (const BoundWeight& weight : weights) {
+    std::memset(buffer.data(), 0, weight.bytes());
+    make(weight, buffer.data());
+    RETURN_IF_ERROR(file.add(weight.key(), {buffer.data(), weight.bytes()}));
+    release_sources();
+  }
+  return ok_status();
 }
 
 const void* WeightBinder::stored_rows(const Node& weight) {
@@ -192,34 +225,17 @@ const void* WeightBinder::stored_rows(const Node& weight) {
   return row_at(tensor, part.row_begin);
 }
 
-const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family) {
-  const std::string key = to_string(weight.weight) + " " + std::string(family.layout);
-  if (const auto known = bound_.find(key); known != bound_.end()) return known->second.data();
-  const Shape& shape = weight.outputs[0].shape;
-  const int64_t matrices = shape.size() == 3 ? shape[0].factor : 1;
-  const size_t bytes = family.packed_bytes(shape[shape.size() - 2].factor, shape.back().factor);
-  AlignedBuffer buffer(bytes * static_cast<size_t>(matrices));
-  pack(weight, family, buffer.data());
-  made_.push_back({weight, &family, buffer.data()});
-  return keep(key, std::move(buffer)).data();
-}
-
-void WeightBinder::pack(const Node& weight, const MatmulFamily& family, std::byte* to) {
-  const Shape& shape = weight.outputs[0].shape;
-  const int64_t k = shape.back().factor;
-  const int64_t n = shape[shape.size() - 2].factor;
-  const int64_t matrices = shape.size() == 3 ? shape[0].factor : 1;
-
+void WeightBinder::pack(const Node& weight, const MatmulFamily& family, std::byte* out) {
+  const auto [n, k, matrices] = matrices_of(weight);
   AlignedBuffer made;
   SourceRows rows =
       has_rows_in_source(weight.weight) ? rows_of(source_, weight.weight) : make_rows(weight, n * matrices, k, made);
-  mark_used(weight.weight);
   CHECK_EQ(static_cast<int64_t>(rows.rows.size()), n * matrices);
   CHECK_EQ(static_cast<int>(rows.dtype), static_cast<int>(family.weight));
 
   const size_t matrix_bytes = family.packed_bytes(n, k);
   const int64_t groups = (n + kPackRows - 1) / kPackRows;
-  pool_.parallel_for(groups * matrices, 1, [&](int64_t begin, int64_t end, int) {
+  pool_.parallel_for(groups * matrices, 1, [&, n = n, k = k](int64_t begin, int64_t end, int) {
     std::vector<std::byte> made_here;
     for (int64_t item = begin; item < end; ++item) {
       const int64_t matrix = item / groups;
@@ -227,7 +243,7 @@ void WeightBinder::pack(const Node& weight, const MatmulFamily& family, std::byt
       if (!rows.made.empty()) {
         make_missing(rows, matrix * n + row, matrix * n + std::min(n, row + kPackRows), made_here);
       }
-      family.pack(to + static_cast<size_t>(matrix) * matrix_bytes, rows.rows.data() + matrix * n, n, k, row,
+      family.pack(out + static_cast<size_t>(matrix) * matrix_bytes, rows.rows.data() + matrix * n, n, k, row,
                   std::min(n, row + kPackRows));
     }
   });
@@ -256,7 +272,7 @@ WeightBinder::SourceRows WeightBinder::make_rows(const Node& weight, int64_t n, 
 }
 
 void WeightBinder::release_sources() {
-  for (const auto& [name, used] : used_) source_.release(name);
+  for (const std::string& name : used_) source_.release(name);
   used_.clear();
 }
 

@@ -1,19 +1,23 @@
 // Turns weight references into bytes: packs slices in the layout that a kernel asks for, or unfolds them as fp32. Every
-// (reference, layout) is bound once and shared by all plans made with the same binder.
+// (reference, layout) is bound once and shared by all plans made with the same binder. What a file of packed weights
+// (packed_file.h) has is not packed but mapped.
 //
-// One thread binds; what is bound is immutable afterwards, but for refresh(). The source's pages are released once they were packed.
+// One thread binds; what is bound is immutable afterwards, but for refresh(). The source's pages are released once they
+// were packed.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
 #include "compute/graph/graph.h"
+#include "compute/graph/plan/packed_file.h"
 #include "compute/kernels/cpu_kernels.h"
 
 namespace strata {
@@ -52,9 +56,22 @@ class AlignedBuffer {
   size_t size_ = 0;
 };
 
+// A weight in the form that a step takes it in.
+struct BoundWeight {
+  Node node;                             // kWeight
+  const MatmulFamily* family = nullptr;  // packed in its layout; null: contiguous fp32
+
+  std::string name() const;  // reference and layout: what it is bound under
+  Hash128 key() const;       // the same in a file of packed weights
+  size_t bytes() const;
+};
+
 class WeightBinder {
  public:
   WeightBinder(const WeightSource& source, ThreadPool& pool) : source_(source), pool_(pool) {}
+
+  // Weights bound from now on are taken from this file where it has them. Checked by the caller.
+  void use(std::shared_ptr<const PackedFile> file) { file_ = std::move(file); }
 
   // The packed form of [n, k], or of [n_experts, n, k] with expert e at e * family.packed_bytes(n, k).
   const void* packed(const Node& weight, const MatmulFamily& family);
@@ -64,11 +81,16 @@ class WeightBinder {
   // else null.
   const void* stored_rows(const Node& weight);
   void release_sources();  // after all plans are made
-  // Reads everything that was bound from its source again, into the same memory: the plans compute with the source's new
-  // numbers. No context of theirs may run meanwhile.
+
+  // Reads everything that was bound from its source again, into the same memory: the plans compute with the source's
+  // new numbers. No context of theirs may run meanwhile. CHECKs that no file of packed weights is used.
   void refresh();
 
+  // Adds these weights to a file, one after the other, without binding them.
+  Status write(std::span<const BoundWeight> weights, PackedFileWriter& file);
+
   size_t bound_bytes() const { return bound_bytes_; }
+  size_t packed_bytes() const { return packed_bytes_; }  // of bound_bytes(): not from a file
 
   // The rows of a reference as pointers, and the type they have.
   struct SourceRows {
@@ -84,23 +106,23 @@ class WeightBinder {
   };
 
  private:
-  // What is bound, to be made again.
+  // What was bound from the source, to be made again.
   struct Made {
-    Node weight;
-    const MatmulFamily* family;  // null: fp32
-    std::byte* to;
+    BoundWeight weight;
+    AlignedBuffer buffer;
   };
-  void pack(const Node& weight, const MatmulFamily& family, std::byte* to);
-  void unfold(const Node& weight, std::byte* to);
   SourceRows make_rows(const Node& weight, int64_t n, int64_t k, AlignedBuffer& made) const;
-  void mark_used(const WeightRef& ref);
-  const AlignedBuffer& keep(std::string key, AlignedBuffer buffer);
+  const std::byte* bind(const BoundWeight& weight);
+  void make(const BoundWeight& weight, std::byte* out);  // into zeros
+  void pack(const Node& weight, const MatmulFamily& family, std::byte* out);
   const WeightSource& source_;
   ThreadPool& pool_;
-  std::map<std::string, AlignedBuffer> bound_;
+  std::shared_ptr<const PackedFile> file_;
+  std::map<std::string, const std::byte*> bound_;
   std::vector<Made> made_;
-  std::map<std::string, bool> used_;  // source tensors that were copied
+  std::set<std::string> used_;  // source tensors that were copied
   size_t bound_bytes_ = 0;
+  size_t packed_bytes_ = 0;
 };
 
 }  // namespace strata

@@ -19,11 +19,15 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&& other) noexcept;
   ~AtomicFile();
 
+  // Takes the room for so many bytes at once, where the file system can: a disk that is too full says so now.
+  Status reserve(uint64_t bytes);
+  // Written in pieces of 4 MiB at multiples of 4 MiB, which systems keep in huge pages.
   Status write(std::span<const std::byte> bytes);
   uint64_t position() const { return position_; }  // bytes written so far
 
-  // Everything on disk, then under its name. No write may follow.
-  Status commit();
+  // Everything on disk, then under its name. No write may follow. Not `durable`: a crash of the machine may leave
+  // anything under the name; for files that are checked before they are used.
+  Status commit(bool durable = true);
 
  private:
   AtomicFile(std::filesystem::path path, std::filesystem::path temporary, int descriptor);

@@ -1,9 +1,10 @@
-#include "model/format/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -11,7 +12,7 @@
 namespace strata {
 namespace {
 
-constexpr size_t kBufferBytes = 1 << 20;
+constexpr size_t kBufferBytes = size_t{4} << 20;
 
 }  // namespace
 
@@ -54,11 +55,22 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& path) {
   return file;
 }
 
+Status AtomicFile::reserve(uint64_t bytes) {
+  if (::fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) == 0 || errno == EOPNOTSUPP ||
+      errno == ENOSYS || errno == EINTR) {
+    return ok_status();
+  }
+  return failure("cannot be written");
+}
+
 Status AtomicFile::write(std::span<const std::byte> bytes) {
   position_ += bytes.size();
-  if (buffer_.size() + bytes.size() > kBufferBytes) RETURN_IF_ERROR(flush());
-  if (bytes.size() >= kBufferBytes) return write_through(bytes);
-  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  while (!bytes.empty()) {
+    const size_t part = std::min(bytes.size(), kBufferBytes - buffer_.size());
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(part));
+    bytes = bytes.subspan(part);
+    if (buffer_.size() == kBufferBytes) RETURN_IF_ERROR(flush());
+  }
   return ok_status();
 }
 
@@ -78,9 +90,9 @@ Status AtomicFile::write_through(std::span<const std::byte> bytes) {
   return ok_status();
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit(bool durable) {
   RETURN_IF_ERROR(flush());
-  if (::fsync(descriptor_) != 0) return failure("cannot be brought to disk");
+  if (durable && ::fsync(descriptor_) != 0) return failure("cannot be brought to disk");
   if (::close(std::exchange(descriptor_, -1)) != 0) return failure("cannot be closed");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failure("cannot be put in place");
   temporary_.clear();
