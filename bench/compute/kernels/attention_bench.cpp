@@ -2,8 +2,10 @@
 // with 16 of its heads. GFLOP/s count 2 * (k_dim + v_dim) per visible (query head, position); GB/s count each cached
 // byte once per sequence and step.
 #include <benchmark/benchmark.h>
+#include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -17,6 +19,25 @@ namespace {
 struct Layer {
   CacheShape shape;
   int n_heads;
+};
+
+// Zeroed, in huge pages where there are some, as the cache of a runner.
+class HugeBuffer {
+ public:
+  explicit HugeBuffer(size_t bytes)
+      : bytes_(bytes), data_(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (data_ == MAP_FAILED) std::abort();
+    ::madvise(data_, bytes, MADV_HUGEPAGE);
+  }
+  ~HugeBuffer() { ::munmap(data_, bytes_); }
+  HugeBuffer(const HugeBuffer&) = delete;
+  HugeBuffer& operator=(const HugeBuffer&) = delete;
+  void* data() const { return data_; }
+  size_t size() const { return bytes_; }
+
+ private:
+  size_t bytes_;
+  void* data_;
 };
 
 // `n_sequences` sequences with `context` tokens each, of which the last `queries` ask.
@@ -33,7 +54,7 @@ void attend(benchmark::State& state, const CpuKernels& kernels, const Layer& lay
     return numbers;
   };
 
-  std::vector<char> cache(shape.block_bytes() * blocks * n_sequences);
+  const HugeBuffer cache(shape.block_bytes() * blocks * n_sequences);
   std::vector<int64_t> slots(static_cast<size_t>(n_sequences) * blocks * kBlockTokens);
   std::iota(slots.begin(), slots.end(), 0);
   const std::vector<float> k = random(slots.size() * shape.n_kv_heads * shape.k_dim);

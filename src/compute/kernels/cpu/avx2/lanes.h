@@ -135,6 +135,13 @@ STRATA_INLINE float max_of(Lanes a) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
+// to[r] = max_of(rows[r]).
+template <int n>
+STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
+  STRATA_UNROLL
+  for (int r = 0; r < n; ++r) to[r] = max_of(rows[r]);
+}
+
 STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 // 0, 1, 2 ... 15.

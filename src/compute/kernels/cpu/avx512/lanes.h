@@ -86,6 +86,31 @@ STRATA_INLINE float max_of(Lanes a) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
+// to[r] = max_of(rows[r]).
+template <int n>
+STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
+  if constexpr (n == 8) {
+    __m512 a[4];
+    STRATA_UNROLL
+    for (int i = 0; i < 4; ++i) {  // two rows, each in a half
+      const __m512 low = _mm512_shuffle_f32x4(rows[2 * i].v, rows[2 * i + 1].v, 0x44);
+      a[i] = _mm512_max_ps(low, _mm512_shuffle_f32x4(rows[2 * i].v, rows[2 * i + 1].v, 0xee));
+    }
+    STRATA_UNROLL
+    for (int i = 0; i < 2; ++i) {  // four rows, each in a quarter
+      const __m512 even = _mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0x88);
+      a[i] = _mm512_max_ps(even, _mm512_shuffle_f32x4(a[2 * i], a[2 * i + 1], 0xdd));
+    }
+    const __m512 pairs = _mm512_max_ps(_mm512_shuffle_ps(a[0], a[1], 0x44), _mm512_shuffle_ps(a[0], a[1], 0xee));
+    const __m512 ones = _mm512_max_ps(pairs, _mm512_permute_ps(pairs, 0xb1));  // row q in lane 4 q, 4 + q in 4 q + 2
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm256_storeu_ps(to, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, ones)));
+  } else {
+    STRATA_UNROLL
+    for (int r = 0; r < n; ++r) to[r] = max_of(rows[r]);
+  }
+}
+
 STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 // 0, 1, 2 ... 15.

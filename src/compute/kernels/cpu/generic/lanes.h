@@ -161,6 +161,13 @@ STRATA_INLINE float max_of(const Lanes& a) {
   return numbers[0];
 }
 
+// to[r] = max_of(rows[r]).
+template <int n>
+STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
+  STRATA_UNROLL
+  for (int r = 0; r < n; ++r) to[r] = max_of(rows[r]);
+}
+
 STRATA_INLINE float square_root(float x) { return std::sqrt(x); }
 
 // 0, 1, 2 ... 15.

@@ -17,8 +17,8 @@ namespace {
 // One step as an item sees it: pointers to this kv head's K [k_dim][16] and V [16][v_dim] of up to kStepBlocks blocks.
 template <class Number>
 struct Step {
-  int base;      // absolute position of its first token
-  int n_tokens;  // up to the item's last position
+  int base;              // absolute position of its first token
+  int n_tokens;          // up to the item's last position
   int64_t value_stride;  // numbers from a token's values to the next one's
   const Number* keys[kStepBlocks];
   const Number* values[kStepBlocks];  // null where values are columns of K: then they are in RowState::step_values
@@ -86,8 +86,8 @@ STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<uint16_t>&
   return wide;
 }
 
-// scores[r][b * 16 ...] for `rows` rows and `blocks` blocks from block b on.
-template <int rows, int blocks, class Number>
+// scores[r][b * 16 ...] for `rows` rows and `blocks` blocks from block b on. With `ask` the next step is asked for.
+template <int rows, int blocks, bool ask, class Number>
 STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& step, int b, float* scores) {
   Lanes sums[rows][blocks];
   STRATA_UNROLL
@@ -106,7 +106,7 @@ STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& ste
     STRATA_UNROLL
     for (int c = 0; c < blocks; ++c) {
       key[c] = load(keys[c] + d * kBlockTokens);
-      __builtin_prefetch(next[c] + d * kBlockTokens);
+      if constexpr (ask) __builtin_prefetch(next[c] + d * kBlockTokens);
     }
     STRATA_UNROLL
     for (int r = 0; r < rows; ++r) {
@@ -122,10 +122,9 @@ STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& ste
   }
 }
 
-// Turns the scores of one row into p, in place, and moves its maximum and sum on.
-STRATA_INLINE void soften_row(const AttentionArgs& args, int base, int n_blocks, RowState& state, int row, int r) {
-  float* scores = state.weights + r * kStep;
-  Lanes s[kStepBlocks];
+// The scores of one row with all that joins them; -inf where its query does not see.
+STRATA_INLINE void finish_scores(const AttentionArgs& args, int base, int n_blocks, const RowState& state, int row,
+                                 float* scores, Lanes (&s)[kStepBlocks]) {
   STRATA_UNROLL
   for (int b = 0; b < kStepBlocks; ++b) s[b] = b < n_blocks ? load(scores + b * kLanes) : broadcast(-__builtin_inff());
   if (args.alibi.slopes != nullptr) {
@@ -146,23 +145,40 @@ STRATA_INLINE void soften_row(const AttentionArgs& args, int base, int n_blocks,
       s[b] = select(both(less_equal(at, high), less_equal(low, at)), s[b], broadcast(-__builtin_inff()));
     }
   }
-  const Lanes old = broadcast(state.largest[row]);
-  const Lanes now = broadcast(max_of(max(max(max(s[0], s[1]), max(s[2], s[3])), old)));
-  const Lanes correction = exp(old - now);
   STRATA_UNROLL
-  for (int b = 0; b < kStepBlocks; ++b) {
-    s[b] = exp(s[b] - now);
-    store(scores + b * kLanes, s[b]);
+  for (int b = 0; b < kStepBlocks; ++b) store(scores + b * kLanes, s[b]);
+}
+
+// Turns the scores of a tile into p, in place, and moves the maxima and sums of its rows on.
+template <int rows>
+STRATA_INLINE void soften_tile(const AttentionArgs& args, int base, int n_blocks, RowState& state, int row) {
+  Lanes s[kStepBlocks], largest[rows];
+  STRATA_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    finish_scores(args, base, n_blocks, state, row + r, state.weights + r * kStep, s);
+    largest[r] = max(max(s[0], s[1]), max(s[2], s[3]));
   }
-  float* sum = state.sum + row * kLanes;
-  store(sum, load(sum) * correction + ((s[0] + s[1]) + (s[2] + s[3])));
-  store_first(state.largest + row, now, 1);
-  store_first(state.correction + r, correction, 1);
+  float maxima[kLanes] = {};
+  store_maxima(maxima, largest);
+  const Lanes old = load_first(state.largest + row, rows), now = max(load(maxima), old);
+  store_first(state.largest + row, now, rows);
+  store_first(state.correction, exp_of_negative(old - now), rows);
+  for (int r = 0; r < rows; ++r) {
+    float* scores = state.weights + r * kStep;
+    const Lanes most = broadcast(state.largest[row + r]);
+    STRATA_UNROLL
+    for (int b = 0; b < kStepBlocks; ++b) {
+      s[b] = exp_of_negative(load(scores + b * kLanes) - most);
+      store(scores + b * kLanes, s[b]);
+    }
+    float* sum = state.sum + (row + r) * kLanes;
+    store(sum, load(sum) * broadcast(state.correction[r]) + ((s[0] + s[1]) + (s[2] + s[3])));
+  }
 }
 
 // value[r][...] = value * correction + sum over the tokens ascending of p * V, for `rows` rows and `vectors` vectors of
 // V from number j on. Only the first `lanes` lanes of each vector exist in V.
-template <int rows, int vectors, bool whole, class Number>
+template <int rows, int vectors, bool whole, bool ask, class Number>
 STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes, int n_tokens,
                               const Number* const* values, const Number* const* next, int64_t stride) {
   Lanes sums[rows][vectors];
@@ -175,7 +191,7 @@ STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes
   }
   for (int t = 0; t < n_tokens; ++t) {
     const Number* from = values[t / kBlockTokens] + (t % kBlockTokens) * stride + j;
-    __builtin_prefetch(next[t / kBlockTokens] + (t % kBlockTokens) * stride + j);
+    if constexpr (ask) __builtin_prefetch(next[t / kBlockTokens] + (t % kBlockTokens) * stride + j);
     Lanes value[vectors];
     STRATA_UNROLL
     for (int c = 0; c < vectors; ++c) value[c] = whole ? load(from + c * kLanes) : load_first(from + c * kLanes, lanes);
@@ -193,22 +209,22 @@ STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes
   }
 }
 
-template <int rows, class Number>
+template <int rows, bool ask, class Number>
 STRATA_INLINE void add_values(RowState& state, int row, int64_t v_dim, int n_tokens, const Number* const* values,
                               const Number* const* next, int64_t stride) {
   constexpr int kVectors = tile_vectors(rows);
   int64_t j = 0;
   for (; j + kVectors * kLanes <= v_dim; j += kVectors * kLanes) {
-    value_tile<rows, kVectors, true>(state, row, j, kLanes, n_tokens, values, next, stride);
+    value_tile<rows, kVectors, true, ask>(state, row, j, kLanes, n_tokens, values, next, stride);
   }
   for (; j + kLanes <= v_dim; j += kLanes) {
-    value_tile<rows, 1, true>(state, row, j, kLanes, n_tokens, values, next, stride);
+    value_tile<rows, 1, true, ask>(state, row, j, kLanes, n_tokens, values, next, stride);
   }
-  if (j < v_dim) value_tile<rows, 1, false>(state, row, j, v_dim - j, n_tokens, values, next, stride);
+  if (j < v_dim) value_tile<rows, 1, false, ask>(state, row, j, v_dim - j, n_tokens, values, next, stride);
 }
 
 // One tile of rows meets one step of the context. Rows of a tile ascend in position, so its bounds are at its ends.
-template <int rows, class Number>
+template <int rows, bool ask, class Number>
 void tile_step(const AttentionArgs& args, const Step<Number>& step, RowState& state, int row) {
   constexpr int kBlocks = tile_vectors(rows);
   const int last = state.position[row + rows - 1] - step.base, first = state.lowest[row] - step.base;
@@ -217,16 +233,27 @@ void tile_step(const AttentionArgs& args, const Step<Number>& step, RowState& st
   const int n_blocks = (n_tokens + kBlockTokens - 1) / kBlockTokens;
   const float* q = state.q + static_cast<int64_t>(row) * args.shape.k_dim;
   int b = 0;
-  for (; b + kBlocks <= n_blocks; b += kBlocks) score_tile<rows, kBlocks>(q, args.shape.k_dim, step, b, state.weights);
-  for (; b < n_blocks; ++b) score_tile<rows, 1>(q, args.shape.k_dim, step, b, state.weights);
-  for (int r = 0; r < rows; ++r) soften_row(args, step.base, n_blocks, state, row + r, r);
+  for (; b + kBlocks <= n_blocks; b += kBlocks)
+    score_tile<rows, kBlocks, ask>(q, args.shape.k_dim, step, b, state.weights);
+  for (; b < n_blocks; ++b) score_tile<rows, 1, ask>(q, args.shape.k_dim, step, b, state.weights);
+  soften_tile<rows>(args, step.base, n_blocks, state, row);
   if (!args.shape.value_is_key_prefix) {
-    add_values<rows>(state, row, args.shape.v_dim, n_tokens, step.values, step.next_values, step.value_stride);
+    add_values<rows, ask>(state, row, args.shape.v_dim, n_tokens, step.values, step.next_values, step.value_stride);
     return;
   }
   const float* values[kStepBlocks];
   for (int i = 0; i < kStepBlocks; ++i) values[i] = state.step_values + i * kBlockTokens * state.v_pad;
-  add_values<rows>(state, row, args.shape.v_dim, n_tokens, values, values, state.v_pad);
+  add_values<rows, false>(state, row, args.shape.v_dim, n_tokens, values, values, state.v_pad);
+}
+
+// The first tile asks for the next step while it reads this one; the others find this one near.
+template <int rows, class Number>
+STRATA_INLINE void first_or_later_tile(const AttentionArgs& args, const Step<Number>& step, RowState& state, int row) {
+  if (row == 0) {
+    tile_step<rows, true>(args, step, state, row);
+  } else {
+    tile_step<rows, false>(args, step, state, row);
+  }
 }
 
 template <class Number>
@@ -235,13 +262,13 @@ STRATA_INLINE void tiles_step(const AttentionArgs& args, const Step<Number>& ste
   for (int row = 0; row < state.n_rows;) {
     const int rows = tile_rows(state, row);
     if constexpr (kMaxTileRows >= 8) {
-      if (rows == 8) tile_step<8>(args, step, state, row);
+      if (rows == 8) first_or_later_tile<8>(args, step, state, row);
     }
     if constexpr (kMaxTileRows >= 4) {
-      if (rows == 4) tile_step<4>(args, step, state, row);
+      if (rows == 4) first_or_later_tile<4>(args, step, state, row);
     }
-    if (rows == 2) tile_step<2>(args, step, state, row);
-    if (rows == 1) tile_step<1>(args, step, state, row);
+    if (rows == 2) first_or_later_tile<2>(args, step, state, row);
+    if (rows == 1) first_or_later_tile<1>(args, step, state, row);
     row += rows;
   }
 }

@@ -11,21 +11,31 @@ STRATA_INLINE Lanes polynomial(Lanes x, const float (&c)[n]) {
   return sum;
 }
 
+// x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, of which n times the first is exact.
+inline constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+// (e^r - 1 - r) / r^2
+inline constexpr float kExpRest[] = {5.000000096e-01f, 1.666651831e-01f, 4.166620415e-02f, 8.368953596e-03f,
+                                     1.395060145e-03f};
+inline constexpr float kExpLargest = 88.7228394f, kExpSmallest = -87.3365402f;
+
 // e^x within 1 ulp; exactly 0 below -87.33 (also for -inf), inf above 88.72.
 STRATA_INLINE Lanes exp(Lanes x) {
-  // x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, of which n times the first is exact.
-  constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  // (e^r - 1 - r) / r^2
-  constexpr float kRest[] = {5.000000096e-01f, 1.666651831e-01f, 4.166620415e-02f, 8.368953596e-03f, 1.395060145e-03f};
-  constexpr float kLargest = 88.7228394f, kSmallest = -87.3365402f;
-  const Lanes inside = min(max(x, broadcast(kSmallest)), broadcast(kLargest));
+  const Lanes inside = min(max(x, broadcast(kExpSmallest)), broadcast(kExpLargest));
   const Lanes n = round_to_nearest(inside * broadcast(kLog2E));
   const Lanes r = multiply_add(n, broadcast(-kLn2Low), multiply_add(n, broadcast(-kLn2High), inside));
-  const Lanes mantissa = multiply_add(r * r, polynomial(r, kRest), r) + broadcast(1.0f);
+  const Lanes mantissa = multiply_add(r * r, polynomial(r, kExpRest), r) + broadcast(1.0f);
   Lanes y = times_power_of_two(mantissa, n);
-  y = select(less(x, broadcast(kSmallest)), broadcast(0.0f), y);
-  y = select(less(broadcast(kLargest), x), broadcast(__builtin_inff()), y);
+  y = select(less(x, broadcast(kExpSmallest)), broadcast(0.0f), y);
+  y = select(less(broadcast(kExpLargest), x), broadcast(__builtin_inff()), y);
   return select(less_equal(x, x), y, x);  // NaN stays NaN
+}
+
+// The same bits for x that is not above 0 (or NaN), in fewer steps.
+STRATA_INLINE Lanes exp_of_negative(Lanes x) {
+  const Lanes n = round_to_nearest(max(x, broadcast(kExpSmallest)) * broadcast(kLog2E));
+  const Lanes r = multiply_add(n, broadcast(-kLn2Low), multiply_add(n, broadcast(-kLn2High), x));
+  const Lanes mantissa = multiply_add(r * r, polynomial(r, kExpRest), r) + broadcast(1.0f);
+  return select(less(x, broadcast(kExpSmallest)), broadcast(0.0f), times_power_of_two(mantissa, n));
 }
 
 STRATA_INLINE Lanes sigmoid(Lanes x) {
