@@ -68,6 +68,8 @@ inline constexpr int64_t kPackRows = 64;
 inline constexpr int kBlockTokens = 16;
 // Softmax partials are closed every kPartialTokens positions, counted from absolute position 0, and merged ascending.
 inline constexpr int kPartialTokens = 512;
+// Rows of AttentionArgs::partials: 256 tokens of 32 heads, or 128 k tokens of context of one sequence with them.
+inline constexpr int kPartialRows = 8192;
 
 struct CacheShape {
   DType type = DType::kF16;       // kF32 or kF16
@@ -115,6 +117,9 @@ struct AttentionArgs {
   const int32_t* context_len = nullptr;   // [n_sequences]
   const int32_t* block_table = nullptr;   // [n_sequences, block_table_stride]
   int64_t block_table_stride = 0;
+  // [kPartialRows, 16 + v_dim rounded up to 16], shared by all threads of the call: where partials of a long context
+  // that are computed apart wait to be merged. Null: no context is split. The bits are the same.
+  float* partials = nullptr;
 };
 
 struct RopeArgs {
@@ -259,6 +264,7 @@ struct CpuKernels {
                       int64_t row_begin, int64_t row_end);
 
   void (*cache_write)(const CacheWriteArgs&, int64_t token_begin, int64_t token_end);
+  // Asked once before each call, by one thread: it also makes `partials` ready.
   int64_t (*attention_items)(const AttentionArgs&);
   // Bytes per thread, aligned to 64; contents do not matter. Depends on shape, cache type and n_heads, not on the batch.
   size_t (*attention_workspace)(const AttentionArgs&);

@@ -99,7 +99,7 @@ TEST(LowerAttention, PagedCacheIsAStateThatIsWrittenThenRead) {
 %2 f32[T, 2, 16] = input "v"
 %3 f16[] = state "cache.0" (n_kv_heads=2, k_dim=16, v_dim=16)
 %4 f16[] = cache_write(%3, %1, %2)
-%5 f32[T, 4, 16] = paged_attention(%0, %4; scale=0.25, v_dim=16)
+%5 f32[T, 4, 16] f32[8192, 32] = paged_attention(%0, %4; scale=0.25, v_dim=16)
 output "y" = %5
 )");
 }

@@ -4,6 +4,7 @@
 
 #include "compute/graph/ops/families.h"
 #include "compute/graph/ops/ops.h"
+#include "compute/kernels/cpu_kernels.h"
 
 namespace strata::ops {
 namespace {
@@ -58,11 +59,13 @@ std::string infer_cache_write(Types in, const Attributes&, std::vector<TensorTyp
   return {};
 }
 
-// q and the written state, maybe sinks.
+// q and the written state, maybe sinks. The second output is room for partials (AttentionArgs::partials), read by nobody.
 std::string infer_paged_attention(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (in.size() < 2 || in[0].shape.size() != 3) return "wants q [T, n_heads, k_dim] and the cache";
   if (std::string error = check_alibi(in[0], a); !error.empty()) return error;
-  out = {attention_type(in[0], a.integer("v_dim"))};
+  const int64_t v_dim = a.integer("v_dim");
+  const TensorType partials{DType::kF32, {kPartialRows, 16 + (v_dim + 15) / 16 * 16}};
+  out = {attention_type(in[0], v_dim), partials};
   return {};
 }
 

@@ -63,6 +63,8 @@ class PagedAttentionStep final : public StepKernel {
     form_.window = static_cast<int>(a.integer("window"));
   }
   int64_t items(const StepArgs& a) const override { return kernels_.attention_items(args(a)); }
+  // Finding an item walks over the sequences before it: with hundreds of items, they go out some at a time.
+  int64_t grain(const StepArgs& a) const override { return 1 + a.batch->sequences() / 16; }
   size_t workspace_bytes() const override { return kernels_.attention_workspace(form_); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
     kernels_.attention(args(a), begin, end, workspace);
@@ -81,6 +83,7 @@ class PagedAttentionStep final : public StepKernel {
     args.context_len = a.batch->context_len.data();
     args.block_table = a.batch->block_table.data();
     args.block_table_stride = a.batch->block_table_stride;
+    args.partials = a.out[1].f32();
     return args;
   }
   const CpuKernels& kernels_;

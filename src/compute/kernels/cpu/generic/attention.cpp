@@ -5,6 +5,7 @@ namespace strata::generic {
 #include "compute/kernels/cpu/lanes/elementary.inl"
 #include "compute/kernels/cpu/lanes/row.inl"
 #include "compute/kernels/cpu/lanes/cache_write.inl"
+#include "compute/kernels/cpu/lanes/attention_items.inl"
 #include "compute/kernels/cpu/lanes/attention_state.inl"
 #include "compute/kernels/cpu/lanes/attention.inl"
 #include "compute/kernels/cpu/lanes/segment_attention.inl"

@@ -10,8 +10,8 @@
 // A step or partial that is masked for a query changes no bit of it: maxima stay, factors are exactly 1, addends 0.
 // That is what lets rows of different positions share a tile, and windows skip what lies before them.
 //
-// Work item: one sequence, up to kMaxItemHeads heads of one kv head, and a run of queries. Its (query, head) rows are
-// cut in tiles of kMaxTileRows rows that share every load of K and V.
+// The (query, head) rows of a work item (attention_items.inl) are cut in tiles of kMaxTileRows rows that share every load
+// of K and V.
 namespace {
 
 // One step as an item sees it: pointers to this kv head's K [k_dim][16] and V [16][v_dim] of up to kStepBlocks blocks.
@@ -273,17 +273,25 @@ STRATA_INLINE void tiles_step(const AttentionArgs& args, const Step<Number>& ste
   }
 }
 
+// The steps of one partial, as far as the item's rows see it.
+template <class F>
+STRATA_INLINE void walk_partial(const AttentionArgs& args, RowState& state, int begin, const F& step_from) {
+  const int last_position = state.position[state.n_rows - 1];
+  const int lowest = state.lowest[0] / kStep * kStep;
+  open_partial(state);
+  for (int base = begin; base < begin + kPartialTokens && base <= last_position; base += kStep) {
+    if (base >= lowest) tiles_step(args, step_from(base, last_position), state);
+  }
+}
+
 // From the first visible position of the item's first row to the last one of its last row; step_from(base,
 // last_position) gives the steps.
 template <class F>
 STRATA_INLINE void walk_context(const AttentionArgs& args, RowState& state, const F& step_from) {
   const int last_position = state.position[state.n_rows - 1];
-  const int lowest = state.lowest[0] / kStep * kStep;
-  for (int partial = lowest / kPartialTokens * kPartialTokens; partial <= last_position; partial += kPartialTokens) {
-    open_partial(state);
-    for (int base = partial; base < partial + kPartialTokens && base <= last_position; base += kStep) {
-      if (base >= lowest) tiles_step(args, step_from(base, last_position), state);
-    }
+  const int first = state.lowest[0] / kPartialTokens * kPartialTokens;
+  for (int begin = first; begin <= last_position; begin += kPartialTokens) {
+    walk_partial(args, state, begin, step_from);
     close_partial(state);
   }
 }
@@ -293,25 +301,25 @@ void attend(const AttentionArgs& args, const Item& item, RowState& state) {
   start_item(args, item, state, [&](int position) {
     return Visible{args.window > 0 ? position - args.window + 1 : 0, position};
   });
-  walk_context(args, state, [&](int base, int last_position) {
+  const auto step_from = [&](int base, int last_position) {
     const Step<Number> step = step_at<Number>(args, item, base, last_position);
     if constexpr (!kHalfIsCheap && sizeof(Number) == sizeof(uint16_t)) {
       return widen(args, step, state);
     } else {
       return step;
     }
-  });
+  };
+  if (item.kept != nullptr) {
+    walk_partial(args, state, item.part_begin, step_from);
+    if (!keep_partial(item, state)) return;
+    merge_kept(item, state);
+  } else {
+    walk_context(args, state, step_from);
+  }
   finish_item(args, item, state);
 }
 
 }  // namespace
-
-int64_t attention_items(const AttentionArgs& args) {
-  const ItemSplit split = item_split(args);
-  int64_t runs = 0;
-  for (int s = 0; s < args.n_sequences; ++s) runs += query_runs(args, s, split.queries);
-  return runs * args.shape.n_kv_heads * split.chunks;
-}
 
 size_t attention_workspace(const AttentionArgs& args) {
   RowState state;

@@ -1,34 +1,11 @@
 // What attention keeps for the rows of one work item: which queries and heads they are, their open partial and their
-// total; how partials open, close and end. The arithmetic is told in attention.inl. Included inside the namespace of an
-// instruction set.
+// total; how partials open, close, wait for each other and end. The arithmetic is told in attention.inl. Included inside
+// the namespace of an instruction set, after attention_items.inl.
 namespace {
 
 constexpr int kStepBlocks = 4;
 constexpr int kStep = kStepBlocks * kBlockTokens;
-constexpr int kMaxItemHeads = 16;
 static_assert(kPartialTokens % kStep == 0 && kBlockTokens == kLanes);
-
-struct ItemSplit {
-  int heads;    // of one kv head, per item
-  int chunks;   // items per kv head and query run
-  int queries;  // per item
-  int rows;     // heads * queries rounded up to whole tiles
-};
-
-// Enough rows to serve each block of K and V many times from the nearest cache, few enough that their state stays
-// there as well.
-STRATA_INLINE ItemSplit item_split(const AttentionArgs& args) {
-  const int group = args.n_heads / args.shape.n_kv_heads;
-  const int target_rows = args.shape.k_dim + args.shape.v_dim > 512 ? 32 : 128;
-  ItemSplit split;
-  split.heads = group < kMaxItemHeads ? group : kMaxItemHeads;
-  split.chunks = (group + split.heads - 1) / split.heads;
-  split.queries = target_rows / split.heads;
-  split.rows = (split.heads * split.queries + kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows;
-  return split;
-}
-
-STRATA_INLINE int64_t padded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 // The state of the rows of an item, carved out of the workspace.
 struct RowState {
@@ -99,55 +76,6 @@ STRATA_INLINE Lanes alibi_bias(const Alibi& alibi, float slope, int first) {
   return load(bias);
 }
 
-struct Item {
-  int sequence;
-  int kv_head;
-  int head_begin, n_heads;
-  int64_t row_begin;  // first query, in q and out
-  int n_queries;
-  int first_position;
-  const int32_t* blocks;
-};
-
-STRATA_INLINE int64_t query_runs(const AttentionArgs& args, int sequence, int per_item) {
-  return (args.query_begin[sequence + 1] - args.query_begin[sequence] + per_item - 1) / per_item;
-}
-
-// A sequence and the items of those before it: looking for ascending items walks over the sequences once.
-struct ItemCursor {
-  int sequence = 0;
-  int64_t items_before = 0;
-};
-
-STRATA_INLINE Item item_at(const AttentionArgs& args, const ItemSplit& split, int64_t index, ItemCursor& cursor) {
-  const int64_t per_run = static_cast<int64_t>(args.shape.n_kv_heads) * split.chunks;
-  index -= cursor.items_before;
-  while (index >= query_runs(args, cursor.sequence, split.queries) * per_run) {
-    const int64_t items = query_runs(args, cursor.sequence, split.queries) * per_run;
-    index -= items;
-    cursor.items_before += items;
-    ++cursor.sequence;
-  }
-  const int sequence = cursor.sequence;
-  const int group = args.n_heads / args.shape.n_kv_heads;
-  const int run = static_cast<int>(index / per_run), chunk = static_cast<int>(index % split.chunks);
-  const int n_queries = args.query_begin[sequence + 1] - args.query_begin[sequence], skipped = run * split.queries;
-  Item item;
-  item.sequence = sequence;
-  item.kv_head = static_cast<int>(index % per_run) / split.chunks;
-  item.head_begin = item.kv_head * group + chunk * split.heads;
-  item.n_heads = group - chunk * split.heads < split.heads ? group - chunk * split.heads : split.heads;
-  item.row_begin = args.query_begin[sequence] + skipped;
-  item.n_queries = n_queries - skipped < split.queries ? n_queries - skipped : split.queries;
-  item.first_position = skipped;  // in a segment
-  item.blocks = nullptr;
-  if (args.block_table != nullptr) {
-    item.first_position += args.context_len[sequence] - n_queries;
-    item.blocks = args.block_table + sequence * args.block_table_stride;
-  }
-  return item;
-}
-
 // Width of the tile that begins at `row`: the rows left, rounded up to a power of two.
 STRATA_INLINE int tile_rows(const RowState& state, int row) {
   const int left = state.n_rows - row;
@@ -194,16 +122,47 @@ STRATA_INLINE void open_partial(RowState& state) {
   clear(state.value, rows * state.v_pad);
 }
 
+// A closed partial of one row joins its total.
+STRATA_INLINE void merge_partial(RowState& state, int row, float fresh, float fresh_sum, const float* value) {
+  const float old = state.total_largest[row], now = fresh > old ? fresh : old;
+  const Lanes keep = exp(broadcast(old - now)), take = exp(broadcast(fresh - now));
+  state.total_largest[row] = now;
+  const Lanes sum = broadcast(state.total_sum[row]) * keep + broadcast(fresh_sum) * take;
+  store_first(state.total_sum + row, sum, 1);
+  float* total = state.total_value + row * state.v_pad;
+  row_map(total, state.v_pad, [&](int64_t j, int64_t) { return load(total + j) * keep + load(value + j) * take; });
+}
+
 STRATA_INLINE void close_partial(RowState& state) {
   for (int row = 0; row < state.n_rows; ++row) {
-    const float old = state.total_largest[row], fresh = state.largest[row], now = fresh > old ? fresh : old;
-    const Lanes keep = exp(broadcast(old - now)), take = exp(broadcast(fresh - now));
-    state.total_largest[row] = now;
-    const Lanes sum = broadcast(state.total_sum[row]) * keep + broadcast(sum_of(load(state.sum + row * kLanes))) * take;
-    store_first(state.total_sum + row, sum, 1);
-    float* total = state.total_value + row * state.v_pad;
-    const float* value = state.value + row * state.v_pad;
-    row_map(total, state.v_pad, [&](int64_t j, int64_t) { return load(total + j) * keep + load(value + j) * take; });
+    const float sum = sum_of(load(state.sum + row * kLanes));
+    merge_partial(state, row, state.largest[row], sum, state.value + row * state.v_pad);
+  }
+}
+
+// A row of AttentionArgs::partials: its maximum, its sum, (in the first row of a group) how many partials have arrived,
+// and from kLanes on its values.
+STRATA_INLINE int32_t* arrivals(float* kept) { return reinterpret_cast<int32_t*>(kept) + 2; }
+
+// The open partial is put where the one that arrives last will find it; true for that one.
+STRATA_INLINE bool keep_partial(const Item& item, const RowState& state) {
+  const int64_t stride = partial_row(state.v_pad);
+  float* to = item.kept + static_cast<int64_t>(item.part) * state.n_rows * stride;
+  for (int row = 0; row < state.n_rows; ++row, to += stride) {
+    to[0] = state.largest[row];
+    to[1] = sum_of(load(state.sum + row * kLanes));
+    row_map(to + kLanes, state.v_pad, [&](int64_t j, int64_t) { return load(state.value + row * state.v_pad + j); });
+  }
+  return __atomic_add_fetch(arrivals(item.kept), 1, __ATOMIC_ACQ_REL) == item.n_parts;
+}
+
+STRATA_INLINE void merge_kept(const Item& item, RowState& state) {
+  const int64_t stride = partial_row(state.v_pad);
+  const float* from = item.kept;
+  for (int part = 0; part < item.n_parts; ++part) {
+    for (int row = 0; row < state.n_rows; ++row, from += stride) {
+      merge_partial(state, row, from[0], from[1], from + kLanes);
+    }
   }
 }
 
