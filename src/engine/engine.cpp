@@ -9,6 +9,16 @@
 #include "engine/step_loop.h"
 
 namespace strata {
+namespace {
+
+Status refusal(const Admission& admission) {
+  if (admission.verdict == Verdict::kQueueFull) return exhausted("too many requests are waiting (try again later)");
+  const std::string seconds = std::to_string(to_seconds(admission.wait));
+  return exhausted("the server is busy: this request would wait " + seconds.substr(0, seconds.find('.') + 2) +
+                   " s before it begins (try again later)");
+}
+
+}  // namespace
 
 // Two threads meet in the inbox only: clients put submissions and cancellations in, the loop takes both between steps.
 struct Engine::Impl {
@@ -47,11 +57,22 @@ struct Engine::Impl {
       stop = stopping;
     }
     for (Submission& submission : arrived) {
+      const auto tokens = static_cast<int64_t>(submission.request.prompt.size());
       loop.add(std::move(submission));
       --counters.inbox;
+      counters.inbox_tokens -= tokens;
     }
     for (const RequestHandle handle : cancelled) loop.cancel(handle);
     return !stop;
+  }
+
+  // A newcomer of this priority, now. Counts those it refuses.
+  Admission decide(int priority) {
+    const Inbox inbox{counters.inbox, counters.inbox_tokens};
+    const Admission admission = decide_admission(options.admission, counters.backlog.read(), inbox, priority);
+    if (admission.verdict == Verdict::kQueueFull) ++counters.shed_full;
+    if (admission.verdict == Verdict::kQueueSlow) ++counters.shed_slow;
+    return admission;
   }
 
   const std::unique_ptr<Runner> runner;
@@ -77,18 +98,20 @@ Engine::Engine(std::unique_ptr<Runner> runner, const Tokenizer& tokenizer, const
 
 Engine::~Engine() = default;
 
-Result<Engine::RequestHandle> Engine::submit(Request request, EventSink sink) {
+Result<Engine::RequestHandle> Engine::submit(Request request, EventSink sink, Duration* retry_after) {
   RETURN_IF_ERROR(check_request(request, limits()));
   RequestHandle handle = 0;
   {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->draining) return unavailable("the engine is draining and takes no new requests");
-    const int waiting = impl_->counters.inbox + impl_->counters.waiting;
-    if (waiting >= impl_->options.max_waiting) {
-      return exhausted("the queue is full: " + std::to_string(waiting) + " requests are waiting");
+    const Admission admission = impl_->decide(request.priority);
+    if (admission.verdict != Verdict::kAdmitted) {
+      if (retry_after != nullptr) *retry_after = admission.retry_after;
+      return refusal(admission);
     }
     handle = impl_->next_handle++;
     ++impl_->counters.inbox;
+    impl_->counters.inbox_tokens += static_cast<int64_t>(request.prompt.size());
     ++impl_->counters.live;
     impl_->submissions.push_back({handle, std::move(request), std::move(sink), impl_->clock.now()});
   }
@@ -123,6 +146,8 @@ EngineStats Engine::stats() const {
   stats.prefix_queries = counters.prefix_queries;
   stats.prefix_hits = counters.prefix_hits;
   stats.steps = counters.steps;
+  stats.shed_full = counters.shed_full;
+  stats.shed_slow = counters.shed_slow;
   return stats;
 }
 

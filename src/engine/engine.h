@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "engine/admission.h"
 #include "engine/request.h"
 #include "engine/runner.h"
 
@@ -14,7 +15,8 @@ class StepGate;  // engine/step_gate.h: lets several engines of one process take
 struct EngineOptions {
   int max_batch_tokens = 512;  // token budget of a step. More: faster prefill, longer gaps for running streams.
   int prefill_chunk = 0;       // most prompt tokens of one sequence in a step; 0: the whole budget
-  int max_waiting = 4096;      // requests in the queue before new ones are refused (kExhausted, HTTP 429)
+  Duration target_itl{};       // longest step while sequences decode; 0: up to twice what the decodes take themselves
+  AdmissionOptions admission;  // who is refused while others wait (kExhausted, HTTP 429)
   bool prefix_cache = true;
 };
 
@@ -29,6 +31,8 @@ struct EngineStats {
   uint64_t prefix_queries = 0;  // tokens looked up
   uint64_t prefix_hits = 0;     // tokens found
   uint64_t steps = 0;
+  uint64_t shed_full = 0;  // requests refused because too many waited
+  uint64_t shed_slow = 0;  // ... because the wait would have been too long
 };
 
 // Observes the life of requests for histograms; called on the engine thread; must be cheap and not block.
@@ -52,8 +56,9 @@ class Engine {
   using RequestHandle = uint64_t;
   // From any thread. kInvalidArgument: the request cannot be served ever (prompt + max_tokens over
   // max_request_tokens(), with both numbers; token id outside the vocabulary; a parameter out of range); kExhausted:
-  // the queue is full; kUnavailable: draining.
-  Result<RequestHandle> submit(Request request, EventSink sink);
+  // the queue is full or too slow, `retry_after` (if given) says when there may be room; kUnavailable: draining. Never
+  // waits for the loop.
+  Result<RequestHandle> submit(Request request, EventSink sink, Duration* retry_after = nullptr);
   // From any thread; the request ends within one step with kCancelled. Unknown handles are ignored.
   void cancel(RequestHandle handle);
 

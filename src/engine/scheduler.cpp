@@ -5,6 +5,20 @@
 #include "base/check.h"
 
 namespace strata {
+namespace {
+
+// What prefill gets of a step, in parts of the time that the step's decodes take. A prompt that is alone leaves gaps
+// clearly below twice the usual and still gets almost half of the machine. Where prompts come one after the other, a
+// slow prefill only makes a queue of them, and fewer sequences that decode together: then the streams yield.
+constexpr double kSoleShare = 0.75;
+constexpr double kCrowdShare = 6;
+constexpr double kLeastShare = 0.25;  // where the decodes alone use the target up
+
+constexpr double kDisagreement = 1.3;
+
+constexpr double kShareMemory = 0.1;  // of a running average
+
+}  // namespace
 
 Scheduler::Scheduler(const SchedulerOptions& options) : options_(options), pool_(options.n_blocks), index_(pool_) {}
 
@@ -20,6 +34,7 @@ Sequence& Scheduler::add(SequenceSpec spec) {
   sequence.samples = spec.samples;
   sequence.end_prompt_rows = spec.prompt_logprobs ? sequence.n_prompt - 1 : 0;
   sequence.adapter = spec.adapter;
+  sequence.arrived = spec.arrived;
   sequence.deadline = spec.deadline;
   if (sequence.deadline) ++deadlines_;
   sequence.outgrown = is_outgrown(sequence);
@@ -29,6 +44,10 @@ Sequence& Scheduler::add(SequenceSpec spec) {
   }
   CHECK(sequences_.emplace(sequence.rank, std::move(owned)).second);
   waiting_.insert(&sequence);
+  arrivals_.push_back(sequence.arrived);
+  is_mostly_known(sequence);
+  const double unknown = 1 - static_cast<double>(sequence.known_blocks * options_.block_tokens) / sequence.length();
+  unknown_share_ += kShareMemory * (unknown - unknown_share_);
   return sequence;
 }
 
@@ -38,6 +57,8 @@ void Scheduler::schedule(TimePoint now, StepPlan& plan) {
   Room room{options_.max_batch_tokens, options_.max_sequences, options_.max_outputs};
   snapshot_ = running_;
   place_decodes(room, plan);
+  room.seconds = prefill_seconds(plan);
+  lacks_room_ = running() >= options_.max_sequences && !waiting_.empty();
   place_prefills(room, plan);
   counters_.preemptions += static_cast<uint64_t>(plan.preempted);
 }
@@ -50,11 +71,75 @@ void Scheduler::place_decodes(Room& room, StepPlan& plan) {
   }
 }
 
-// Running prefills and newcomers in one order of rank, so that an urgent newcomer is not kept behind a long prompt.
+void Scheduler::observe(const StepPlan& plan, Duration took) {
+  const StepLoad load = load_of(plan);
+  cost_.learn(load, took);
+  if (load.prefill_tokens == 0) decode_cost_.learn(load, took);
+}
+
+// What the step's decodes would take without prefill. Steps that are all cut to one length do not tell what of it is
+// prefill's, so the steps without any are asked, as long as the two do not disagree much: then the machine has changed.
+double Scheduler::decode_seconds(const StepLoad& decodes) const {
+  const double mixed = cost_.seconds(decodes);
+  if (!decode_cost_.known()) return mixed;
+  return std::clamp(decode_cost_.seconds(decodes), mixed / kDisagreement, mixed);
+}
+
+// The time that prefill may take of the step whose decodes are planned.
+double Scheduler::prefill_seconds(const StepPlan& plan) {
+  while (!arrivals_.empty() && arrivals_.front() + kCrowdWindow < plan.time) arrivals_.pop_front();
+  const StepLoad decodes = load_of(plan);
+  decode_seconds_ = decode_seconds(decodes);
+  if (decode_seconds_ == 0) return std::numeric_limits<double>::infinity();
+  size_t prompts = waiting_.size();
+  for (const Sequence* sequence : running_) prompts += sequence->remaining() > 1 ? 1 : 0;
+  const bool crowd = std::max(prompts, arrivals_.size()) > 1;
+  const double whole = decode_seconds_ + prefill_beside(decode_seconds_, crowd);
+  return std::max(whole - cost_.seconds(decodes), kLeastShare * decode_seconds_);
+}
+
+// `crowd`: more than one prompt waits, or came of late.
+double Scheduler::prefill_beside(double decode_seconds, bool crowd) const {
+  if (options_.target_itl > Duration::zero()) {
+    return std::max(to_seconds(options_.target_itl) - decode_seconds, kLeastShare * decode_seconds);
+  }
+  return (crowd ? kCrowdShare : kSoleShare) * decode_seconds;
+}
+
+// Until the prompt is computed, if it had all of prefill's time from now on.
+double Scheduler::seconds_left(const Sequence& sequence) const {
+  const int known = std::max(sequence.scheduled, sequence.known_blocks * options_.block_tokens);
+  const int left = std::max(0, sequence.length() - known);
+  return left * cost_.prefill_token_seconds(known + left / 2);
+}
+
+Backlog Scheduler::backlog(double release_seconds) const {
+  Backlog backlog;
+  if (lacks_room_) backlog.release_seconds = release_seconds;
+  // Decodes that run beside prefill slow it down.
+  const double beside = prefill_beside(decode_seconds_, true);
+  const double pace = decode_seconds_ > 0 ? (decode_seconds_ + beside) / beside : 1;
+  backlog.token_seconds = pace * unknown_share_ * cost_.prefill_token_seconds(0);
+  const auto add = [&](const Sequence& sequence, int waiting) {
+    const int priority = sequence.rank.priority;
+    auto at = std::find_if(backlog.classes.begin(), backlog.classes.end(),
+                           [&](const Backlog::Class& each) { return each.priority >= priority; });
+    if (at == backlog.classes.end() || at->priority != priority) at = backlog.classes.insert(at, {priority, 0, 0});
+    at->requests += waiting;
+    at->seconds += pace * seconds_left(sequence);
+  };
+  for (const Sequence* sequence : waiting_) add(*sequence, 1);
+  for (const Sequence* sequence : running_) {
+    if (sequence->remaining() > 1) add(*sequence, 0);
+  }
+  return backlog;
+}
+
+// Running prefills and newcomers in one order, so that an urgent newcomer is not kept behind a long prompt.
 void Scheduler::place_prefills(Room& room, StepPlan& plan) {
   size_t next = 0;
   bool admitting = true;
-  while (!room.full()) {
+  while (!room.full() && room.seconds > 0) {
     while (next < snapshot_.size() &&
            (snapshot_[next]->state != SequenceState::kRunning || snapshot_[next]->remaining() <= 1)) {
       ++next;
@@ -62,10 +147,11 @@ void Scheduler::place_prefills(Room& room, StepPlan& plan) {
     Sequence* running = next < snapshot_.size() ? snapshot_[next] : nullptr;
     // Blocks are short when somebody was just preempted; letting others in would only preempt again.
     admitting = admitting && plan.preempted == 0 && !waiting_.empty();
-    if (admitting && (running == nullptr || (*waiting_.begin())->rank < running->rank)) {
-      Sequence& newcomer = **waiting_.begin();
-      admitting = admit(newcomer);
-      if (admitting) place(newcomer, room, plan);
+    Sequence* newcomer = admitting ? &next_newcomer() : nullptr;
+    if (newcomer != nullptr && (running == nullptr || goes_before(*newcomer, *running))) {
+      admitting = admit(*newcomer);
+      lacks_room_ = lacks_room_ || !admitting;
+      if (admitting) place(*newcomer, room, plan);
     } else if (running != nullptr) {
       place(*running, room, plan);
       ++next;
@@ -82,6 +168,7 @@ void Scheduler::place(Sequence& sequence, Room& room, StepPlan& plan) {
   if (options_.prefill_chunk > 0) count = std::min(count, options_.prefill_chunk);
   count = stop_at_shared_block(sequence, count);
   count = fit_outputs(sequence, count, room.outputs);
+  count = std::min(count, std::max(1, cost_.prefill_within(room.seconds, sequence.scheduled, count)));
   if (count > 0) count = reserve_blocks(sequence, count, plan);
   if (count <= 0) return;
   claim_blocks(sequence, count);
@@ -100,6 +187,7 @@ void Scheduler::place(Sequence& sequence, Room& room, StepPlan& plan) {
   room.tokens -= count;
   room.sequences -= 1;
   room.outputs -= entry.n_outputs();
+  room.seconds -= count * cost_.prefill_token_seconds(entry.begin + count / 2);
   plan.tokens += count;
   plan.outputs += entry.n_outputs();
   plan.entries.push_back(entry);

@@ -2,7 +2,11 @@
 // but the time passed in. The engine, tests and the simulator run the same object.
 //
 // A step is one flat batch under a token budget. Sequences with one token left to compute (decodes) go first, then
-// prefill chunks; both by rank (priority, arrival, choice). A waiting sequence is admitted when the free blocks cover
+// prefill chunks; both by rank (priority, arrival, choice): the first prompt gets all there is until it is computed.
+// Only a prompt that is mostly in the prefix cache goes before those that came less than kArrivalWindow earlier.
+//
+// What prefill gets of a step follows the measured cost of steps, so that running streams keep a bounded gap: see
+// prefill_seconds(). A waiting sequence is admitted when the free blocks cover
 // all its known tokens, what the running ones still need for theirs, and one block of growth for each. When a running
 // sequence finds no block, the lowest-ranked one after it is preempted: it gives its blocks back and is computed again
 // later, mostly from the prefix cache. The first in rank can always preempt all others, so whatever fits alone
@@ -21,14 +25,18 @@
 // Thread rule: the engine thread alone.
 #pragma once
 
+#include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
 #include <vector>
 
+#include "engine/admission.h"
 #include "engine/block_pool.h"
 #include "engine/prefix_index.h"
 #include "engine/sequence.h"
+#include "engine/step_cost.h"
 #include "engine/step_plan.h"
 
 namespace strata {
@@ -41,6 +49,7 @@ struct SchedulerOptions {
   int max_outputs = 64;        // O of a step
   int prefill_chunk = 0;       // most tokens of one sequence in a step; 0: the budget
   int short_context = 0;       // > 0: a sequence that grows beyond so many tokens is computed anew (RunnerLimits)
+  Duration target_itl{};       // longest step while sequences decode; 0: follows the time that they take themselves
   bool prefix_cache = true;
   Hash128 cache_identity;
 };
@@ -63,6 +72,9 @@ class Scheduler {
   // wait for a step in flight.
   void schedule(TimePoint now, StepPlan& plan);
 
+  // How long a step took; the budgets of later ones follow.
+  void observe(const StepPlan& plan, Duration took);
+
   // The step was computed: its tokens are in the cache.
   void commit(const StepPlan& plan);
   // The step failed: what it wrote is worthless. The caller finishes its sequences.
@@ -84,12 +96,18 @@ class Scheduler {
   const BlockPool& pool() const { return pool_; }
   const PrefixIndex& index() const { return index_; }
   const SchedulerCounters& counters() const { return counters_; }
+  // For admission. `release_seconds`: between two ends of requests.
+  Backlog backlog(double release_seconds) const;
 
  private:
+  static constexpr Duration kArrivalWindow = std::chrono::milliseconds(500);
+  static constexpr Duration kCrowdWindow = std::chrono::seconds(2);
+
   struct Room {  // what is left of the step's limits
     int tokens;
     int sequences;
     int outputs;
+    double seconds = std::numeric_limits<double>::infinity();  // for prefill
     bool full() const { return tokens <= 0 || sequences <= 0; }
   };
   struct ByRank {
@@ -99,6 +117,13 @@ class Scheduler {
   void place_decodes(Room& room, StepPlan& plan);
   void place_prefills(Room& room, StepPlan& plan);
   void place(Sequence& sequence, Room& room, StepPlan& plan);
+  double prefill_seconds(const StepPlan& plan);
+  double decode_seconds(const StepLoad& decodes) const;
+  double prefill_beside(double decode_seconds, bool crowd) const;
+  double seconds_left(const Sequence& sequence) const;
+  Sequence& next_newcomer();
+  bool is_mostly_known(Sequence& sequence);
+  bool goes_before(Sequence& newcomer, Sequence& running);
   bool admit(Sequence& sequence);
   int unallocated_blocks() const;
 
@@ -128,8 +153,14 @@ class Scheduler {
   std::map<SequenceRank, std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // by rank
   std::set<Sequence*, ByRank> waiting_;
+  std::deque<TimePoint> arrivals_;   // within kCrowdWindow
   std::vector<Sequence*> snapshot_;  // running_ as the step began
   int deadlines_ = 0;                // sequences that have one
+  StepCost cost_;                // of all steps
+  StepCost decode_cost_;         // of steps without prefill
+  double decode_seconds_ = 0;   // expected, of the decodes in the step planned last
+  bool lacks_room_ = false;     // the first in the queue could not be admitted to that step
+  double unknown_share_ = 1;    // of prompts, not in the prefix cache when they came; recent average
   SchedulerCounters counters_;
 };
 

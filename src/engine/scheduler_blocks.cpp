@@ -17,6 +17,41 @@ const Hash128& Scheduler::name(Sequence& sequence, int block) {
   return sequence.names[static_cast<size_t>(block) + 1];
 }
 
+// Whether at least half of a waiting prompt need not be computed. Blocks are evicted from the tail, so the count of
+// known ones is looked for from where it was.
+bool Scheduler::is_mostly_known(Sequence& sequence) {
+  if (!options_.prefix_cache || !sequence.is_first_pass() || sequence.end_prompt_rows > 0) return false;
+  const auto is_known = [&](int block) {
+    return (block + 1) * options_.block_tokens < sequence.length() && index_.find(name(sequence, block)).has_value();
+  };
+  while (sequence.known_blocks > 0 && !is_known(sequence.known_blocks - 1)) --sequence.known_blocks;
+  while (is_known(sequence.known_blocks)) ++sequence.known_blocks;
+  return 2 * sequence.known_blocks * options_.block_tokens >= sequence.length();
+}
+
+// The waiting sequence to admit next: the first in rank, or one that came soon after it with the same priority and is
+// mostly in the prefix cache. Who came later than the window never goes before it, so nobody waits for ever.
+Sequence& Scheduler::next_newcomer() {
+  Sequence& first = **waiting_.begin();
+  for (Sequence* sequence : waiting_) {
+    if (sequence->rank.priority != first.rank.priority || sequence->arrived > first.arrived + kArrivalWindow) break;
+    if (is_mostly_known(*sequence)) return *sequence;
+  }
+  return first;
+}
+
+bool Scheduler::goes_before(Sequence& newcomer, Sequence& running) {
+  if (newcomer.rank < running.rank) return true;
+  if (newcomer.rank.priority != running.rank.priority || newcomer.arrived > running.arrived + kArrivalWindow ||
+      2 * running.cached_tokens >= running.n_prompt || !is_mostly_known(newcomer)) {
+    return false;
+  }
+  // One that shares what comes next is better off waiting for it.
+  const int next = newcomer.known_blocks;
+  const int end = (next + 1) * options_.block_tokens;
+  return end > running.length() || end > newcomer.length() || name(newcomer, next) != name(running, next);
+}
+
 // At least the last token is always computed: somebody wants its logits.
 void Scheduler::take_known_blocks(Sequence& sequence) {
   const int size = options_.block_tokens;

@@ -38,6 +38,7 @@ struct SequenceSpec {
   bool prompt_logprobs = false;  // wants a row of logits for every prompt token but the first
   int adapter = -1;
   std::string cache_salt;
+  TimePoint arrived{};
   std::optional<TimePoint> deadline;
 };
 
@@ -50,6 +51,7 @@ struct Sequence {
   int n_prompt = 0;
   bool samples = true;
   int adapter = -1;
+  TimePoint arrived{};
   bool outgrown = false;  // longer than the short context: computed with the long rotary frequencies
   std::optional<TimePoint> deadline;
 
@@ -63,6 +65,7 @@ struct Sequence {
   std::vector<Hash128> names;  // of its full blocks, as far as they were needed; names[0] is the root
   int published = 0;           // blocks offered to the prefix index
   std::vector<Hash128> claims;
+  int known_blocks = 0;  // while it waits: leading blocks that the prefix index had when it was last asked
 
   std::optional<TimePoint> first_scheduled;
   int cached_tokens = 0;  // found in the prefix cache before the first token was sampled

@@ -17,6 +17,7 @@ SchedulerOptions scheduler_options(const RunnerLimits& limits, const EngineOptio
   result.max_sequences = limits.max_sequences;
   result.max_outputs = limits.max_outputs;
   result.prefill_chunk = options.prefill_chunk;
+  result.target_itl = options.target_itl;
   result.prefix_cache = options.prefix_cache;
   result.short_context = limits.short_context;
   result.cache_identity = limits.cache_identity;
@@ -68,6 +69,7 @@ void StepLoop::add(Submission submission) {
   spec.prompt_logprobs = request.prompt_logprobs >= 0;
   spec.adapter = request.adapter;
   spec.cache_salt = request.cache_salt;
+  spec.arrived = active.submitted;
   if (request.timeout) spec.deadline = active.submitted + *request.timeout;
   active.streams[0].sequence = &scheduler_.add(std::move(spec));
   counters_.prompt_tokens += request.prompt.size();
@@ -102,6 +104,7 @@ bool StepLoop::step() {
     scheduler_.commit(plan_);
     collect_outcomes();
     handle_outcomes(*logits);
+    scheduler_.observe(plan_, clock_.now() - run_began_);
   } else {
     fail_plan(logits.status());
   }
@@ -132,6 +135,7 @@ Result<std::span<const float>> StepLoop::run_plan() {
   const Batch& batch = batch_.build(plan_);
   std::optional<StepGate::Turn> turn;
   if (gate_) turn.emplace(gate_->enter());
+  run_began_ = clock_.now();
   for (const BlockOp& op : plan_.block_ops) {
     if (op.from >= 0) {
       runner_.copy_block(op.from, op.to);
@@ -282,11 +286,19 @@ void StepLoop::send(ActiveRequest& active, Event&& event) {
   event.usage = {static_cast<int>(active.request.prompt.size()), active.completion_tokens, active.cached_tokens};
   if (observer_ != nullptr) observer_->on_finished(to_seconds(now_ - active.submitted), event.finish, event.usage);
   active.sink(std::move(event));
+  note_release();
   active_.erase(active.handle);
   --counters_.live;
 }
 
+void StepLoop::note_release() {
+  constexpr double kMemory = 0.1;
+  if (last_release_) release_seconds_ += kMemory * (to_seconds(now_ - *last_release_) - release_seconds_);
+  last_release_ = now_;
+}
+
 void StepLoop::publish_counters() {
+  counters_.backlog.publish(scheduler_.backlog(release_seconds_));
   const auto relaxed = std::memory_order_relaxed;
   counters_.running.store(scheduler_.running(), relaxed);
   counters_.waiting.store(scheduler_.waiting(), relaxed);

@@ -62,6 +62,7 @@ class StepLoop {
   void observe_token(ActiveRequest& active, int choice);
   void end_without_tokens(ActiveRequest& active, FinishReason reason, const Status& error);
   void send(ActiveRequest& active, Event&& event);
+  void note_release();
   void publish_counters();
 
   Runner& runner_;
@@ -79,6 +80,9 @@ class StepLoop {
   std::vector<Outcome> outcomes_;
   std::unordered_map<uint64_t, std::unique_ptr<ActiveRequest>> active_;
   TimePoint now_;
+  TimePoint run_began_;
+  std::optional<TimePoint> last_release_;  // a request ended
+  double release_seconds_ = 0;             // between two ends; recent average
 };
 
 }  // namespace strata

@@ -165,7 +165,7 @@ TEST_F(EngineTest, AFullQueueRefusesAndDestructionEndsEverything) {
   auto runner = std::make_unique<GatedRunner>(test_limits());
   GatedRunner& gated = *runner;
   EngineOptions options;
-  options.max_waiting = 3;
+  options.admission.max_waiting = 3;
   auto engine = std::make_unique<Engine>(std::move(runner), tokenizer_, options, steady_clock());
   std::vector<std::unique_ptr<Client>> clients;
   Status refused;

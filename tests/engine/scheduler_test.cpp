@@ -81,6 +81,80 @@ TEST(SchedulerTest, PrefillsGoByPriorityThenArrival) {
   EXPECT_EQ(run.order(), (Arrivals{3, 1, 2}));
 }
 
+TEST(SchedulerTest, AMostlyCachedPromptGoesBeforeItsEquals) {
+  SchedulerOptions options = small_options();
+  Driver run(options);
+  run.scheduler.finish(run.scheduler.add(spec_of(1, 13)));
+  run.scheduler.add(spec_of(1, 13));
+  run.step();
+  const auto add = [&](uint64_t arrival, uint64_t prompt, int length, int priority = 0) {
+    SequenceSpec spec = spec_of(prompt, length, priority);
+    spec.rank.arrival = arrival;
+    spec.arrived = run.clock.now();
+    run.scheduler.add(std::move(spec));
+  };
+  add(2, 2, 40);
+  add(3, 1, 14);     // all but two of its tokens are cached
+  add(4, 1, 30);     // less than half of it is
+  add(5, 1, 13, 1);  // less urgent
+  EXPECT_EQ(run.step().entries[1].sequence->rank.arrival, 3u);
+  EXPECT_EQ(run.order(), (Arrivals{1, 3, 2}));
+  run.clock.advance(std::chrono::seconds(1));
+  add(6, 1, 14);  // too late to overtake the second
+  run.step();
+  EXPECT_EQ(run.order(), (Arrivals{1, 3, 2}));
+}
+
+TEST(SchedulerTest, NobodyOvertakesWhomItSharesABlockWith) {
+  SchedulerOptions options = small_options();
+  options.prefill_chunk = 4;
+  Driver run(options);
+  run.scheduler.add(spec_of(1, 24));
+  for (int i = 0; i < 3; ++i) run.step();
+  SequenceSpec spec = spec_of(1, 20);  // half is computed, and the first is at the rest
+  spec.rank.arrival = 2;
+  run.scheduler.add(std::move(spec));
+  run.step();
+  EXPECT_EQ(run.order(), (Arrivals{1}));
+  for (int i = 0; i < 8; ++i) run.step();
+  EXPECT_EQ(run.scheduler.counters().prefix_hits, 16u);
+}
+
+TEST(SchedulerTest, TheBacklogCountsWhatIsLeftOfPromptsByPriority) {
+  Driver run(small_options());
+  EXPECT_TRUE(run.scheduler.backlog(0).classes.empty());
+  run.scheduler.add(spec_of(1, 16));
+  run.step();
+  StepPlan measured;
+  run.scheduler.add(spec_of(2, 40));
+  run.scheduler.add(spec_of(3, 18, -1));
+  run.scheduler.add(spec_of(4, 60));
+  run.scheduler.schedule(run.clock.now(), measured);
+  run.scheduler.observe(measured, std::chrono::milliseconds(100));
+  run.scheduler.commit(measured);
+  const Backlog backlog = run.scheduler.backlog(7);
+  ASSERT_EQ(backlog.classes.size(), 2u);
+  EXPECT_EQ(backlog.classes[0].priority, -1);
+  EXPECT_EQ(backlog.classes[0].requests, 0);  // it has begun
+  EXPECT_GT(backlog.classes[0].seconds, 0);
+  EXPECT_EQ(backlog.classes[1].requests, 2);
+  EXPECT_GT(backlog.classes[1].seconds, 20 * backlog.classes[0].seconds);  // 100 tokens, not three
+  EXPECT_GT(backlog.token_seconds, 0);
+  EXPECT_EQ(backlog.release_seconds, 0);  // there is room
+}
+
+TEST(SchedulerTest, TheBacklogSaysWhenThereIsNoRoom) {
+  SchedulerOptions options = small_options();
+  options.max_sequences = 1;
+  Driver run(options);
+  run.scheduler.add(spec_of(1, 4));
+  run.step();
+  EXPECT_EQ(run.scheduler.backlog(7).release_seconds, 0);
+  run.scheduler.add(spec_of(2, 4));
+  run.step();
+  EXPECT_EQ(run.scheduler.backlog(7).release_seconds, 7);
+}
+
 TEST(SchedulerTest, AdmissionWaitsForBlocksInOrder) {
   Driver run(small_options());  // 128 tokens
   run.scheduler.add(spec_of(1, 100));

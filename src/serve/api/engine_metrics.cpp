@@ -64,6 +64,13 @@ void EngineMetrics::attach(const Engine& engine) {
           &EngineStats::prefix_queries);
   counter("vllm:prefix_cache_hits_total", "Prompt tokens found in the prefix cache.", &EngineStats::prefix_hits);
   counter("strata_engine_steps_total", "Steps of the engine loop.", &EngineStats::steps);
+  const auto shed = [&](const char* reason, auto member) {
+    readings_.push_back(metrics_.read_counter(
+        "strata_requests_shed_total", "Requests refused with 429, by reason.", with(labels_, "reason", reason),
+        [&engine, member] { return static_cast<double>(engine.stats().*member); }));
+  };
+  shed("queue_full", &EngineStats::shed_full);
+  shed("queue_slow", &EngineStats::shed_slow);
 }
 
 }  // namespace strata::api

@@ -1,5 +1,6 @@
 #include "serve/api/error_response.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "serve/api/json_text.h"
@@ -54,14 +55,19 @@ std::string error_json(int http_status, const Status& reason) {
   return json_text({{"error", std::move(error)}});
 }
 
-http::Response error_response(int http_status, const Status& reason) {
+http::Response error_response(int http_status, const Status& reason, Duration retry_after) {
   http::Response response;
   response.status = http_status;
   response.body = error_json(http_status, reason);
-  if (http_status == 429 || http_status == 503) response.headers.emplace_back("Retry-After", "1");
+  if (http_status == 429 || http_status == 503) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
+    response.headers.emplace_back("Retry-After", std::to_string(std::max<int64_t>(1, seconds)));
+  }
   return response;
 }
 
-http::Response error_response(const Status& reason) { return error_response(http::http_status(reason.code()), reason); }
+http::Response error_response(const Status& reason, Duration retry_after) {
+  return error_response(http::http_status(reason.code()), reason, retry_after);
+}
 
 }  // namespace strata::api

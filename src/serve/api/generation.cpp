@@ -18,9 +18,10 @@ void Generation::start(std::vector<Request> requests) {
       self->responder_->post(
           [self, index, event = std::move(event)]() mutable { self->on_event(index, std::move(event)); });
     };
-    const Result<Engine::RequestHandle> handle = engine_.submit(std::move(request), std::move(sink));
+    Duration retry_after{};
+    const Result<Engine::RequestHandle> handle = engine_.submit(std::move(request), std::move(sink), &retry_after);
     if (!handle.ok()) {
-      responder_->post([self, reason = handle.status()] { self->fail(reason); });
+      responder_->post([self, reason = handle.status(), retry_after] { self->fail(reason, retry_after); });
       return cancel();
     }
     add_handle(*handle);
@@ -64,14 +65,14 @@ void Generation::complete() {
   responder_->send(std::move(response));
 }
 
-void Generation::fail(const Status& reason) {
+void Generation::fail(const Status& reason, Duration retry_after) {
   if (ended_) return;
   ended_ = true;
   if (streaming_) {
     responder_->write(answer_->error_frame(reason));
     responder_->finish();
   } else {
-    responder_->send(error_response(reason));
+    responder_->send(error_response(reason, retry_after));
   }
   cancel();
 }

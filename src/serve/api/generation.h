@@ -24,7 +24,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
  private:
   void on_event(int request, Event&& event);
-  void fail(const Status& reason);
+  void fail(const Status& reason, Duration retry_after = {});
   void complete();
   void cancel();
   void add_handle(Engine::RequestHandle handle);

@@ -103,7 +103,7 @@ class ScriptedRunner final : public Runner {
 
 // Everything a ModelHost borrows.
 struct ScriptedModel {
-  ScriptedModel(Metrics& all_metrics, std::string name, int context = 1024, int max_waiting = 4096)
+  ScriptedModel(Metrics& all_metrics, std::string name, int context = 1024, const AdmissionOptions& admission = {})
       : metrics(all_metrics, name), chat_template(parse_template()) {
     RunnerLimits limits;
     limits.vocab = ByteTokenizer::kVocab;
@@ -113,7 +113,7 @@ struct ScriptedModel {
     limits.max_outputs = 512;
     limits.n_blocks = 4096;
     EngineOptions options;
-    options.max_waiting = max_waiting;
+    options.admission = admission;
     engine = std::make_unique<Engine>(std::make_unique<ScriptedRunner>(limits, control), tokenizer, options,
                                       steady_clock(), &metrics);
     metrics.attach(*engine);

@@ -1,0 +1,123 @@
+// What the scheduler's policy makes of whole loads, on a simulated machine in simulated time: gaps, waiting times, and
+// how much of the machine is used.
+#include "engine/simulated_load.h"
+
+#include <cmath>
+
+namespace strata {
+namespace {
+
+// Seconds of a lone step with this many decodes.
+double decode_seconds(const MachineCost& cost, int sequences) { return cost.base_s + sequences * cost.decode_s; }
+
+struct GapAndWait {
+  double usual = 0, longest = 0, ttft = 0;
+};
+
+// `streams` run; a prompt of `tokens` comes at a time when nothing else does.
+GapAndWait disturb(int streams, int tokens, const EngineOptions& options = {}, const MachineCost& cost = {}) {
+  SimulatedLoad load(options, cost);
+  for (int i = 0; i < streams; ++i) load.add(0.3 * i, 60, 900);
+  const double at = 0.3 * streams + 3;
+  const size_t prompt = load.requests.size();
+  load.add(at, tokens, 2);
+  load.run();
+  const double first = load.requests[prompt]->first_s;
+  GapAndWait seen;
+  std::vector<double> usual;
+  for (size_t i = 0; i < prompt; ++i) {
+    double end = load.requests[i]->first_s;
+    for (const double gap : load.requests[i]->gaps_s) {
+      end += gap;
+      if (end < at && end > at - 2) usual.push_back(gap);
+      if (end > at && end - gap < first) seen.longest = std::max(seen.longest, gap);
+    }
+  }
+  std::sort(usual.begin(), usual.end());
+  seen.usual = usual[usual.size() / 2];
+  seen.ttft = first - at;
+  return seen;
+}
+
+double alone_ttft(int tokens, const MachineCost& cost = {}) {
+  SimulatedLoad load({}, cost);
+  load.add(0, 100, 4);
+  const size_t prompt = load.requests.size();
+  load.add(3, tokens, 1);
+  load.run();
+  return load.requests[prompt]->ttft();
+}
+
+TEST(SimulatedLoadTest, APromptLeavesStreamsAGapBelowTwiceTheUsualAndIsNotStarved) {
+  for (const int streams : {1, 4, 8, 16, 32}) {
+    const GapAndWait seen = disturb(streams, 2000);
+    EXPECT_LT(seen.longest, 2 * seen.usual) << streams;
+    EXPECT_LT(seen.ttft, 2.5 * alone_ttft(2000)) << streams;
+  }
+}
+
+TEST(SimulatedLoadTest, TheGapHoldsOnASlowerMachineWithDearAttention) {
+  MachineCost slow;
+  slow.base_s = 0.05;
+  slow.decode_s = 0.004;
+  slow.prefill_s = 0.006;
+  slow.prefill_1k_s = 0.006;
+  const GapAndWait seen = disturb(8, 2000, {}, slow);
+  EXPECT_LT(seen.longest, 2 * seen.usual);
+  EXPECT_LT(seen.ttft, 2.6 * alone_ttft(2000, slow));
+}
+
+TEST(SimulatedLoadTest, ATargetForTheGapIsKept) {
+  EngineOptions options;
+  options.target_itl = std::chrono::milliseconds(100);
+  const GapAndWait seen = disturb(8, 2000, options);
+  EXPECT_LT(seen.longest, 0.106);  // steps are up to three percent slower than the model says
+  EXPECT_GT(seen.longest, 0.085);
+  EXPECT_LT(seen.ttft, 1.6 * alone_ttft(2000));
+  // A target below what the decodes take themselves still lets prompts through.
+  options.target_itl = std::chrono::milliseconds(1);
+  EXPECT_LT(disturb(8, 500, options).longest, 1.5 * decode_seconds(MachineCost(), 8));
+}
+
+TEST(SimulatedLoadTest, AloneAPromptHasTheWholeStep) {
+  SimulatedLoad load;
+  load.add(0, 100, 4);
+  const size_t prompt = load.requests.size();
+  load.add(3, 512, 1);
+  load.run();
+  const MachineCost cost;
+  EXPECT_LT(load.requests[prompt]->ttft(), 1.05 * (cost.base_s + 512 * cost.prefill_s + 512 * 0.25 * cost.prefill_1k_s));
+}
+
+TEST(SimulatedLoadTest, ClosedLoopsUseTheMachineAndAnswerSoon) {
+  const MachineCost cost;
+  const double prefill = cost.base_s + 170 * cost.prefill_s;
+  for (const int clients : {16, 64}) {
+    SimulatedLoad load;
+    load.closed_loop(clients, 96, 170, 64);
+    load.run();
+    const double least = prefill + 64 * decode_seconds(cost, clients) / clients;
+    EXPECT_LT(load.now(), 96 * least / 0.9) << clients;
+    EXPECT_LT(load.ttft(0.5), clients == 16 ? 3 * prefill : 20 * prefill) << clients;
+    EXPECT_LT(load.total(0.95), clients * least * 1.5) << clients;
+  }
+}
+
+TEST(SimulatedLoadTest, PromptsFinishFirstComeFirst) {
+  SimulatedLoad load;
+  for (int i = 0; i < 6; ++i) load.add(0.001 * i, 900 - 150 * i, 4);
+  load.run();
+  for (size_t i = 1; i < 6; ++i) EXPECT_GE(load.requests[i]->first_s, load.requests[i - 1]->first_s);
+  EXPECT_LT(load.requests[0]->ttft(), 1.2 * alone_ttft(900));
+}
+
+TEST(SimulatedLoadTest, ASharedPrefixIsComputedOnce) {
+  SimulatedLoad load;
+  load.closed_loop(16, 16, 1330, 64, 1296);
+  load.run();
+  EXPECT_EQ(load.runner->tokens, 1296u + 16 * (34 + 63));
+  EXPECT_LT(load.ttft(1), 1.6 * alone_ttft(1296 + 16 * 34));
+}
+
+}  // namespace
+}  // namespace strata
