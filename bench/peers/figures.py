@@ -34,11 +34,12 @@ def prompt_before(context):
     return max(1, context - GENERATED // 2)
 
 
-def output_of(command, environment=None):
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+def output_of(command, with_errors=False):
+    """What it wrote to standard output, and to standard error where a tool prints its table there."""
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stderr[-2000:]}")
-    return done.stdout
+    return done.stdout + done.stderr if with_errors else done.stdout
 
 
 def median(values):

@@ -24,7 +24,7 @@ def decode(args, batches, context):
     room = max(batches) * (prompt + figures.GENERATED) + 256
     command = [args.bin / "llama-batched-bench", "-m", args.model, "-t", args.threads, "-c", room, "-npp", prompt, "-ntg", figures.GENERATED,
                "-npl", ",".join(map(str, batches)), *shlex.split(args.flags)]
-    for line in figures.output_of(list(map(str, command))).splitlines():
+    for line in figures.output_of(list(map(str, command)), with_errors=True).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) >= 8 and cells[:2] == [str(prompt), str(figures.GENERATED)]:
             figures.report(f"decode:{cells[2]}@{context}", float(cells[7]), flags=args.flags)   # B, S_TG

@@ -1,5 +1,6 @@
 #include "compute/kernels/ceilings.h"
 
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -20,6 +21,21 @@ constexpr int kReadsPerRound = 3;
 constexpr double Ceilings::* kFigures[] = {&Ceilings::int8_gops, &Ceilings::bf16_gops, &Ceilings::fp32_gops,
                                            &Ceilings::read_gbs};
 
+// On its own processor from the start: two threads that begin on the same one are moved apart only after milliseconds.
+void pin_to_processor(int thread) {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  int left = thread % CPU_COUNT(&allowed);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    ::sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
+
 // 10^9 units of work per second when `threads` threads run `work(thread)` from the same moment on.
 template <class Work>
 double rate(int threads, Work work) {
@@ -31,6 +47,7 @@ double rate(int threads, Work work) {
     std::vector<std::jthread> workers;
     for (int t = 0; t < threads; ++t) {
       workers.emplace_back([&, t] {
+        pin_to_processor(t);
         ++ready;
         while (!go.load(std::memory_order_acquire)) std::this_thread::yield();
         done[static_cast<size_t>(t)] = work(t);
