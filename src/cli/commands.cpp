@@ -14,6 +14,7 @@ constexpr Command kCommands[] = {
     {"graph", "MODEL", "the graph after a pass", 1, 1, graph_command},
     {"imatrix", "MODEL", "measure over a text which weights matter, for quantize", 1, 1, imatrix_command},
     {"quantize", "IN OUT", "write a model with another weight type", 2, 2, quantize_command},
+    {"train", "RECIPE", "train a model from text as a recipe says (docs/guides/training.md)", 1, 1, train_command},
     {"bench", "MODEL | machine | serve URL", "measure a model, the machine or a server", 1, 2, bench_command},
 };
 

@@ -21,6 +21,7 @@ Status inspect_command(const Settings&, const Arguments&);
 Status graph_command(const Settings&, const Arguments&);
 Status imatrix_command(const Settings&, const Arguments&);
 Status quantize_command(const Settings&, const Arguments&);
+Status train_command(const Settings&, const Arguments&);
 Status bench_command(const Settings&, const Arguments&);
 
 }  // namespace strata::cli

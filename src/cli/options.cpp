@@ -72,10 +72,10 @@ constexpr std::string_view kCompute = "run serve logits score bench imatrix";
 
 constexpr Option kOptions[] = {
     {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.",
-     "run serve logits score bench imatrix quantize", INTEGER(threads, 0, 1024)},
+     "run serve logits score bench imatrix quantize train", INTEGER(threads, 0, 1024)},
     {"--cpu-isa", "cpu_isa", "ISA",
      "Instruction set of the kernels: avx512, avx2, generic or reference; default: the best there is.",
-     "run serve logits score bench imatrix graph", TEXT(cpu_isa)},
+     "run serve logits score bench imatrix graph train", TEXT(cpu_isa)},
     {"--cache-type", "cache_type", "T", "Type of keys and values in the cache: F32 or F16.",
      "run serve logits score bench imatrix graph", TEXT(cache_type)},
     {"--kv-bytes", "kv_bytes", "B",
@@ -134,6 +134,8 @@ constexpr Option kOptions[] = {
      "logits", TEXT(token_types)},
     {"--top", "", "N", "Only the N highest logits of each position; 0: all.", "logits", INTEGER(top, 0, kMaxInt)},
     {"--file", "", "FILE", "The text to score, or to measure over.", "score imatrix", TEXT(file)},
+    {"--out", "", "DIR", "The folder that the model, its log and its checkpoint are written to.", "train", TEXT(out)},
+    {"--resume", "", "", "Go on with the run in the folder, from its last checkpoint.", "train", SWITCH(resume, true)},
     {"-o,--output", "", "FILE", "The file to write.", "imatrix", TEXT(output)},
     {"--after", "", "PASS", "The graph after this pass; default: after the last one.", "graph", TEXT(after)},
     {"--dot", "", "", "Graphviz in the place of text.", "graph", SWITCH(dot, true)},
@@ -182,8 +184,8 @@ constexpr Option kOptions[] = {
      INTEGER(longest_answer, 0, kMaxInt)},
     {"--max-tokens", "", "N", "bench serve: tokens of each answer.", "bench", INTEGER(n_tokens, 1, kMaxInt)},
     {"--config", "", "FILE", "Options from a YAML file: the keys are in docs/options.md.",
-     "run serve logits score bench imatrix quantize graph", TEXT(config)},
-    {"--verbose", "verbose", "", "More log lines.", "run serve logits score bench imatrix quantize",
+     "run serve logits score bench imatrix quantize graph train", TEXT(config)},
+    {"--verbose", "verbose", "", "More log lines.", "run serve logits score bench imatrix quantize train",
      SWITCH(verbose, true)},
 };
 

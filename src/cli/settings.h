@@ -52,6 +52,9 @@ struct Settings {
   std::string type;
   std::string output;
   std::string imatrix;
+  // train
+  std::string out;
+  bool resume = false;
   // bench
   std::string prefill_sizes = "128,512,2048";
   std::string decode_batches = "1,4,8,16,32";

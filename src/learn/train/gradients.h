@@ -1,6 +1,6 @@
-// The gradient of each parameter, from the gradients of the graph's weights (outputs "grad.<weight>" of a differentiated
-// graph), summed over the batches of a step. Results do not depend on the number of threads: threads share the numbers,
-// never a sum.
+// The gradient of each parameter, from the gradients of the graph's weights (outputs "grad.<weight>" of a
+// differentiated graph), summed over the batches of a step. Results do not depend on the number of threads: threads
+// share the numbers, never a sum.
 #pragma once
 
 #include <span>

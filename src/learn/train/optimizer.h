@@ -1,5 +1,5 @@
-// Optimizers: how a step changes the numbers of a parameter. Each is a pure function of the numbers, their gradients and
-// the optimizer's memory, number by number: any split of a parameter gives the same bits. Weight decay is decoupled
+// Optimizers: how a step changes the numbers of a parameter. Each is a pure function of the numbers, their gradients
+// and the optimizer's memory, number by number: any split of a parameter gives the same bits. Weight decay is decoupled
 // (https://arxiv.org/abs/1711.05101) in all of them.
 #pragma once
 

@@ -21,8 +21,9 @@ Result<ScheduleKind> schedule_from_name(std::string_view wanted) {
 
 double learning_rate(const ScheduleOptions& o, int64_t step) {
   if (step < o.warmup_steps) return o.peak * static_cast<double>(step) / static_cast<double>(o.warmup_steps);
-  const int64_t decay = o.kind == ScheduleKind::kWsd ? (o.decay_steps > 0 ? o.decay_steps : std::max<int64_t>(1, o.steps / 10))
-                                                     : o.steps - std::max<int64_t>(o.warmup_steps, 1);
+  const int64_t decay = o.kind == ScheduleKind::kWsd
+                            ? (o.decay_steps > 0 ? o.decay_steps : std::max<int64_t>(1, o.steps / 10))
+                            : o.steps - std::max<int64_t>(o.warmup_steps, 1);
   const int64_t start = o.steps - std::max<int64_t>(decay, 1);
   const double done =
       std::clamp(static_cast<double>(step - start) / static_cast<double>(std::max<int64_t>(decay, 1)), 0.0, 1.0);

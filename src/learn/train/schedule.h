@@ -18,10 +18,10 @@ enum class ScheduleKind : uint8_t {
 struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::kCosine;
   double peak = 1e-3;
-  double final_ratio = 0.1;   // the last step's rate over the peak
-  int64_t steps = 1000;       // of the whole run
-  int64_t warmup_steps = 0;   // the rate of step s (from 1) is peak * s / warmup_steps
-  int64_t decay_steps = 0;    // of WSD; 0: a tenth of the steps
+  double final_ratio = 0.1;  // the last step's rate over the peak
+  int64_t steps = 1000;      // of the whole run
+  int64_t warmup_steps = 0;  // the rate of step s (from 1) is peak * s / warmup_steps
+  int64_t decay_steps = 0;   // of WSD; 0: a tenth of the steps
 };
 
 Result<ScheduleKind> schedule_from_name(std::string_view name);  // constant, cosine, linear, wsd

@@ -43,18 +43,26 @@ struct ModelConfig {
   int32_t padding_id = -1;
 };
 
+// A tensor that a model still to be made wants.
+struct WantedTensor {
+  std::string name;
+  std::vector<int64_t> shape;  // outermost first
+};
+
 struct BuiltModel {
   ModelConfig config;
   // Taps "layer.<i>". Generating: inputs ids, positions, output_rows; output "logits" [O, vocab]; tap "hidden" [O,
   // hidden], the final hidden states. Encoders (encoder.h): inputs ids, positions, maybe token_types; outputs [S,
   // hidden] "cls", "mean" and "last", maybe "pooler" and "score".
   Graph graph;
+  std::vector<WantedTensor> wanted = {};  // build_new_model() alone; in the order of the model, each once
 };
 
 struct Architecture {
   std::string_view name;  // architectures[0] of config.json; for GGUF the format room translates general.architecture
   Result<BuiltModel> (*build)(const Checkpoint&);
-  bool headless = false;  // a decoder published without its head: for embeddings
+  bool headless = false;            // a decoder published without its head: for embeddings
+  std::string_view published = {};  // a tensor by whose presence it knows the published names; new models have them
 };
 
 std::span<const Architecture> architectures();
@@ -62,5 +70,8 @@ std::span<const Architecture> architectures();
 // The graph of a checkpoint. kInvalidArgument when the architecture is unknown (names it and lists the known ones), or
 // a field or tensor is missing or has another shape than the configuration says.
 Result<BuiltModel> build_model(const Checkpoint& checkpoint);
+// The graph of a model that does not exist yet and the tensors it wants, in fp32, from a configuration as config.json
+// has it. kInvalidArgument as above, and where the architecture does not generate.
+Result<BuiltModel> build_new_model(const ConfigView& config);
 
 }  // namespace strata

@@ -26,8 +26,8 @@ constexpr Architecture kArchitectures[] = {
     {"Gemma3ForConditionalGeneration", gemma3::build},
     {"Glm4ForCausalLM", glm4::build},
     {"GlmForCausalLM", glm::build},
-    {"GPT2LMHeadModel", gpt2::build},
-    {"GPTNeoXForCausalLM", gpt_neox::build},
+    {"GPT2LMHeadModel", gpt2::build, false, "transformer.wte.weight"},
+    {"GPTNeoXForCausalLM", gpt_neox::build, false, "embed_out.weight"},
     {"GptOssForCausalLM", gpt_oss::build},
     {"GraniteForCausalLM", granite::build},
     {"GraniteMoeForCausalLM", granite_moe::build},
@@ -36,7 +36,7 @@ constexpr Architecture kArchitectures[] = {
     {"LlamaModel", llama::build, true},
     {"MistralForCausalLM", mistral::build},
     {"MistralModel", mistral::build, true},
-    {"MixtralForCausalLM", mixtral::build},
+    {"MixtralForCausalLM", mixtral::build, false, "model.layers.0.block_sparse_moe.gate.weight"},
     {"ModernBertForMaskedLM", modernbert::build},
     {"ModernBertForSequenceClassification", modernbert::build},
     {"ModernBertModel", modernbert::build},
@@ -91,21 +91,42 @@ Status add_embedding_defaults(const Checkpoint& checkpoint, ModelConfig& config)
 
 std::span<const Architecture> architectures() { return kArchitectures; }
 
-Result<BuiltModel> build_model(const Checkpoint& checkpoint) {
-  const ConfigView& config = checkpoint.config();
+namespace {
+
+Result<const Architecture*> architecture_of(const ConfigView& config) {
   std::string wanted = config.get_string("gguf_architecture").value_or("");  // where nothing is published
   if (const auto names = config.get_strings("architectures"); names && !names->empty()) wanted = names->front();
   for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name != wanted) continue;
-    Result<BuiltModel> built = architecture.build(checkpoint);
-    if (!built.ok()) return built.status().with_context(checkpoint.path().string());
-    if (architecture.headless) built->config.kind = ModelKind::kEmbeds;
-    RETURN_IF_ERROR(add_embedding_defaults(checkpoint, built->config));
-    built->config.architecture = architecture.name;
-    return built;
+    if (architecture.name == wanted) return &architecture;
   }
-  return invalid_argument(checkpoint.path().string() + ": unknown architecture \"" + wanted +
-                          "\" (known: " + known_names() + ")");
+  return invalid_argument("unknown architecture \"" + wanted + "\" (known: " + known_names() + ")", "architectures");
+}
+
+}  // namespace
+
+Result<BuiltModel> build_model(const Checkpoint& checkpoint) {
+  const Result<const Architecture*> found = architecture_of(checkpoint.config());
+  if (!found.ok()) return found.status().with_context(checkpoint.path().string());
+  const Architecture& architecture = **found;
+  Result<BuiltModel> built = architecture.build(checkpoint);
+  if (!built.ok()) return built.status().with_context(checkpoint.path().string());
+  if (architecture.headless) built->config.kind = ModelKind::kEmbeds;
+  RETURN_IF_ERROR(add_embedding_defaults(checkpoint, built->config));
+  built->config.architecture = architecture.name;
+  return built;
+}
+
+Result<BuiltModel> build_new_model(const ConfigView& config) {
+  ASSIGN_OR_RETURN(const Architecture* architecture, architecture_of(config));
+  std::vector<std::string> published;
+  if (!config.get_bool("tie_word_embeddings").value_or(false)) published.emplace_back("lm_head.weight");
+  if (!architecture->published.empty()) published.emplace_back(architecture->published);
+  Result<BuiltModel> built = architecture->build(Checkpoint::blank(config, published));
+  if (!built.ok()) return built.status();
+  if (architecture->headless || !built->graph.find_output("logits").valid())
+    return invalid_argument(std::string(architecture->name) + " gives no logits: it cannot be trained on text");
+  built->config.architecture = architecture->name;
+  return built;
 }
 
 }  // namespace strata

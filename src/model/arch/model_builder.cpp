@@ -219,6 +219,11 @@ bool ModelBuilder::is_stored_in_blocks(const std::string& name) const {
 
 // The type of a tensor; keeps a failure when it is missing or has another shape.
 DType ModelBuilder::check(const std::string& name, const std::vector<int64_t>& shape) {
+  if (checkpoint_.is_blank()) {
+    const bool is_new = std::none_of(wanted_.begin(), wanted_.end(), [&](const auto& t) { return t.name == name; });
+    if (is_new) wanted_.push_back({name, shape});
+    return DType::kF32;
+  }
   const Result<const TensorInfo*> tensor = checkpoint_.require(name);
   if (!tensor.ok()) {
     fail(tensor.status());
@@ -352,7 +357,7 @@ Result<BuiltModel> ModelBuilder::finish(const DecoderFields& fields, const Exper
   config.short_context = short_context_;
   config.n_experts = experts.n_experts;
   config.n_experts_used = experts.route.n_used;
-  return BuiltModel{config, std::move(graph_)};
+  return BuiltModel{config, std::move(graph_), std::move(wanted_)};
 }
 
 }  // namespace strata

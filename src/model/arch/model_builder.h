@@ -175,6 +175,7 @@ class ModelBuilder {
   const ConfigView config_;
   Graph graph_;
   Status status_;
+  std::vector<WantedTensor> wanted_;  // of a blank checkpoint
   int64_t short_context_ = 0;
 };
 

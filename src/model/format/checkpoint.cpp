@@ -31,6 +31,7 @@ struct Checkpoint::Contents {
   std::vector<std::string> unusable;
   std::string packing;
   uint64_t bytes = 0;
+  bool is_blank = false;
 
   Status open_gguf();
   Status open_parts(int64_t n_parts);
@@ -308,6 +309,18 @@ Result<Checkpoint> Checkpoint::open(const fs::path& path) {
   if (const Status status = contents->build_index(); !status.ok()) return status.with_context(path.string());
   return Checkpoint(std::move(contents));
 }
+
+Checkpoint Checkpoint::blank(ConfigView config, const std::vector<std::string>& published) {
+  auto contents = std::make_unique<Contents>();
+  contents->is_blank = true;
+  contents->path = "model";
+  contents->config = std::move(config);
+  for (const std::string& name : published) contents->add({name, name, DType::kF32, {}, {}});
+  for (size_t i = 0; i < contents->tensors.size(); ++i) contents->index.emplace(contents->tensors[i].name, i);
+  return Checkpoint(std::move(contents));
+}
+
+bool Checkpoint::is_blank() const { return contents_->is_blank; }
 
 const ConfigView& Checkpoint::config() const { return contents_->config; }
 const GenerationDefaults& Checkpoint::generation() const { return contents_->generation; }

@@ -50,6 +50,10 @@ class Checkpoint {
   // `path`: a .gguf file or a folder. kNotFound names what is missing and says what to do; kInvalidArgument and
   // kDataLoss name the file, tensor or field at fault.
   static Result<Checkpoint> open(const std::filesystem::path& path);
+  // A model that is still to be made: a configuration and no numbers. `published`: names that find() gives, by whose
+  // presence an architecture tells how its tensors are named.
+  static Checkpoint blank(ConfigView config, const std::vector<std::string>& published);
+  bool is_blank() const;
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <mutex>
+#include <set>
 #include <nlohmann/json.hpp>
 
 #include "base/mapped_file.h"
@@ -90,7 +91,8 @@ struct ConfigView::Document {
   Json root = Json::object();
   std::string source;
   std::mutex mutex;
-  Status failure;  // guarded by mutex
+  Status failure;               // guarded by mutex
+  std::set<std::string> asked;  // the same: keys of root
 };
 
 ConfigView::ConfigView() : ConfigView(Json::object(), "configuration") {}
@@ -117,6 +119,10 @@ Result<ConfigView> ConfigView::read_file(const std::filesystem::path& path) {
 }
 
 const Json* ConfigView::field(std::string_view key) const {
+  if (node_ == &document_->root) {
+    const std::lock_guard lock(document_->mutex);
+    document_->asked.emplace(key);
+  }
   const auto found = node_->find(key);
   return found == node_->end() || found->is_null() ? nullptr : &*found;
 }
@@ -135,6 +141,11 @@ Status ConfigView::wrong_type(std::string_view key, std::string_view expected) c
 void ConfigView::keep(Status failure) const {
   const std::lock_guard lock(document_->mutex);
   if (document_->failure.ok()) document_->failure = std::move(failure);
+}
+
+std::vector<std::string> ConfigView::asked() const {
+  const std::lock_guard lock(document_->mutex);
+  return {document_->asked.begin(), document_->asked.end()};
 }
 
 bool ConfigView::has(std::string_view key) const { return field(key) != nullptr; }

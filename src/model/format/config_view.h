@@ -53,6 +53,9 @@ class ConfigView {
 
   Status status() const;  // the first field that had a wrong type
   std::vector<std::string> keys() const;
+  // Keys of the whole document's object that somebody has asked for so far, present or not: a writer of the document
+  // may be told of the others.
+  std::vector<std::string> asked() const;
   const nlohmann::json& json() const;  // the object itself
 
  private:

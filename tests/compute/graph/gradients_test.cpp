@@ -1,5 +1,5 @@
-// Every op's gradient against finite differences of its value. Each case builds y from weights (activations are looked up
-// in one), the loss is the cross-entropy of y's rows; its value is computed here in double from y.
+// Every op's gradient against finite differences of its value. Each case builds y from weights (activations are looked
+// up in one), the loss is the cross-entropy of y's rows; its value is computed here in double from y.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -78,9 +78,8 @@ struct Case {
 };
 
 Case activation(const std::string& function) {
-  return {"activate_" + function, [function](Builder& b) {
-            return ops::activate(b.graph, b.rows("x", {5}, {0}), function);
-          }};
+  return {"activate_" + function,
+          [function](Builder& b) { return ops::activate(b.graph, b.rows("x", {5}, {0}), function); }};
 }
 
 Case attention(const std::string& name, const ops::Attention& form, bool sinks = false) {
@@ -119,13 +118,12 @@ std::vector<Case> cases() {
   add("clamp", [](Builder& b) { return ops::clamp(b.graph, b.rows("x", {5}, {-0.5, 0.5}), 0.5); });
   add("add_bias", [](Builder& b) { return ops::add_bias(b.graph, b.rows("x", {5}), b.weight("bias", {5})); });
   add("gated", [](Builder& b) { return ops::gated(b.graph, b.rows("gate", {5}), b.rows("up", {5}), "silu"); });
-  add("gated_gelu", [](Builder& b) { return ops::gated(b.graph, b.rows("gate", {5}), b.rows("up", {5}), "gelu_tanh"); });
+  add("gated_gelu",
+      [](Builder& b) { return ops::gated(b.graph, b.rows("gate", {5}), b.rows("up", {5}), "gelu_tanh"); });
   add("clamped_gated", [](Builder& b) {
     return ops::clamped_gated(b.graph, b.rows("gate", {5}, {0.8F}), b.rows("up", {5}, {-0.8F, 0.8F}), 1.7, 0.8);
   });
-  add("softmax", [](Builder& b) {
-    return ops::scale(b.graph, b.graph.add_op("softmax", {b.rows("x", {5})}), 3);
-  });
+  add("softmax", [](Builder& b) { return ops::scale(b.graph, b.graph.add_op("softmax", {b.rows("x", {5})}), 3); });
   add("softcap", [](Builder& b) {
     Graph& g = b.graph;
     return ops::scale(g, ops::activate(g, ops::scale(g, b.rows("x", {5}), 0.5), "tanh"), 2);
@@ -156,12 +154,15 @@ std::vector<Case> cases() {
   add("slice", [](Builder& b) { return ops::slice(b.graph, b.rows("x", {9}), 2, 7); });
   add("concat", [](Builder& b) { return ops::concat(b.graph, b.rows("a", {4}), b.rows("b", {3})); });
   add("gather_rows", [](Builder& b) {
-    return ops::gather_rows(b.graph, b.rows("x", {5}), b.graph.add_input("output_rows", {DType::kI32, {Dim::outputs()}}));
+    return ops::gather_rows(b.graph, b.rows("x", {5}),
+                            b.graph.add_input("output_rows", {DType::kI32, {Dim::outputs()}}));
   });
   for (const char* rule : {"first", "last", "mean"}) {
     add("pool_" + std::string(rule), [rule](Builder& b) { return ops::pool(b.graph, b.rows("x", {5}), rule); });
   }
-  add("rope", [](Builder& b) { return ops::rope(b.graph, b.rows("x", {2, 6}), b.positions(), {.inv_freq = {1, 0.3}}); });
+  add("rope", [](Builder& b) {
+    return ops::rope(b.graph, b.rows("x", {2, 6}), b.positions(), {.inv_freq = {1, 0.3}});
+  });
   add("rope_interleaved", [](Builder& b) {
     const ops::Rope form{.inv_freq = {1, 0.3}, .interleaved = true, .magnitude = 1.2, .offset = 2};
     return ops::rope(b.graph, b.rows("x", {2, 6}), b.positions(), form);
@@ -202,10 +203,10 @@ const std::map<std::string_view, const char*> kNotDifferentiable = {
 
 // Ops that only gradients are made of: there is no second derivative.
 bool only_in_gradients(std::string_view op) {
-  static constexpr std::string_view kOthers[] = {"head_loss_dw",     "matmul_dx",        "matmul_dw",        "rms_norm_dx",   "rms_norm_dw",
-                                                 "layer_norm_dx",    "layer_norm_dw",    "sum_rows",      "scatter_rows",
-                                                 "expert_matmul_dx", "expert_matmul_dw", "head_matmul_dx",
-                                                 "head_matmul_dw"};
+  static constexpr std::string_view kOthers[] = {
+      "head_loss_dw",     "matmul_dx",      "matmul_dw",     "rms_norm_dx",  "rms_norm_dw",
+      "layer_norm_dx",    "layer_norm_dw",  "sum_rows",      "scatter_rows", "expert_matmul_dx",
+      "expert_matmul_dw", "head_matmul_dx", "head_matmul_dw"};
   return op.ends_with("_grad") || std::find(std::begin(kOthers), std::end(kOthers), op) != std::end(kOthers);
 }
 

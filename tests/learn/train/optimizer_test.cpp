@@ -104,12 +104,8 @@ TEST(Schedules, FollowPyTorch) {
 }
 
 TEST(Schedules, StayStableBeforeTheDecayOfWsdAndStopAtTheEnd) {
-  const ScheduleOptions wsd{.kind = ScheduleKind::kWsd,
-                            .peak = 2,
-                            .final_ratio = 0,
-                            .steps = 100,
-                            .warmup_steps = 10,
-                            .decay_steps = 20};
+  const ScheduleOptions wsd{
+      .kind = ScheduleKind::kWsd, .peak = 2, .final_ratio = 0, .steps = 100, .warmup_steps = 10, .decay_steps = 20};
   EXPECT_DOUBLE_EQ(learning_rate(wsd, 1), 0.2);
   EXPECT_DOUBLE_EQ(learning_rate(wsd, 10), 2);
   EXPECT_DOUBLE_EQ(learning_rate(wsd, 80), 2);

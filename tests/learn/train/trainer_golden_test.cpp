@@ -110,9 +110,10 @@ TEST_P(TrainerGolden, FiveStepsOfAdamW) {
       }
     }
   }
-  std::printf("%s: 5 AdamW steps: largest error of the loss %.1e, of a parameter's norm %.1e (relative), of an element "
-              "%.1e; gradient norm %.1e (relative)\n",
-              GetParam(), worst_loss, worst_norm, worst_element, worst_gradient);
+  std::printf(
+      "%s: 5 AdamW steps: largest error of the loss %.1e, of a parameter's norm %.1e (relative), of an element "
+      "%.1e; gradient norm %.1e (relative)\n",
+      GetParam(), worst_loss, worst_norm, worst_element, worst_gradient);
 }
 
 std::vector<float> train(const std::filesystem::path& folder, const json& ids, const TrainerOptions& options,

@@ -15,7 +15,8 @@ struct FoundHead {
   ops::HeadForm form;
 };
 
-// Reads a head from its logits back to its matmul: [scale] [tanh] [scale] [add_bias] matmul. Nothing when it is not one.
+// Reads a head from its logits back to its matmul: [scale] [tanh] [scale] [add_bias] matmul. Nothing when it is not
+// one.
 std::optional<FoundHead> find_head(const Graph& graph, Value logits) {
   FoundHead head;
   Value at = logits;

@@ -95,8 +95,8 @@ class LayerNormDwStep final : public StepKernel {
     const int64_t rows = a.in[0].rows() / n_heads;
     for (int64_t head = begin / dim; head * dim < end; ++head) {
       const int64_t at = head * dim;
-      kernels_.layer_norm_dw(a.out[0].f32() + at, a.in[0].f32() + at, a.in[1].f32() + at, rows, n_heads * dim, dim, eps_,
-                             std::max<int64_t>(0, begin - at), std::min(dim, end - at));
+      kernels_.layer_norm_dw(a.out[0].f32() + at, a.in[0].f32() + at, a.in[1].f32() + at, rows, n_heads * dim, dim,
+                             eps_, std::max<int64_t>(0, begin - at), std::min(dim, end - at));
     }
   }
 

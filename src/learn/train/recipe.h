@@ -1,0 +1,49 @@
+// A training run as a YAML file says it: sections model, tokenizer, data, optimizer, schedule and run. Keys that nobody
+// reads are errors, which name the nearest key that is known. docs/guides/training.md lists all keys.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/status.h"
+#include "learn/data/corpus.h"
+#include "learn/data/tokenizer_training.h"
+#include "learn/train/optimizer.h"
+#include "learn/train/schedule.h"
+#include "model/format/config_view.h"
+
+namespace strata {
+
+struct Recipe {
+  std::string text;            // the file, as it is
+  std::filesystem::path base;  // model.base: a folder or GGUF file to go on from; empty: a new model
+  std::string config_json;     // of a new model, as config.json has it but for vocab_size and token ids
+  double initial_deviation = 0.02;
+
+  std::filesystem::path tokenizer;                 // tokenizer.path: a folder that has one
+  std::optional<TokenizerTraining> new_tokenizer;  // else trained on the corpus
+
+  CorpusOptions corpus;
+  double held_out = 0.01;  // data.validation
+  int64_t group_blocks = 8;
+
+  OptimizerOptions optimizer;
+  double max_norm = 1;
+  double average_decay = 0;
+  ScheduleOptions schedule;
+
+  uint64_t seed = 0;
+  int64_t context = 256;
+  int64_t batch_tokens = 4096;  // of a step
+  int64_t micro_tokens = 4096;  // of one pass through the graph: what activations take memory for
+  int64_t checkpoint_every = 200;
+  int64_t validate_every = 200;
+  int64_t validation_tokens = 16384;
+};
+
+// Paths are relative to the recipe's folder. kInvalidArgument names the file, the key and what is wrong.
+Result<Recipe> read_recipe(const std::filesystem::path& path);
+Result<Recipe> parse_recipe(const std::string& text, const std::filesystem::path& folder);
+
+}  // namespace strata

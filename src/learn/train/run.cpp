@@ -1,0 +1,199 @@
+#include "learn/train/run.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "learn/data/packed_batch.h"
+#include "learn/train/run_checkpoint.h"
+#include "learn/train/run_folder.h"
+#include "learn/train/run_model.h"
+#include "model/format/quantize.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* kCheckpoint = "checkpoint.safetensors";
+constexpr const char* kRecipe = "recipe.yaml";
+
+class Run {
+ public:
+  Run(const Recipe& recipe, const CpuKernels& kernels, ThreadPool& pool, const RunOptions& options, RunFolder folder,
+      Corpus corpus)
+      : recipe_(recipe),
+        kernels_(kernels),
+        pool_(pool),
+        options_(options),
+        folder_(std::move(folder)),
+        corpus_(std::move(corpus)) {}
+
+  Result<RunResult> run() {
+    RETURN_IF_ERROR(prepare());
+    ASSIGN_OR_RETURN(RunLog log, RunLog::open(folder_.file("log.jsonl"), state_.step));
+    const StreamOptions data{recipe_.seed, true, recipe_.group_blocks, recipe_.held_out, false};
+    ASSIGN_OR_RETURN(DocumentStream stream,
+                     DocumentStream::open(corpus_, *model_->tokenizer, pool_, data, state_.position));
+    const TimePoint start = steady_clock().now();
+    const int64_t first = state_.step;
+    while (state_.step < recipe_.schedule.steps) {
+      ASSIGN_OR_RETURN(StepLog line, step(stream));
+      const double seconds = to_seconds(steady_clock().now() - start);
+      const auto done = static_cast<double>(state_.step - first);
+      line.tokens_per_second = done * static_cast<double>(recipe_.batch_tokens) / std::max(seconds, 1e-9);
+      RETURN_IF_ERROR(log.add(line));
+      const auto left = static_cast<double>(recipe_.schedule.steps - state_.step);
+      if (options_.on_step) options_.on_step({line, recipe_.schedule.steps, seconds / done * left});
+      if (is_time(recipe_.checkpoint_every)) RETURN_IF_ERROR(checkpoint(log));
+    }
+    RETURN_IF_ERROR(finish(log));
+    RunResult result{state_.step, model_->parameters.count()};
+    if (!log.lines().empty()) {
+      result.loss = log.lines().back().loss;
+      result.validation_loss = log.lines().back().validation_loss.value_or(0);
+    }
+    return result;
+  }
+
+ private:
+  Status prepare() {
+    ASSIGN_OR_RETURN(RunModel model, prepare_model(recipe_, corpus_, folder_, pool_));
+    model_ = std::make_unique<RunModel>(std::move(model));
+    TrainerOptions options;
+    options.max_tokens = recipe_.micro_tokens;
+    options.optimizer = recipe_.optimizer;
+    options.max_norm = recipe_.max_norm;
+    options.average_decay = recipe_.average_decay;
+    ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
+    state_.origin = origin();
+    if (options_.resumes && folder_.has(kCheckpoint)) {
+      ASSIGN_OR_RETURN(state_,
+                       load_checkpoint(folder_.file(kCheckpoint), state_.origin, model_->parameters, *trainer_));
+      say(fmt::format("going on after step {}", state_.step));
+    }
+    RETURN_IF_ERROR(write_text(folder_.file(kRecipe), recipe_.text));
+    RETURN_IF_ERROR(write_text(folder_.file("config.json"), model_->config));
+    RETURN_IF_ERROR(read_validation());
+    say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
+                    static_cast<double>(model_->parameters.count()) / 1e6, model_->tokenizer->vocab_size(),
+                    recipe_.schedule.steps, recipe_.batch_tokens, trainer_->plan().arena_bytes() >> 20));
+    return ok_status();
+  }
+
+  // What decides the numbers of a run beside the code: another recipe or corpus would go elsewhere.
+  std::string origin() const {
+    std::string text = recipe_.text;
+    for (const Corpus::File& file : corpus_.files())
+      text += "\n" + file.path.filename().string() + " " + std::to_string(file.size);
+    return hash_bytes(std::as_bytes(std::span(text))).hex();
+  }
+
+  // The held-out batches, the same ones each time.
+  Status read_validation() {
+    if (recipe_.held_out <= 0) return ok_status();
+    const StreamOptions data{recipe_.seed, false, recipe_.group_blocks, recipe_.held_out, true};
+    ASSIGN_OR_RETURN(DocumentStream stream, DocumentStream::open(corpus_, *model_->tokenizer, pool_, data));
+    for (int64_t left = recipe_.validation_tokens; left > 0;) {
+      PackedBatch batch;
+      const Status status = batch.fill(stream, std::min(left, recipe_.micro_tokens), recipe_.context, true);
+      if (!status.ok() && validation_.empty() && batch.n_targets() == 0) {
+        say("nothing is held out for validation: the corpus is too small");
+        return ok_status();
+      }
+      RETURN_IF_ERROR(status);
+      if (batch.n_targets() == 0) break;
+      left -= batch.n_targets();
+      validation_.push_back(std::move(batch));
+      if (stream.position().epoch > 0) break;
+    }
+    return ok_status();
+  }
+
+  double validate() {
+    double sum = 0, count = 0;
+    for (const PackedBatch& batch : validation_) {
+      const auto n = static_cast<double>(batch.n_targets());
+      sum += trainer_->evaluate(batch.batch()) * n;
+      count += n;
+    }
+    return sum / count;
+  }
+
+  Result<StepLog> step(DocumentStream& stream) {
+    const int64_t n_batches = recipe_.batch_tokens / recipe_.micro_tokens;
+    StepLog line;
+    line.step = state_.step + 1;
+    line.learning_rate = learning_rate(recipe_.schedule, line.step);
+    trainer_->begin(static_cast<int>(n_batches));
+    PackedBatch batch;
+    for (int64_t i = 0; i < n_batches; ++i) {
+      RETURN_IF_ERROR(batch.fill(stream, recipe_.micro_tokens, recipe_.context));
+      Batch part = batch.batch();
+      part.target_total = static_cast<double>(recipe_.batch_tokens);
+      const double loss = trainer_->accumulate(part);
+      if (!std::isfinite(loss)) return not_finite(line.step, part);
+      line.loss += loss;
+    }
+    line.gradient_norm = trainer_->gradient_norm();
+    if (!std::isfinite(line.gradient_norm)) return not_finite(line.step, batch.batch());
+    trainer_->apply(line.learning_rate, line.gradient_norm);
+    state_.step = line.step;
+    state_.position = stream.position();
+    if (!validation_.empty() && is_time(recipe_.validate_every)) line.validation_loss = validate();
+    return line;
+  }
+
+  bool is_time(int64_t every) const { return state_.step % every == 0 || state_.step == recipe_.schedule.steps; }
+
+  Status not_finite(int64_t step, const Batch& batch) {
+    const std::string where = trainer_->first_fault(batch);
+    const std::string kept = folder_.has(kCheckpoint) ? "the last checkpoint is kept" : "there is no checkpoint yet";
+    return invalid_argument(fmt::format(
+        "step {}: numbers are not finite any more, first {} ({}; lower schedule.peak, warm up longer or clip harder)",
+        step, where.empty() ? "in the sum of several batches" : where, kept));
+  }
+
+  Status checkpoint(const RunLog& log) {
+    RETURN_IF_ERROR(save_checkpoint(folder_.file(kCheckpoint), state_, model_->parameters, *trainer_));
+    return write_text(folder_.file("loss.svg"), loss_svg(log.lines()));
+  }
+
+  Status finish(const RunLog& log) {
+    RETURN_IF_ERROR(write_text(folder_.file("loss.svg"), loss_svg(log.lines())));
+    RETURN_IF_ERROR(save_weights(folder_.file("model.safetensors"), model_->parameters, *trainer_));
+    const Result<QuantizeResult> gguf = quantize_file(folder_.path(), folder_.file("model.gguf"), "F16", pool_);
+    return gguf.ok() ? ok_status() : gguf.status().with_context("model.gguf");
+  }
+
+  void say(const std::string& line) const {
+    if (options_.on_message) options_.on_message(line);
+  }
+
+  const Recipe& recipe_;
+  const CpuKernels& kernels_;
+  ThreadPool& pool_;
+  const RunOptions& options_;
+  RunFolder folder_;
+  Corpus corpus_;
+  std::unique_ptr<RunModel> model_;
+  std::unique_ptr<Trainer> trainer_;
+  RunState state_;
+  std::vector<PackedBatch> validation_;
+};
+
+}  // namespace
+
+Result<RunResult> run_training(const Recipe& recipe, const CpuKernels& kernels, ThreadPool& pool,
+                               const RunOptions& options) {
+  ASSIGN_OR_RETURN(Corpus corpus, Corpus::open(recipe.corpus));
+  ASSIGN_OR_RETURN(RunFolder folder, RunFolder::open(options.out));
+  if (!options.resumes && folder.has(kRecipe)) {
+    return invalid_argument(options.out.string() +
+                            ": the folder has a run already (give --resume to go on with it, or another --out)");
+  }
+  return Run(recipe, kernels, pool, options, std::move(folder), std::move(corpus)).run();
+}
+
+}  // namespace strata

@@ -1,0 +1,38 @@
+// What a run writes of itself: a line of JSON a step (log.jsonl), and the losses as a picture (loss.svg).
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace strata {
+
+struct StepLog {
+  int64_t step = 0;
+  double loss = 0;
+  double learning_rate = 0;
+  double gradient_norm = 0;
+  double tokens_per_second = 0;
+  std::optional<double> validation_loss = {};
+};
+
+class RunLog {
+ public:
+  // Goes on after `step`: later lines of a run that was killed are dropped.
+  static Result<RunLog> open(const std::filesystem::path& path, int64_t step);
+
+  Status add(const StepLog& line);
+  const std::vector<StepLog>& lines() const { return lines_; }
+
+ private:
+  std::filesystem::path path_;
+  std::vector<StepLog> lines_;
+};
+
+// A curve of the training loss and points of the validation loss.
+std::string loss_svg(const std::vector<StepLog>& lines);
+
+}  // namespace strata

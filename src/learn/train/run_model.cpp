@@ -1,0 +1,128 @@
+#include "learn/train/run_model.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "learn/train/new_model.h"
+#include "learn/train/unknown_key.h"
+#include "model/checkpoint_weights.h"
+#include "model/format/gguf_architectures.h"
+#include "model/text/load_tokenizer.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Files beside the weights that make a folder complete.
+constexpr const char* kCopied[] = {
+    "tokenizer.json", "tokenizer_config.json",  "special_tokens_map.json", "tokenizer.model",   "vocab.json",
+    "merges.txt",     "generation_config.json", "chat_template.jinja",     "chat_template.json"};
+
+Status copy_files(const fs::path& from, const RunFolder& folder) {
+  for (const char* name : kCopied) {
+    std::error_code error;
+    if (!fs::exists(from / name, error) || folder.has(name)) continue;
+    ASSIGN_OR_RETURN(const std::string text, read_text(from / name));
+    RETURN_IF_ERROR(write_text(folder.file(name), text));
+  }
+  return ok_status();
+}
+
+Result<std::unique_ptr<Tokenizer>> prepare_tokenizer(const Recipe& recipe, const Corpus& corpus,
+                                                     const RunFolder& folder, ThreadPool& pool) {
+  if (recipe.new_tokenizer) {
+    if (!folder.has("tokenizer.json")) {
+      ASSIGN_OR_RETURN(const TrainedTokenizer trained, train_tokenizer(corpus, *recipe.new_tokenizer, pool));
+      RETURN_IF_ERROR(write_text(folder.file("tokenizer_config.json"), trained.tokenizer_config));
+      RETURN_IF_ERROR(write_text(folder.file("tokenizer.json"), trained.tokenizer_json));
+    }
+    return tokenizer_from_folder(folder.path());
+  }
+  const fs::path& from = recipe.base.empty() ? recipe.tokenizer : recipe.base;
+  RETURN_IF_ERROR(copy_files(from, folder));
+  return tokenizer_from_folder(from);
+}
+
+std::string published_type(std::string_view architecture) {
+  const GgufArchitecture* entry =
+      find_gguf_architecture([&](const GgufArchitecture& a) { return a.published == architecture; });
+  return entry == nullptr ? "" : std::string(entry->model_type);
+}
+
+Status too_small(int64_t model, int64_t tokenizer) {
+  return invalid_argument("the tokenizer has " + std::to_string(tokenizer) +
+                          " tokens, the model's vocab_size is only " + std::to_string(model));
+}
+
+// config.json of a new model: the recipe's fields, and what follows from the tokenizer and the run.
+Result<json> new_config(const Recipe& recipe, const Tokenizer& tokenizer) {
+  json config = json::parse(recipe.config_json);
+  const int64_t tokens = tokenizer.vocab_size();
+  if (!config.contains("vocab_size")) config["vocab_size"] = tokens;
+  if (config["vocab_size"].is_number_integer() && config["vocab_size"].get<int64_t>() < tokens)
+    return too_small(config["vocab_size"].get<int64_t>(), tokens);
+  if (!config.contains("max_position_embeddings")) config["max_position_embeddings"] = recipe.context;
+  if (const auto begin = tokenizer.bos()) config["bos_token_id"] = *begin;
+  if (const auto end = tokenizer.eos()) config["eos_token_id"] = *end;
+  if (!config.contains("model_type"))
+    config["model_type"] = published_type(config["architectures"][0].get<std::string>());
+  config["torch_dtype"] = "float32";
+  return config;
+}
+
+// Every key of the recipe's model section is one that the architecture has read.
+Status check_keys(const Recipe& recipe, const ConfigView& config) {
+  std::vector<std::string> known = config.asked();
+  for (const char* also : {"architecture", "initializer_range", "model_type"}) known.emplace_back(also);
+  const json given = json::parse(recipe.config_json);
+  for (const auto& [key, value] : given.items()) {
+    if (key != "architectures" && std::find(known.begin(), known.end(), key) == known.end())
+      return unknown_key("model", key, known);
+  }
+  return ok_status();
+}
+
+Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
+  ASSIGN_OR_RETURN(json config, new_config(recipe, *tokenizer));
+  const ConfigView view(config, "model");
+  Result<BuiltModel> built = build_new_model(view);
+  const bool is_known = built.ok() || built.status().param() != "architectures";
+  if (is_known) RETURN_IF_ERROR(check_keys(recipe, view));  // a misspelled key before the field it leaves out
+  if (!built.ok()) return built.status().with_context("model");
+  Parameters parameters = make_parameters(*built, {recipe.seed, recipe.initial_deviation});
+  return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
+}
+
+Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(recipe.base));
+  ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
+  if (!built.graph.find_output("logits").valid())
+    return invalid_argument(recipe.base.string() + ": this model gives no logits: it cannot be trained on text");
+  if (tokenizer->vocab_size() > built.config.vocab) return too_small(built.config.vocab, tokenizer->vocab_size());
+  ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built.graph, CheckpointWeights(checkpoint)));
+  json config = checkpoint.config().json();
+  config.erase("quantization_config");
+  config.erase("compression_config");
+  config["torch_dtype"] = "float32";
+  return RunModel{std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
+}
+
+}  // namespace
+
+Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool) {
+  std::error_code error;
+  if (!recipe.base.empty() && !fs::is_directory(recipe.base, error))
+    return invalid_argument("model.base: " + recipe.base.string() + " is no folder (give a Hugging Face folder)");
+  ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, prepare_tokenizer(recipe, corpus, folder, pool));
+  Result<RunModel> model =
+      recipe.base.empty() ? new_model(recipe, std::move(tokenizer)) : known_model(recipe, std::move(tokenizer));
+  if (model.ok() && model->built.config.max_context < recipe.context) {
+    return invalid_argument("run.context: " + std::to_string(recipe.context) + " tokens, the model takes " +
+                            std::to_string(model->built.config.max_context));
+  }
+  return model;
+}
+
+}  // namespace strata

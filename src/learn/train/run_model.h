@@ -1,0 +1,26 @@
+// What a run begins with: its model and tokenizer, new or from a folder, and the files that go with the weights.
+#pragma once
+
+#include <memory>
+
+#include "base/status.h"
+#include "learn/train/parameters.h"
+#include "learn/train/recipe.h"
+#include "learn/train/run_folder.h"
+#include "model/arch/architecture.h"
+#include "model/text/tokenizer.h"
+
+namespace strata {
+
+struct RunModel {
+  BuiltModel built;
+  Parameters parameters;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::string config;  // config.json of the result
+};
+
+// Writes the tokenizer's files into the folder, where they are not there yet; one that the folder has is used again.
+// kInvalidArgument: sizes that do not fit each other, keys of the model that nobody reads.
+Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool);
+
+}  // namespace strata

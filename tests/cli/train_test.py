@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""strata train as a user meets it: killed at random moments and resumed with other thread counts, served, out of disk.
+
+Usage: train_test.py STRATA REPOSITORY [KILLS]     (standard library only)
+"""
+import hashlib
+import json
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+STRATA, ROOT = str(pathlib.Path(sys.argv[1]).resolve()), pathlib.Path(sys.argv[2]).resolve()
+KILLS = int(sys.argv[3]) if len(sys.argv) > 3 else 4
+RECIPE = """
+model: {architecture: LlamaForCausalLM, hidden_size: 48, intermediate_size: 96, num_hidden_layers: 2,
+        num_attention_heads: 4, num_key_value_heads: 2}
+tokenizer: {kind: KIND, vocab: 400}
+data: {paths: TEXT, separator: <|endofstory|>, validation: 0.1, block_bytes: 8192, shuffle_blocks: 3}
+schedule: {peak: 5e-3, steps: 40, warmup_steps: 4}
+run: {context: 64, batch_tokens: 512, micro_tokens: 256, checkpoint_every: 3, validate_every: 20}
+"""
+FILES = ["model.safetensors", "checkpoint.safetensors", "tokenizer.json", "config.json"]
+
+
+def hashes(folder):
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+
+
+class Train(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def recipe(self, kind="bpe"):
+        path = self.folder / f"{kind}.yaml"
+        path.write_text(RECIPE.replace("KIND", kind).replace("TEXT", str(ROOT / "recipes/tales.txt")))
+        return path
+
+    def command(self, out, *more, kind="bpe"):
+        return [STRATA, "train", str(self.recipe(kind)), "--out", str(self.folder / out), *map(str, more)]
+
+    def train(self, out, *more, kind="bpe", **options):
+        return subprocess.run(self.command(out, *more, kind=kind), capture_output=True, text=True, timeout=300, **options)
+
+    def test_kills_change_no_bit(self):
+        start = time.monotonic()
+        whole = self.train("whole", "--threads", 1)
+        seconds = time.monotonic() - start
+        self.assertEqual(whole.returncode, 0, whole.stderr)
+        self.assertEqual(json.loads(whole.stdout)["steps"], 40)
+        generator = random.Random(KILLS)
+        for _ in range(KILLS):
+            threads = generator.randint(1, 3)
+            process = subprocess.Popen(self.command("killed", "--resume", "--threads", threads), stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            try:
+                process.communicate(timeout=generator.uniform(0, 0.6 * seconds))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+        last = self.train("killed", "--resume", "--threads", 2)
+        self.assertEqual(last.returncode, 0, last.stderr)
+        self.assertEqual(hashes(self.folder / "killed"), hashes(self.folder / "whole"))
+        print(f"{KILLS} kills within a run of {seconds:.1f} s: weights, checkpoint and tokenizer are bit-equal")
+
+    def test_the_model_is_served(self):
+        done = self.train("out", kind="unigram")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        server = subprocess.Popen([STRATA, "serve", str(self.folder / "out"), "--port", "0"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        try:
+            address = None
+            for line in iter(server.stderr.readline, ""):
+                if "listening at http://" in line:
+                    address = "http://" + line.split("http://")[1].split()[0]
+                    break
+            self.assertIsNotNone(address)
+            for _ in range(200):  # until the model is ready
+                try:
+                    urllib.request.urlopen(address + "/ready", timeout=30)
+                    break
+                except urllib.error.HTTPError:
+                    time.sleep(0.05)
+            body = json.dumps({"model": "out", "prompt": "The King", "max_tokens": 8, "temperature": 0}).encode()
+            request = urllib.request.Request(address + "/v1/completions", body, {"Content-Type": "application/json"})
+            answer = json.loads(urllib.request.urlopen(request, timeout=30).read())
+            self.assertEqual(answer["usage"]["completion_tokens"], 8)
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
+
+    def test_a_full_disk_is_an_error_and_the_checkpoint_stays(self):
+        def limited():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        done = self.train("out", preexec_fn=limited)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"strata: error: .*checkpoint\.safetensors: cannot be written")
+        self.assertFalse(list((self.folder / "out").glob("*.part-*")))
+        again = self.train("out", "--resume")
+        self.assertEqual(again.returncode, 0, again.stderr)
+
+    def test_wrong_use(self):
+        self.assertIn("--out", subprocess.run([STRATA, "train", str(self.recipe())], capture_output=True, text=True).stderr)
+        missing = subprocess.run([STRATA, "train", "/nowhere.yaml", "--out", str(self.folder / "x")], capture_output=True, text=True)
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("/nowhere.yaml", missing.stderr)
+        self.assertEqual(self.train("done").returncode, 0)
+        self.assertIn("--resume", self.train("done").stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

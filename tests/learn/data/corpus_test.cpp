@@ -1,0 +1,234 @@
+#include "learn/data/corpus.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <numeric>
+
+#include "learn/data/document_stream.h"
+#include "learn/data/packed_batch.h"
+#include "learn/data/tokenizer_training.h"
+#include "model/text/load_tokenizer.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CorpusTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::path(testing::TempDir()) / ("corpus_" + std::string(info->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  fs::path write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+    return folder_ / name;
+  }
+
+  // All texts, block after block.
+  std::vector<std::string> texts(const CorpusOptions& options) {
+    const Result<Corpus> corpus = Corpus::open(options);
+    EXPECT_TRUE(corpus.ok()) << corpus.status().message();
+    std::vector<Record> records;
+    for (size_t block = 0; block < corpus->n_blocks(); ++block) {
+      const Status status =
+          corpus->read_block(block, records, [&](const std::string& what) { faults_.push_back(what); });
+      EXPECT_TRUE(status.ok()) << status.message();
+    }
+    std::vector<std::string> texts;
+    for (const Record& record : records) texts.push_back(record.text);
+    return texts;
+  }
+
+  fs::path folder_;
+  std::vector<std::string> faults_;
+};
+
+TEST_F(CorpusTest, EveryRecordIsInOneBlockWhateverItsSize) {
+  std::string text = "\n\nfirst\n", lines;
+  std::vector<std::string> documents{"first"}, jsons;
+  for (int i = 0; i < 40; ++i) {
+    documents.push_back("document " + std::to_string(i) + (i % 3 == 0 ? "\nwith a second line" : ""));
+    text += std::string(static_cast<size_t>(1 + i % 3), '\n') + documents.back() + "\n";
+    jsons.push_back("line " + std::to_string(i * i));
+    lines += R"({"text": ")" + jsons.back() + "\"}\n" + (i % 5 == 0 ? "\n" : "");
+  }
+  text.pop_back();  // the last line has no end
+  const fs::path txt = write("a.txt", text), json = write("b.jsonl", lines);
+  for (const int64_t block : {1, 2, 3, 5, 8, 13, 31, 64, 1000}) {
+    SCOPED_TRACE(block);
+    EXPECT_EQ(texts({.paths = {txt}, .block_bytes = block}), documents);
+    EXPECT_EQ(texts({.paths = {json}, .block_bytes = block}), jsons);
+  }
+  EXPECT_EQ(texts({.paths = {txt}}), documents);
+}
+
+TEST_F(CorpusTest, SeparatorsMayBeLinesOrNone) {
+  const fs::path path = write("a.txt", "one\r\ntwo\r\n<|end|>\r\nthree\r\n<|end|>\r\n");
+  for (int64_t block : {3, 7, 20, 1000}) {
+    EXPECT_EQ(texts({.paths = {path}, .separator = "<|end|>", .block_bytes = block}),
+              (std::vector<std::string>{"one\r\ntwo", "three"}));
+  }
+  const std::vector<std::string> pieces = texts({.paths = {path}, .separator = std::nullopt, .block_bytes = 8});
+  std::string whole;
+  for (const std::string& piece : pieces) whole += piece;
+  EXPECT_EQ(whole, "one\r\ntwo\r\n<|end|>\r\nthree\r\n<|end|>\r\n");
+  EXPECT_GT(pieces.size(), 1u);
+}
+
+TEST_F(CorpusTest, FoldersAreReadByNameAndOtherFilesLeft) {
+  fs::create_directories(folder_ / "z");
+  write("z/b.txt", "second");
+  write("a.jsonl", R"({"text":"first"})");
+  write("c.bin", "no");
+  EXPECT_EQ(texts({.paths = {folder_}}), (std::vector<std::string>{"first", "second"}));
+}
+
+TEST_F(CorpusTest, BadRecordsAreNamedByFileAndLine) {
+  const fs::path json = write("a.jsonl",
+                              "{\"text\": \"good\"}\n{\"text\": 5}\nnot json\n{\"text\": \"\xFF\"}\n"
+                              "{\"text\": \"fine\"}\n" +
+                                  std::string("{\"text\": \"") + std::string(200, 'x') + "\"}\n{\"text\": \"end\"}\n");
+  CorpusOptions options{.paths = {json}, .max_record_bytes = 100, .skips_faults = true};
+  for (int64_t block : {5, 1000}) {
+    faults_.clear();
+    options.block_bytes = block;
+    EXPECT_EQ(texts(options), (std::vector<std::string>{"good", "fine", "end"}));
+    ASSERT_EQ(faults_.size(), 4u);
+    EXPECT_EQ(faults_[0], json.string() + ":2: no field \"text\" with a text");
+    EXPECT_NE(faults_[1].find(":3: not JSON"), std::string::npos) << faults_[1];
+    EXPECT_NE(faults_[2].find(":4: not"), std::string::npos) << faults_[2];
+    EXPECT_NE(faults_[3].find(":6: the record is too long"), std::string::npos) << faults_[3];
+  }
+  options.skips_faults = false;
+  const Result<Corpus> corpus = Corpus::open(options);
+  std::vector<Record> records;
+  const Status status = corpus->read_block(0, records, [](const std::string&) {});
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("a.jsonl:2: "), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("bad_records: skip"), std::string::npos) << status.message();
+}
+
+TEST_F(CorpusTest, EmptyAndBinaryFilesAreErrors) {
+  EXPECT_NE(Corpus::open({.paths = {write("empty.txt", "")}}).status().message().find("is empty"), std::string::npos);
+  EXPECT_EQ(Corpus::open({.paths = {folder_ / "none"}}).status().code(), Code::kNotFound);
+  EXPECT_FALSE(Corpus::open({}).ok());
+  const Result<Corpus> corpus = Corpus::open({.paths = {write("b.txt", std::string("a\0b", 3))}});
+  std::vector<Record> records;
+  const Status status = corpus->read_block(0, records, [](const std::string&) {});
+  EXPECT_NE(status.message().find("b.txt:1: has a NUL byte"), std::string::npos) << status.message();
+}
+
+// A stream over generated documents with a tokenizer trained on them.
+class StreamTest : public CorpusTest {
+ protected:
+  void open(int n_documents, int64_t block_bytes) {
+    std::string text;
+    for (int i = 0; i < n_documents; ++i) text += "document number " + std::to_string(i) + " says hello\n\n";
+    corpus_ = *Corpus::open({.paths = {write("a.txt", text)}, .block_bytes = block_bytes});
+    const Result<TrainedTokenizer> trained = train_tokenizer(*corpus_, {.vocab = 270}, pool_);
+    ASSERT_TRUE(trained.ok()) << trained.status().message();
+    tokenizer_ = *tokenizer_from_json(trained->tokenizer_json, trained->tokenizer_config);
+  }
+  DocumentStream stream(const StreamOptions& options, const StreamPosition& position = {}) {
+    return *DocumentStream::open(*corpus_, *tokenizer_, pool_, options, position);
+  }
+  // The numbers of the documents of one epoch, in the stream's order.
+  std::vector<int> epoch(const StreamOptions& options, int64_t number = 0) {
+    DocumentStream s = stream(options, {number, 0, 0, 0});
+    std::vector<int> numbers;
+    while (true) {
+      const auto document = s.current();
+      EXPECT_TRUE(document.ok()) << document.status().message();
+      if (!document.ok() || s.position().epoch != number) return numbers;
+      EXPECT_EQ(document->back(), *tokenizer_->eos());
+      const std::string text = tokenizer_->decode({document->begin(), document->end()});
+      numbers.push_back(std::stoi(text.substr(16)));
+      s.next_document();
+    }
+  }
+
+  ThreadPool pool_{2};
+  std::optional<Corpus> corpus_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+TEST_F(StreamTest, EpochsAreDifferentOrdersOfAllDocuments) {
+  open(300, 256);
+  const StreamOptions options{.seed = 3, .group_blocks = 4};
+  const std::vector<int> first = epoch(options), second = epoch(options, 1);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(first, epoch(options));
+  EXPECT_NE(first, epoch({.seed = 4, .group_blocks = 4}));
+  std::vector<int> sorted = first, all(300);
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_EQ(sorted, all);
+  EXPECT_EQ(epoch({.shuffles = false}), all);
+}
+
+TEST_F(StreamTest, HeldOutDocumentsAreTheSameInEveryEpochAndNeverTrainedOn) {
+  open(300, 512);
+  StreamOptions options{.seed = 3, .held_out = 0.2};
+  std::vector<int> train = epoch(options);
+  options.gives_held_out = true;
+  std::vector<int> held = epoch(options), again = epoch(options, 1);
+  EXPECT_GT(held.size(), 30u);
+  EXPECT_LT(held.size(), 90u);
+  EXPECT_EQ(held.size() + train.size(), 300u);
+  std::sort(held.begin(), held.end());
+  std::sort(again.begin(), again.end());
+  EXPECT_EQ(held, again);
+  for (const int number : train) EXPECT_FALSE(std::binary_search(held.begin(), held.end(), number));
+}
+
+TEST_F(StreamTest, BatchesGoOnExactlyWhereAPositionSays) {
+  open(50, 128);
+  const StreamOptions options{.seed = 5, .group_blocks = 2};
+  DocumentStream whole = stream(options);
+  StreamPosition position;
+  std::vector<int32_t> seen;
+  for (int step = 0; step < 60; ++step) {  // several epochs
+    DocumentStream resumed = stream(options, position);
+    PackedBatch a, b;
+    ASSERT_TRUE(a.fill(whole, 37, 16).ok());
+    ASSERT_TRUE(b.fill(resumed, 37, 16).ok());
+    ASSERT_EQ(a.n_targets(), 37);
+    const Batch batch = a.batch(), other = b.batch();
+    ASSERT_TRUE(std::equal(batch.ids.begin(), batch.ids.end(), other.ids.begin(), other.ids.end()));
+    ASSERT_TRUE(std::equal(batch.targets.begin(), batch.targets.end(), other.targets.begin(), other.targets.end()));
+    for (size_t s = 0; s + 1 < batch.query_begin.size(); ++s) {
+      const auto begin = static_cast<size_t>(batch.query_begin[s]), end = static_cast<size_t>(batch.query_begin[s + 1]);
+      ASSERT_LE(end - begin, 16u);
+      ASSERT_EQ(batch.context_len[s], static_cast<int32_t>(end - begin));
+      for (size_t i = begin; i < end; ++i) {
+        ASSERT_EQ(batch.positions[i], static_cast<int32_t>(i - begin));
+        if (i + 1 < end) {
+          ASSERT_EQ(batch.targets[i], batch.ids[i + 1]);
+        }
+      }
+    }
+    position = whole.position();
+    ASSERT_EQ(position, resumed.position());
+    seen.insert(seen.end(), batch.ids.begin(), batch.ids.end());
+  }
+  EXPECT_GT(position.epoch, 1);
+}
+
+TEST_F(StreamTest, AnEpochWithoutDocumentsIsAnError) {
+  open(10, 4096);
+  corpus_ = *Corpus::open({.paths = {write("b.jsonl", "x\ny\n")}, .skips_faults = true});
+  DocumentStream s = stream({});
+  const auto document = s.current();
+  ASSERT_FALSE(document.ok());
+  EXPECT_NE(document.status().message().find("no usable document (2 bad records"), std::string::npos)
+      << document.status().message();
+}
+
+}  // namespace
+}  // namespace strata

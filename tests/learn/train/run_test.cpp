@@ -1,0 +1,242 @@
+// Whole runs of a tiny model.
+#include "learn/train/run.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "learn/train/run_folder.h"
+#include "model/format/safetensors.h"
+#include "model/format/safetensors_writer.h"
+#include "model/model.h"
+
+namespace strata {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RunTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) /
+              ("run_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    std::ofstream text(folder_ / "text.txt");
+    for (int i = 0; i < 120; ++i)
+      text << "The king said to his " << (i % 3 == 0 ? "daughter" : "son") << ": go " << i << "!\n\n";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static std::string recipe(const std::string& model = "architecture: LlamaForCausalLM") {
+    return "model: {" + model +
+           ", hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, "
+           "num_key_value_heads: 2}\n"
+           "tokenizer: {vocab: 290}\n"
+           "data: {paths: text.txt, validation: 0.1, block_bytes: 1024, shuffle_blocks: 2}\n"
+           "optimizer: {average: 0.9}\n"
+           "schedule: {peak: 1e-2, steps: 12, warmup_steps: 2}\n"
+           "run: {seed: 3, context: 24, batch_tokens: 128, micro_tokens: 64, checkpoint_every: 5, validate_every: 6}\n";
+  }
+
+  Result<RunResult> run(const std::string& text, const std::string& out, bool resumes = false, int threads = 2,
+                        const std::function<void(const RunProgress&)>& on_step = {}) {
+    ThreadPool pool(threads);
+    const Result<Recipe> recipe = parse_recipe(text, folder_);
+    if (!recipe.ok()) return recipe.status();
+    RunOptions options;
+    options.out = folder_ / out;
+    options.resumes = resumes;
+    options.on_step = on_step;
+    options.on_message = [&](const std::string& line) { said_ += line + "\n"; };
+    return run_training(*recipe, *find_cpu_kernels(), pool, options);
+  }
+
+  // A run that ends after `step`, as a kill would end it: in a process of its own.
+  void run_until(const std::string& text, const std::string& out, int64_t step, bool resumes, int threads) {
+    EXPECT_EXIT(
+        {
+          const auto ended = run(text, out, resumes, threads, [&](const RunProgress& progress) {
+            if (progress.now.step == step) std::_Exit(7);
+          });
+          std::fprintf(stderr, "%s\n", ended.status().message().c_str());
+          std::_Exit(1);
+        },
+        testing::ExitedWithCode(7), "");
+  }
+
+  std::string bytes(const std::string& out, const std::string& file) { return *read_text(folder_ / out / file); }
+
+  fs::path folder_;
+  std::string said_;
+};
+
+TEST_F(RunTest, LearnsAndGivesAModelThatLoads) {
+  const Result<RunResult> result = run(recipe(), "out");
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_EQ(result->steps, 12);
+  EXPECT_LT(result->loss, 4.5);  // log(290) is 5.7
+  EXPECT_GT(result->validation_loss, 0);
+  for (const char* name : {"out", "out/model.gguf"}) {
+    const auto model = Model::load(folder_ / name);
+    ASSERT_TRUE(model.ok()) << name << ": " << model.status().message();
+    ASSERT_NE((*model)->tokenizer(), nullptr);
+    EXPECT_EQ((*model)->tokenizer()->vocab_size(), 290);
+  }
+  std::istringstream log(bytes("out", "log.jsonl"));
+  int64_t lines = 0, validated = 0;
+  double first = 0, last = 0;
+  for (std::string line; std::getline(log, line); ++lines) {
+    const auto object = nlohmann::json::parse(line);
+    EXPECT_EQ(object["step"], lines + 1);
+    last = object["loss"];
+    if (lines == 0) first = last;
+    if (object.contains("validation_loss")) ++validated;
+  }
+  EXPECT_EQ(lines, 12);
+  EXPECT_EQ(validated, 2);
+  EXPECT_NEAR(first, std::log(290.0), 0.1);
+  EXPECT_NE(bytes("out", "loss.svg").find("<polyline"), std::string::npos);
+}
+
+TEST_F(RunTest, OfEveryArchitectureThatHasTheseSizesBegins) {
+  for (const char* architecture : {"Qwen3ForCausalLM", "MistralForCausalLM", "Gemma2ForCausalLM", "Olmo2ForCausalLM",
+                                   "GPT2LMHeadModel", "StableLmForCausalLM"}) {
+    std::string text = recipe("architecture: " + std::string(architecture) + ", head_dim: 8");
+    if (std::string(architecture) == "GPT2LMHeadModel") {
+      text = recipe("architecture: GPT2LMHeadModel");
+      text.replace(text.find("intermediate_size"), 17, "n_inner");
+      text.replace(text.find(", num_key_value_heads: 2"), 24, "");
+    }
+    text.replace(text.find("steps: 12"), 9, "steps: 2");
+    const Result<RunResult> result = run(text, architecture);
+    ASSERT_TRUE(result.ok()) << architecture << ": " << result.status().message();
+    EXPECT_NEAR(result->loss, std::log(290.0), 0.6) << architecture;
+  }
+}
+
+TEST_F(RunTest, KilledAnywhereAndResumedEndsWithTheSameBits) {
+  ASSERT_TRUE(run(recipe(), "whole").ok());
+  run_until(recipe(), "killed", 3, false, 1);  // before the first checkpoint
+  EXPECT_FALSE(fs::exists(folder_ / "killed/checkpoint.safetensors"));
+  run_until(recipe(), "killed", 8, true, 2);
+  EXPECT_TRUE(fs::exists(folder_ / "killed/checkpoint.safetensors"));
+  run_until(recipe(), "killed", 9, true, 3);
+  std::ofstream(folder_ / "killed/checkpoint.safetensors.part-aB12cd") << "half";
+  ASSERT_TRUE(run(recipe(), "killed", true, 1).ok());
+  EXPECT_NE(said_.find("going on after step 5"), std::string::npos) << said_;
+  for (const char* file :
+       {"model.safetensors", "checkpoint.safetensors", "tokenizer.json", "config.json"})
+    EXPECT_TRUE(bytes("whole", file) == bytes("killed", file)) << file;
+  EXPECT_FALSE(fs::exists(folder_ / "killed/checkpoint.safetensors.part-aB12cd"));
+  // Losses too; how fast it went differs.
+  std::istringstream a(bytes("whole", "log.jsonl")), b(bytes("killed", "log.jsonl"));
+  std::string one, other;
+  while (std::getline(a, one) && std::getline(b, other)) {
+    EXPECT_EQ(nlohmann::json::parse(one)["loss"], nlohmann::json::parse(other)["loss"]);
+  }
+  EXPECT_FALSE(std::getline(b, other));
+}
+
+TEST_F(RunTest, AFolderIsWrittenByOneRunAtATimeAndKeptForOne) {
+  ASSERT_TRUE(run(recipe(), "out").ok());
+  const auto again = run(recipe(), "out");
+  ASSERT_FALSE(again.ok());
+  EXPECT_NE(again.status().message().find("--resume"), std::string::npos) << again.status().message();
+  EXPECT_TRUE(run(recipe(), "out", true).ok());  // nothing is left to do
+  const Result<RunFolder> held = RunFolder::open(folder_ / "out");
+  ASSERT_TRUE(held.ok());
+  const auto second = run(recipe(), "out", true);
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.status().message().find("another run is writing"), std::string::npos) << second.status().message();
+}
+
+TEST_F(RunTest, AnotherRecipeOrShapeIsRefused) {
+  ASSERT_TRUE(run(recipe(), "out").ok());
+  const std::string config = bytes("out", "config.json");
+  std::string wider = recipe();
+  wider.replace(wider.find("hidden_size: 32"), 15, "hidden_size: 64");
+  const auto shape = run(wider, "out", true);
+  ASSERT_FALSE(shape.ok());
+  EXPECT_NE(shape.status().message().find("[290, 32], the recipe's model has [290, 64]"), std::string::npos)
+      << shape.status().message();
+  std::string other = recipe();
+  other.replace(other.find("seed: 3"), 7, "seed: 4");
+  const auto seed = run(other, "out", true);
+  ASSERT_FALSE(seed.ok());
+  EXPECT_NE(seed.status().message().find("not the one that the run began with"), std::string::npos)
+      << seed.status().message();
+  EXPECT_EQ(bytes("out", "config.json"), config);
+  std::ofstream(folder_ / "out/checkpoint.safetensors") << "broken";
+  EXPECT_EQ(run(recipe(), "out", true).status().code(), Code::kDataLoss);
+}
+
+TEST_F(RunTest, AModelGoesOnFromAFolder) {
+  ASSERT_TRUE(run(recipe(), "base").ok());
+  const std::string text =
+      "model: {base: base}\ndata: {paths: text.txt, validation: 0}\n"
+      "schedule: {peak: 1e-4, steps: 2}\nrun: {context: 24, batch_tokens: 64}\n";
+  const auto result = run(text, "tuned");
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_LT(result->loss, 4.5);
+  EXPECT_EQ(result->validation_loss, 0);
+  EXPECT_EQ(bytes("base", "tokenizer.json"), bytes("tuned", "tokenizer.json"));
+  EXPECT_TRUE(Model::load(folder_ / "tuned").ok());
+}
+
+TEST_F(RunTest, FaultsSayWhatToDo) {
+  struct Fault {
+    std::string recipe, message;
+  };
+  const std::string small = recipe("architecture: LlamaForCausalLM, vocab_size: 200");
+  for (const Fault& fault : {
+           Fault{small, "the tokenizer has 290 tokens, the model's vocab_size is only 200"},
+           {recipe("architecture: LamaForCausalLM"), "unknown architecture \"LamaForCausalLM\""},
+           {recipe("architecture: LlamaForCausalLM, rms_norm_epsilon: 1"),
+            "model: unknown key \"rms_norm_epsilon\" (the nearest known is \""},
+           {recipe("architecture: LlamaForCausalLM, max_position_embeddings: 8"),
+            "run.context: 24 tokens, the model takes 8"},
+       }) {
+    const auto result = run(fault.recipe, "fault");
+    ASSERT_FALSE(result.ok()) << fault.message;
+    EXPECT_NE(result.status().message().find(fault.message), std::string::npos) << result.status().message();
+    fs::remove_all(folder_ / "fault");
+  }
+  std::ofstream(folder_ / "text.txt") << "";
+  EXPECT_NE(run(recipe(), "fault").status().message().find("the corpus is empty"), std::string::npos);
+  std::ofstream(folder_ / "text.txt", std::ios::binary) << std::string(2900, '\xFE');
+  const auto binary = run(recipe(), "fault");
+  EXPECT_NE(binary.status().message().find("text.txt:1: not UTF-8"), std::string::npos) << binary.status().message();
+}
+
+TEST_F(RunTest, ALossThatIsNotFiniteEndsTheRunAndKeepsTheCheckpoint) {
+  ASSERT_TRUE(run(recipe(), "base").ok());
+  {  // a base whose second layer is broken
+    const Result<SafetensorsFile> file = SafetensorsFile::open(folder_ / "base/model.safetensors");
+    auto writer = SafetensorsWriter::create(folder_ / "base/model.safetensors");
+    for (const auto& tensor : file->tensors())
+      ASSERT_TRUE(writer->declare_tensor(tensor.name, DType::kF32, tensor.shape).ok());
+    ASSERT_TRUE(writer->begin_data().ok());
+    for (const auto& tensor : file->tensors()) {
+      std::vector<float> numbers(tensor.data.size() / sizeof(float));
+      std::memcpy(numbers.data(), tensor.data.data(), tensor.data.size());
+      if (tensor.name == "model.layers.1.input_layernorm.weight") numbers[3] = std::nanf("");
+      ASSERT_TRUE(writer->write(std::as_bytes(std::span(numbers))).ok());
+    }
+    ASSERT_TRUE(writer->finish().ok());
+  }
+  const std::string text = "model: {base: base}\ndata: {paths: text.txt}\nrun: {context: 24, batch_tokens: 64}\n";
+  const auto result = run(text, "tuned");
+  ASSERT_FALSE(result.ok());
+  EXPECT_NE(result.status().message().find("step 1: numbers are not finite any more, first after layer 1"),
+            std::string::npos)
+      << result.status().message();
+  EXPECT_FALSE(fs::exists(folder_ / "tuned/model.safetensors"));
+}
+
+}  // namespace
+}  // namespace strata
