@@ -143,14 +143,16 @@ Json prefill_json(const Figure& figure, const ModelCost& cost, const Ceilings& p
 Json decode_json(const Figure& figure, const ModelCost& cost, const Ceilings& peak) {
   const double batch = static_cast<double>(figure.sequences);
   const double context = static_cast<double>(figure.tokens);
-  const double roof = decode_roof(cost, peak, batch, context);
-  const double read_s = decode_bytes(cost, batch, context) / (peak.read_gbs * 1e9);
+  const double experts = figure.best().experts_share;
+  const double roof = decode_roof(cost, peak, batch, context, experts);
+  const double read_s = decode_bytes(cost, batch, context, experts) / (peak.read_gbs * 1e9);
   Json json{{"batch", figure.sequences}, {"context", figure.tokens}};
   json.update(speed_json(figure));
   json["roof_tok_s"] = roof;
   json["fraction_of_roof"] = batch / figure.best().seconds / roof;
   json["paired_fraction_of_roof"] = figure.paired_fraction(
-      [&](const Ceilings& ceilings) { return batch / decode_roof(cost, ceilings, batch, context); });
+      [&](const Ceilings& ceilings) { return batch / decode_roof(cost, ceilings, batch, context, experts); });
+  if (experts > 0) json["experts_share"] = experts;
   json["fraction_of_read"] = read_s / figure.best().seconds;
   return json;
 }
@@ -200,6 +202,7 @@ void print(const Json& json) {
 }
 
 void make_room(RunnerOptions& options) {
+  options.keep_expert_groups = true;
   options.max_sequences = 64;
   options.max_outputs = 64;
   options.kv_bytes = std::max(options.kv_bytes, size_t{4} << 30);

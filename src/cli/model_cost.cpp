@@ -11,7 +11,6 @@ namespace strata::cli {
 
 ModelCost model_cost(const Graph& graph, DType cache_type) {
   ModelCost cost;
-  double pairs_share = 0;
   for (const Node& node : graph.nodes()) {
     if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
     const TensorType& weight = graph.type(node.inputs[1]);
@@ -21,9 +20,8 @@ ModelCost model_cost(const Graph& graph, DType cache_type) {
     const double bytes = numbers / t.block_elements * t.block_bytes;
     double multiplied = numbers;
     if (node.op->name == "expert_matmul") {
-      pairs_share =
+      multiplied *=
           static_cast<double>(node.attributes.integer("n_used")) / static_cast<double>(weight.shape[0].factor);
-      multiplied *= pairs_share;
       cost.expert_bytes += bytes;
     } else {
       cost.dense_bytes += bytes;
@@ -34,7 +32,6 @@ ModelCost model_cost(const Graph& graph, DType cache_type) {
                                                   : (head ? cost.head_fp32_ops : cost.fp32_ops);
     ops += 2 * multiplied;
   }
-  cost.experts_used_share = pairs_share;
   const Graph lowered = lower_attention_paged(graph, cache_type);
   for (const Node& node : lowered.nodes()) {
     if (node.kind == NodeKind::kState)
@@ -65,13 +62,13 @@ std::string arithmetic_name(const ModelCost& cost) {
   return text;
 }
 
-double decode_bytes(const ModelCost& cost, double sequences, double context) {
-  const double experts_touched = 1 - std::pow(1 - cost.experts_used_share, sequences);  // of independent choices
-  return cost.dense_bytes + cost.expert_bytes * experts_touched + sequences * context * cost.cache_bytes_per_token;
+double decode_bytes(const ModelCost& cost, double sequences, double context, double experts_share) {
+  return cost.dense_bytes + cost.expert_bytes * experts_share + sequences * context * cost.cache_bytes_per_token;
 }
 
-double decode_roof(const ModelCost& cost, const Ceilings& peak, double sequences, double context) {
-  const double seconds = std::max(decode_bytes(cost, sequences, context) / (peak.read_gbs * 1e9),
+double decode_roof(const ModelCost& cost, const Ceilings& peak, double sequences, double context,
+                   double experts_share) {
+  const double seconds = std::max(decode_bytes(cost, sequences, context, experts_share) / (peak.read_gbs * 1e9),
                                   arithmetic_seconds(cost, peak, sequences, sequences));
   return sequences / seconds;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <numeric>
 
@@ -132,6 +133,20 @@ std::vector<ProfileRow> profile(const ExecutionContext& context, const SymbolVal
 
 
 
+// The share of the experts that the last step used, over all layers; 0 without experts. The runner keeps the groups.
+double experts_share(ExecutionContext& context) {
+  double used = 0;
+  double all = 0;
+  for (const PlanOutput& output : context.plan().outputs()) {
+    if (output.name.rfind("begin:", 0) != 0) continue;
+    const std::span<const float> begin = context.output(output.name);  // whole numbers
+    for (size_t e = 0; e + 1 < begin.size(); ++e)
+      used += std::bit_cast<int32_t>(begin[e + 1]) > std::bit_cast<int32_t>(begin[e]) ? 1 : 0;
+    all += static_cast<double>(begin.size() - 1);
+  }
+  return all > 0 ? used / all : 0;
+}
+
 }  // namespace
 
 Result<RunTimes> run_prefill(ModelRunner& runner, int64_t tokens) {
@@ -177,7 +192,9 @@ Result<RunTimes> run_decode(ModelRunner& runner, int64_t sequences, int64_t cont
     const SteadyBatch batch(sequences, context, 1, runner.limits().vocab, step + 1);
     const TimePoint start = steady_clock().now();
     ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
-    if (step >= 0) times.seconds += to_seconds(steady_clock().now() - start);
+    if (step < 0) continue;
+    times.seconds += to_seconds(steady_clock().now() - start);
+    times.experts_share += experts_share(runner.context()) / kDecodeSteps;
   }
   SymbolValues sizes;
   sizes[Symbol::kTokens] = sizes[Symbol::kOutputs] = sizes[Symbol::kSequences] = sequences * kDecodeSteps;

@@ -20,6 +20,7 @@ struct ProfileRow {
 struct RunTimes {
   double seconds = 0;  // of the prompt, or of a step
   double matmul_seconds = 0;
+  double experts_share = 0;  // of all experts, those that a step used
   std::vector<ProfileRow> profile;
 };
 

@@ -65,8 +65,10 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   limits.block_tokens = kBlockTokens;
 
   RETURN_IF_ERROR(check_weight_types(model.graph(), kernels));
-  const Graph lowered = lower_for_inference(
-      options.keep_matmul_inputs ? keep_matmul_inputs(model.graph()) : model.graph(), kernels, options.cache_type);
+  const Graph lowered = lower_for_inference(options.keep_matmul_inputs   ? keep_matmul_inputs(model.graph())
+                                            : options.keep_expert_groups ? keep_expert_groups(model.graph())
+                                                                         : model.graph(),
+                                            kernels, options.cache_type);
   SymbolValues maxima;
   maxima[Symbol::kTokens] = limits.max_batch_tokens;
   maxima[Symbol::kOutputs] = limits.max_outputs;

@@ -22,6 +22,7 @@ struct RunnerOptions {
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
   PackedCacheOptions packed_cache = {};
   bool keep_matmul_inputs = false;  // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
+  bool keep_expert_groups = false;    // likewise: which experts a step used, for benches
 };
 
 // kInvalidArgument names a weight that the kernels cannot multiply by.

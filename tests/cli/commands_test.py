@@ -116,6 +116,10 @@ class Commands(unittest.TestCase):
         one, three = report["decode"][:2]
         self.assertAlmostEqual(three["roof_tok_s"], 3 * one["roof_tok_s"], delta=0.01 * three["roof_tok_s"])  # both read the weights once
         self.assertIn("matmul", strata("bench", MODEL, "--prefill", 32, "--decode-batch", 0, "--repeat", 1, "--profile"))
+        experts = json.loads(strata("bench", ROOT / "tests/data/arch/olmoe", "--prefill", 0, "--decode-batch", "1,8", "--context", 0, "--repeat", 1, "--json"))["decode"]
+        self.assertAlmostEqual(experts[0]["experts_share"], 3 / 6, places=6)   # one token uses 3 of 6, several more
+        self.assertGreater(experts[1]["experts_share"], 0.5)
+        self.assertLessEqual(experts[1]["experts_share"], 1)
         machine = json.loads(strata("bench", "machine", "--json", "--threads", 1, "--repeat", 1))
         self.assertEqual(len(machine), 1)
         self.assertGreater(machine[0]["fp32_gops"], 0)
