@@ -98,7 +98,7 @@ def load(pipeline, requests, clients, prompt, answer, prefix):
     start = time.perf_counter()
     while len(e2e) < requests:
         while len(running) < clients and sent < requests:
-            running[sent] = [pipeline.add(shared + random_ids(100 + sent, prompt), answer), time.perf_counter(), 0, 0.0]
+            running[sent] = [pipeline.add(shared + random_ids(100 + pipeline.requests, prompt), answer), time.perf_counter(), 0, 0.0]
             sent += 1
         pipeline.step()
         now = time.perf_counter()
