@@ -58,7 +58,7 @@ void print_server_side(const std::string& metrics) {
 int main(int argc, char** argv) {
   set_log_level(LogLevel::kWarning);
   const int n_requests = argc > 1 ? std::atoi(argv[1]) : 2000;
-  const int n_compute = argc > 2 ? std::atoi(argv[2]) : available_processors();
+  const int n_compute = argc > 2 ? std::atoi(argv[2]) : default_threads(read_topology(allowed_processors()));
   Metrics metrics;
   test::ScriptedModel model(metrics, "story");
   api::ApiOptions options;

@@ -1,29 +1,63 @@
-// The process's compute threads. One parallel job at a time: `run` calls `body(worker)` on every worker, the caller
-// being worker 0, and returns when all are done. Inside a job, `WorkQueue` hands out pieces of work and `Barrier`
-// separates its phases, so that a whole step of the model is ONE job and threads are woken once.
+// The process's compute threads. One job at a time: its phases follow each other, and the units of a phase are handed
+// out in pieces to whoever comes. A phase is over when all its units are, not when all threads have met: a thread that
+// the system does not run, and that holds no piece, delays nobody; it joins whatever phase it finds. So a whole step of
+// the model is one job, whose threads are woken once, and the thread that finishes a phase opens the next.
 //
-// Thread rule: one thread at a time calls run(). Idle workers sleep on a futex; nothing spins longer than a few
-// microseconds, so a core taken away by the system delays, but is never burnt.
+// Pieces begin large and shrink towards the end of their phase (guided self-scheduling; Polychronopoulos, Kuck 1987):
+// a thread mostly walks on through neighbouring units, and all finish together.
+//
+// Thread rule: one thread at a time calls run() and parallel_for(); it computes as worker 0. A worker with nothing to
+// do looks for a few microseconds, then sleeps. One that let others wait because the system took its processor away
+// stays out for a while (absence.h).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/topology.h"
 
 namespace strata {
 
+// A job. Both functions are called by any worker; what one phase writes, the next may read.
+class PhasedWork {
+ public:
+  enum class Phase {
+    kOver,   // there are no more phases
+    kAlone,  // so little that handing it out would take longer: the caller computes it
+    kShared,
+  };
+  virtual ~PhasedWork() = default;
+  // Prepares the next phase: how many units each of the pool's groups should take first. While it runs, nothing of the
+  // job is computed.
+  virtual Phase next_phase(int64_t* units_of_group) = 0;
+  // Units are numbered through all groups: those of group 0 first.
+  virtual void compute(int64_t begin, int64_t end, int worker) = 0;
+};
+
 class ThreadPool {
  public:
-  explicit ThreadPool(int n_threads);  // n_threads >= 1; 1 starts no thread
+  // A worker for each place, at least one; the first is the caller's and stays where the caller is.
+  explicit ThreadPool(const std::vector<WorkerPlace>& places);
+  explicit ThreadPool(int n_threads) : ThreadPool(std::vector<WorkerPlace>(static_cast<size_t>(n_threads))) {}
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int n_threads() const { return n_threads_; }
-  void run(const std::function<void(int worker)>& body);
+  // Workers of one NUMA node are a group: they take the units of their group before those of others.
+  int n_groups() const;
+  // The part [first, second) of n numbered things that belongs to a group: the same for memory that is written first
+  // and for work that reads it.
+  std::pair<int64_t, int64_t> share_of_group(int group, int64_t n) const;
 
-  // Splits [0, n) in pieces of at most `grain` and calls body(begin, end, worker) for each, on all workers.
+  // Returns when the job is over.
+  void run(PhasedWork& work);
+
+  // Splits [0, n) in pieces of a multiple of `grain` and calls body(begin, end, worker) for each, on all workers.
   void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t begin, int64_t end, int worker)>& body);
 
  private:
@@ -31,41 +65,5 @@ class ThreadPool {
   std::unique_ptr<State> state_;
   int n_threads_;
 };
-
-// Hands out [0, n) in pieces to the workers of one job, in ascending order. reset() before the workers start.
-class WorkQueue {
- public:
-  void reset(int64_t n) {
-    size_ = n;
-    next_.store(0, std::memory_order_relaxed);
-  }
-  // False when nothing is left.
-  bool take(int64_t grain, int64_t& begin, int64_t& end) {
-    begin = next_.fetch_add(grain, std::memory_order_relaxed);
-    if (begin >= size_) return false;
-    end = begin + grain < size_ ? begin + grain : size_;
-    return true;
-  }
-
- private:
-  alignas(64) std::atomic<int64_t> next_{0};
-  int64_t size_ = 0;
-};
-
-// All workers of a job wait here for each other. Spins briefly, then sleeps.
-class Barrier {
- public:
-  explicit Barrier(int n_threads) : n_threads_(n_threads) {}
-  // The last to arrive runs `last` (if any) before the others go on.
-  void arrive_and_wait(const std::function<void()>* last = nullptr);
-
- private:
-  const int n_threads_;
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
-};
-
-// Number of processors this process may run on.
-int available_processors();
 
 }  // namespace strata

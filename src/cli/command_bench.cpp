@@ -20,7 +20,8 @@ Result<std::vector<int64_t>> parse_sizes(const std::string& text, const std::str
 
 Status bench_machine(const Settings& settings) {
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
-  CeilingMeter meter(*kernels, thread_count(settings));
+  ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
+  CeilingMeter meter(*kernels, static_cast<int>(places.size()));
   meter.measure_all(settings.repeat);
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   if (!settings.json)

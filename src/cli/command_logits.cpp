@@ -34,7 +34,8 @@ Status print_encoded(const Settings& settings, const Model& model, const std::ve
     ASSIGN_OR_RETURN(types, parse_ids(settings.token_types, "--token-types"));
   }
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
-  ThreadPool pool(thread_count(settings));
+  ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
+  ThreadPool pool(places);
   EmbedderOptions options;
   options.context = settings.context;
   options.packed_cache = packed_cache_options(settings);

@@ -17,7 +17,8 @@ Status quantize_command(const Settings& settings, const Arguments& arguments) {
   if (!settings.imatrix.empty()) {
     ASSIGN_OR_RETURN(importance, read_importance(settings.imatrix));
   }
-  ThreadPool pool(thread_count(settings));
+  ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
+  ThreadPool pool(places);
   Progress bar("quantize", 1);
   ASSIGN_OR_RETURN(
       const QuantizeResult result,

@@ -62,7 +62,8 @@ Status serve_command(const Settings& settings, const Arguments& arguments) {
   options.http.host = settings.host;
   options.http.port = settings.port;
   if (!settings.api_key.empty()) options.api_keys = {settings.api_key};
-  ThreadPool pool(thread_count(settings));
+  ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings, LogLevel::kInfo));
+  ThreadPool pool(places);
   StepGate gate(steady_clock());
   std::vector<std::unique_ptr<ServedModel>> served;  // destroyed after the server that uses them
   api::ApiServer server(options, metrics);

@@ -39,7 +39,8 @@ Status train_command(const Settings& settings, const Arguments& arguments) {
   if (settings.out.empty()) return invalid_argument("train: no folder for the model (give --out DIR)");
   ASSIGN_OR_RETURN(const Recipe recipe, read_recipe(arguments[0]));
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
-  ThreadPool pool(thread_count(settings));
+  ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
+  ThreadPool pool(places);
   TrainingProgress progress;
   RunOptions options;
   options.out = settings.out;

@@ -71,8 +71,14 @@ constexpr std::string_view kCompute = "run serve logits score bench imatrix";
 #define SWITCH(member, on) set_switch<&Settings::member, on>, show<&Settings::member>
 
 constexpr Option kOptions[] = {
-    {"-t,--threads", "threads", "N", "Compute threads; 0: one per processor.",
+    {"-t,--threads", "threads", "N",
+     "Compute threads; 0: one per core this process may use, within the quota of its control group; both hardware "
+     "threads of a single core.",
      "run serve logits score bench imatrix quantize train", INTEGER(threads, 0, 1024)},
+    {"--numa", "numa", "WHERE",
+     "Compute threads on machines of several NUMA nodes: distribute (evenly, each bound to its node), isolate (on as "
+     "few nodes as hold them) or off (not bound).",
+     "run serve logits score bench imatrix quantize train", TEXT(numa)},
     {"--cpu-isa", "cpu_isa", "ISA",
      "Instruction set of the kernels: avx512, avx2, generic or reference; default: the best there is.",
      "run serve logits score bench imatrix graph train", TEXT(cpu_isa)},

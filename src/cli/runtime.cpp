@@ -19,7 +19,15 @@ Result<const CpuKernels*> choose_kernels(const Settings& settings) {
                           supported_isa_names() + ")");
 }
 
-int thread_count(const Settings& settings) { return settings.threads > 0 ? settings.threads : available_processors(); }
+Result<std::vector<WorkerPlace>> compute_places(const Settings& settings, LogLevel level) {
+  ASSIGN_OR_RETURN(const Numa numa, numa_from_name(settings.numa));
+  const Topology topology = read_topology(allowed_processors());
+  const int n_threads = settings.threads > 0 ? settings.threads : default_threads(topology);
+  std::vector<WorkerPlace> places = place_workers(topology, n_threads, numa);
+  const std::string text = "compute: " + describe(topology, places);
+  level == LogLevel::kInfo ? log_info(text) : log_debug(text);
+  return places;
+}
 
 Result<DType> cache_type(const Settings& settings) {
   if (settings.cache_type == "F32") return DType::kF32;
@@ -66,7 +74,8 @@ Result<LoadedModel> load_model(const Settings& settings, std::unique_ptr<Model> 
   ASSIGN_OR_RETURN(loaded.kernels, choose_kernels(settings));
   ASSIGN_OR_RETURN(RunnerOptions options, runner_options(settings));
   if (adjust != nullptr) adjust(options);
-  loaded.pool = std::make_unique<ThreadPool>(thread_count(settings));
+  ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
+  loaded.pool = std::make_unique<ThreadPool>(places);
   loaded.model = std::move(model);
   ASSIGN_OR_RETURN(loaded.runner, ModelRunner::make(*loaded.model, *loaded.kernels, *loaded.pool, options));
   log_debug(loaded.model->name() + ": " + std::string(loaded.kernels->name) + " kernels, " +

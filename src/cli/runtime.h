@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "base/thread_pool.h"
 #include "cli/settings.h"
 #include "engine/model_runner.h"
@@ -15,7 +16,8 @@
 namespace strata::cli {
 
 Result<const CpuKernels*> choose_kernels(const Settings& settings);
-int thread_count(const Settings& settings);
+// Where the compute threads are; the log says it (for people who look: at level debug unless they serve).
+Result<std::vector<WorkerPlace>> compute_places(const Settings& settings, LogLevel level = LogLevel::kDebug);
 Result<DType> cache_type(const Settings& settings);
 PackedCacheOptions packed_cache_options(const Settings& settings);
 Result<RunnerOptions> runner_options(const Settings& settings);

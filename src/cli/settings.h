@@ -14,7 +14,8 @@ namespace strata::cli {
 
 struct Settings {
   // Compute
-  int threads = 0;      // 0: one per processor this process may use
+  int threads = 0;  // 0: see default_threads()
+  std::string numa = "distribute";
   std::string cpu_isa;  // empty: the best this processor has
   std::string cache_type = "F16";
   uint64_t kv_bytes = uint64_t{1} << 30;

@@ -1,5 +1,5 @@
-// The order of computation: which ops run together between two barriers. An op stands in the first wave in which its
-// inputs are ready; a chain of row-wise ops (pass fuse) is one task, run row by row.
+// The order of computation: which ops run together, without waiting for each other. An op stands in the first wave in
+// which its inputs are ready; a chain of row-wise ops (pass fuse) is one task, run row by row.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,6 @@
 #include "compute/graph/plan/context.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "base/check.h"
 #include "compute/kernels/float_mode.h"
@@ -14,14 +13,11 @@ ExecutionContext::ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool&
       communicator_(communicator),
       arena_(plan_->arena_bytes(), false),  // planned for the longest step; the part of shorter ones is used
       states_(plan_->states().size(), nullptr),
-      args_(plan_->steps().size()),
-      barrier_(pool.n_threads()),
-      body_([this](int worker) { work(worker); }) {
+      args_(plan_->steps().size()) {
   for (int i = 0; i < pool.n_threads(); ++i) workspaces_.emplace_back(plan_->workspace_bytes());
   size_t widest = 1;
   for (const auto& wave : plan_->waves()) widest = std::max(widest, wave.size());
-  queues_ = std::vector<WorkQueue>(widest);
-  grains_.resize(widest);
+  shares_.reserve(widest * static_cast<size_t>(pool.n_groups()));
 }
 
 void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
@@ -61,24 +57,39 @@ void ExecutionContext::bind_step(size_t index) {
   args.communicator = communicator_;
 }
 
-int64_t ExecutionContext::task_items(const PlanTask& task) const {
-  const size_t first = task.steps.front();
-  return plan_->steps()[first].kernel->items(args_[first]);
-}
-
 int64_t ExecutionContext::task_grain(const PlanTask& task) const {
   int64_t grain = plan_->steps()[task.steps.front()].kernel->grain(args_[task.steps.front()]);
   for (const size_t step : task.steps) grain = std::min(grain, plan_->steps()[step].kernel->grain(args_[step]));
   return grain;
 }
 
-// Called by one thread while the others wait: what the items of a step are may depend on the steps before it.
-void ExecutionContext::start_wave(size_t wave) {
-  const auto& tasks = plan_->waves()[wave];
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    queues_[i].reset(task_items(tasks[i]));
-    grains_[i] = task_grain(tasks[i]);
+bool ExecutionContext::is_brief(const PlanTask& task) const {
+  return std::all_of(task.steps.begin(), task.steps.end(),
+                     [this](size_t step) { return plan_->steps()[step].kernel->is_brief(args_[step]); });
+}
+
+// What the items of a step are may depend on the steps before it.
+PhasedWork::Phase ExecutionContext::next_phase(int64_t* units_of_group) {
+  if (next_wave_ > first_wave_) end_wave(next_wave_ - 1);
+  if (next_wave_ == last_wave_) return Phase::kOver;
+  const auto& tasks = plan_->waves()[next_wave_++];
+  shares_.clear();
+  int64_t units = 0;
+  bool brief = true;
+  for (int group = 0; group < pool_.n_groups(); ++group) {
+    const int64_t first = units;
+    for (const PlanTask& task : tasks) {
+      const size_t step = task.steps.front();
+      const int64_t items = plan_->steps()[step].kernel->items(args_[step]);
+      const int64_t grain = task_grain(task);
+      const auto [begin, end] = pool_.share_of_group(group, (items + grain - 1) / grain);
+      shares_.push_back({units, units + end - begin, begin * grain, items, grain, &task});
+      units += end - begin;
+      brief = brief && is_brief(task);
+    }
+    units_of_group[group] = units - first;
   }
+  return brief ? Phase::kAlone : Phase::kShared;
 }
 
 void ExecutionContext::measure_waves() {
@@ -101,22 +112,30 @@ void ExecutionContext::end_wave(size_t wave) {
   wave_start_ = now;
 }
 
-void ExecutionContext::work_on_wave(size_t wave, int worker) {
-  const auto& tasks = plan_->waves()[wave];
+void ExecutionContext::compute(int64_t begin, int64_t end, int worker) {
+  set_compute_float_mode();
   void* workspace = workspaces_[static_cast<size_t>(worker)].data();
   const bool measured = !wave_seconds_.empty();
-  TimePoint start = measured ? steady_clock().now() : TimePoint{};
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    int64_t begin = 0;
-    int64_t end = 0;
-    while (queues_[i].take(grains_[i], begin, end)) {
-      for (const size_t step : tasks[i].steps) plan_->steps()[step].kernel->run(args_[step], begin, end, workspace);
-    }
-    if (measured) {
-      const TimePoint end_of_task = steady_clock().now();
-      task_seconds_[static_cast<size_t>(worker)][tasks[i].steps.front()] += to_seconds(end_of_task - start);
-      start = end_of_task;
-    }
+  for (const TaskShare& share : shares_) {
+    const int64_t from = std::max(begin, share.first_unit);
+    const int64_t to = std::min(end, share.end_unit);
+    if (from >= to) continue;
+    const int64_t first = share.first_item + (from - share.first_unit) * share.grain;
+    const int64_t last = std::min(share.items, first + (to - from) * share.grain);
+    const TimePoint start = measured ? steady_clock().now() : TimePoint{};
+    compute_items(*share.task, share.grain, first, last, workspace);
+    if (!measured) continue;
+    task_seconds_[static_cast<size_t>(worker)][share.task->steps.front()] += to_seconds(steady_clock().now() - start);
+  }
+}
+
+// A chain goes on with all its steps before the next rows, which stay in the first-level cache.
+void ExecutionContext::compute_items(const PlanTask& task, int64_t grain, int64_t begin, int64_t end,
+                                     void* workspace) const {
+  if (task.steps.size() == 1) grain = end - begin;
+  for (int64_t first = begin; first < end; first += grain) {
+    const int64_t last = std::min(end, first + grain);
+    for (const size_t step : task.steps) plan_->steps()[step].kernel->run(args_[step], first, last, workspace);
   }
 }
 
@@ -128,24 +147,10 @@ void ExecutionContext::run_waves(size_t first, size_t last) {
     }
   }
   first_wave_ = first;
+  next_wave_ = first;
   last_wave_ = last;
   if (!wave_seconds_.empty()) wave_start_ = steady_clock().now();
-  start_wave(first);
-  pool_.run(body_);
-  end_wave(last - 1);
-}
-
-void ExecutionContext::work(int worker) {
-  set_compute_float_mode();
-  for (size_t wave = first_wave_; wave < last_wave_; ++wave) {
-    work_on_wave(wave, worker);
-    if (wave + 1 == last_wave_) return;
-    const std::function<void()> next = [this, wave] {
-      end_wave(wave);
-      start_wave(wave + 1);
-    };
-    barrier_.arrive_and_wait(&next);
-  }
+  pool_.run(*this);
 }
 
 void ExecutionContext::run(const Batch& batch) {

@@ -2,7 +2,6 @@
 // time (draft and target, micro-batches, ranks); one context is used by one thread at a time. run() allocates nothing.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -15,7 +14,7 @@
 
 namespace strata {
 
-class ExecutionContext {
+class ExecutionContext final : private PhasedWork {
  public:
   // The pool and the communicator (null: one rank) outlive the context.
   ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator = nullptr);
@@ -46,13 +45,23 @@ class ExecutionContext {
   void bind_sizes(const Batch& batch);
   void bind_step(size_t step);
   void run_waves(size_t first, size_t last);
-  void work(int worker);
-  void start_wave(size_t wave);
+  Phase next_phase(int64_t* units_of_group) override;
+  void compute(int64_t begin, int64_t end, int worker) override;
+  void compute_items(const PlanTask& task, int64_t grain, int64_t begin, int64_t end, void* workspace) const;
   void end_wave(size_t wave);
-  void work_on_wave(size_t wave, int worker);
-  int64_t task_items(const PlanTask& task) const;
+  bool is_brief(const PlanTask& task) const;
   int64_t task_grain(const PlanTask& task) const;
   void resolve(const OperandRef& ref, Operand& operand) const;
+
+  // Units of a wave that are pieces of one task, for one group of workers.
+  struct TaskShare {
+    int64_t first_unit = 0;
+    int64_t end_unit = 0;
+    int64_t first_item = 0;  // of the task, that the first unit begins with
+    int64_t items = 0;       // of the whole task
+    int64_t grain = 1;       // items of a unit
+    const PlanTask* task = nullptr;
+  };
 
   std::shared_ptr<const Plan> plan_;
   ThreadPool& pool_;
@@ -61,17 +70,15 @@ class ExecutionContext {
   std::vector<AlignedBuffer> workspaces_;
   std::vector<void*> states_;
   std::vector<StepArgs> args_;
-  std::vector<WorkQueue> queues_;  // one per task of the widest wave
-  std::vector<int64_t> grains_;
-  Barrier barrier_;
+  std::vector<TaskShare> shares_;  // of the wave under way, in the order of their units
   SymbolValues sizes_;
   const Batch* batch_ = nullptr;
   std::vector<double> wave_seconds_;  // written by whichever worker ends a wave, while the others wait
   std::vector<std::vector<double>> task_seconds_;  // [worker][step]
   TimePoint wave_start_;
   size_t first_wave_ = 0;  // of the run under way
+  size_t next_wave_ = 0;
   size_t last_wave_ = 0;
-  std::function<void(int)> body_;  // work(), made once: a step allocates nothing
 };
 
 }  // namespace strata

@@ -47,18 +47,23 @@ class StepKernel {
   virtual ~StepKernel() = default;
   // Pieces of work in this run; asked once, when everything before the step is done.
   virtual int64_t items(const StepArgs& args) const = 0;
-  // How many items a worker takes at a time.
+  // Items of a unit, the least that a worker takes at a time: some microseconds of work.
   virtual int64_t grain(const StepArgs&) const { return 1; }
+  // All items together take a few microseconds: one worker computes them sooner than several could share them.
+  virtual bool is_brief(const StepArgs&) const { return false; }
   // Bytes that each worker needs beside its operands.
   virtual size_t workspace_bytes() const { return 0; }
   virtual void run(const StepArgs& args, int64_t begin, int64_t end, void* workspace) const = 0;
 };
+
+inline constexpr int64_t kBriefNumbers = 8192;  // that a row-wise step writes in a microsecond or two
 
 // A row-wise step: items are rows of the leading dimension, and its rows may be computed inside a chain.
 class RowKernel : public StepKernel {
  public:
   int64_t items(const StepArgs& args) const override { return args.out[0].leading(); }
   int64_t grain(const StepArgs& args) const override;
+  bool is_brief(const StepArgs& args) const override;
 };
 
 }  // namespace strata

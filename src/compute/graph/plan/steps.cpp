@@ -84,6 +84,8 @@ int64_t RowKernel::grain(const StepArgs& args) const {
   return std::clamp<int64_t>(4096 / row, 1, 64);
 }
 
+bool RowKernel::is_brief(const StepArgs& args) const { return args.out[0].elements() <= kBriefNumbers; }
+
 WeightForm weight_form(const Node& node, size_t input) {
   const std::string_view op = node.op->name;
   static constexpr std::string_view kPackedSecond[] = {"matmul",           "matmul_dx", "expert_matmul",

@@ -35,6 +35,7 @@ class CacheWriteStep final : public RowKernel {
       : kernels_(c.kernels), shape_(cache_shape(state_of(c.graph, node.inputs[0]))), has_v_(node.inputs.size() > 2) {}
   int64_t items(const StepArgs& a) const override { return a.in[1].leading(); }
   int64_t grain(const StepArgs&) const override { return 16; }
+  bool is_brief(const StepArgs& a) const override { return a.in[1].elements() <= kBriefNumbers; }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     CacheWriteArgs args;
     args.shape = shape_;
@@ -65,6 +66,17 @@ class PagedAttentionStep final : public StepKernel {
   int64_t items(const StepArgs& a) const override { return kernels_.attention_items(args(a)); }
   // Finding an item walks over the sequences before it: with hundreds of items, they go out some at a time.
   int64_t grain(const StepArgs& a) const override { return 1 + a.batch->sequences() / 16; }
+  bool is_brief(const StepArgs& a) const override {
+    constexpr int64_t kBriefProducts = 16384;
+    const int64_t per_position = int64_t{form_.n_heads} * (form_.shape.k_dim + form_.shape.v_dim);
+    int64_t products = 0;
+    for (int64_t s = 0; s < a.batch->sequences() && products <= kBriefProducts; ++s) {
+      const auto at = static_cast<size_t>(s);
+      const int64_t queries = a.batch->query_begin[at + 1] - a.batch->query_begin[at];
+      products += queries * a.batch->context_len[at] * per_position;
+    }
+    return products <= kBriefProducts;
+  }
   size_t workspace_bytes() const override { return kernels_.attention_workspace(form_); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
     kernels_.attention(args(a), begin, end, workspace);

@@ -65,6 +65,7 @@ class HeadMatmulStep final : public RowKernel {
  public:
   explicit HeadMatmulStep(const CpuKernels& kernels) : kernels_(kernels) {}
   int64_t grain(const StepArgs&) const override { return 16; }
+  bool is_brief(const StepArgs&) const override { return false; }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     kernels_.head_matmul(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), static_cast<int>(a.in[1].dims[0]),
                          a.in[1].dims[1], a.in[1].dims[2], begin, end);
@@ -123,6 +124,7 @@ class ToActivationStep final : public RowKernel {
 // n, rank], the adapter's scale is part of b. Sums run over k, then over rank, ascending.
 class LoraStep final : public RowKernel {
  public:
+  bool is_brief(const StepArgs&) const override { return false; }
   void run(const StepArgs& s, int64_t begin, int64_t end, void*) const override {
     const Operand &x = s.in[0], &y = s.in[1], &a = s.in[2], &b = s.in[3];
     const int64_t k = a.dims[2];
