@@ -10,7 +10,7 @@
 #include <sstream>
 #include <utility>
 
-#include "model/format/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace strata {
 
