@@ -1,5 +1,6 @@
 #include "learn/train/recipe.h"
 
+#include <simdjson.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -288,6 +289,7 @@ Status read_sections(const YAML::Node& root, const fs::path& folder, Recipe& rec
 Result<Recipe> parse_recipe(const std::string& text, const fs::path& folder) {
   Recipe recipe;
   recipe.text = text;
+  if (!simdjson::validate_utf8(text.data(), text.size())) return invalid_argument("not UTF-8 (is this a recipe?)");
   try {
     RETURN_IF_ERROR(read_sections(YAML::Load(text), folder, recipe));
   } catch (const YAML::Exception& error) {

@@ -398,6 +398,22 @@ std::vector<const char*> tables() {
 INSTANTIATE_TEST_SUITE_P(Isa, HeadLoss, testing::ValuesIn(tables()),
                          [](const auto& tested) { return std::string(tested.param); });
 
+TEST(HeadLossMemory, IsNoMatrixOfLogits) {
+  constexpr int64_t kVocab = 32000, kHidden = 8, kRows = 2048;
+  Builder b;
+  const Value table = b.weight("x", {kRows, kHidden}), w = b.weight("w", {kVocab, kHidden});
+  const Value x = ops::embed(b.graph, table, b.graph.add_input("ids", {DType::kI32, {Dim::tokens()}}));
+  const Value rows = b.graph.add_input("output_rows", {DType::kI32, {Dim::outputs()}});
+  b.graph.add_output("logits", ops::matmul(b.graph, ops::gather_rows(b.graph, x, rows), w));
+  SymbolValues maxima;
+  for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kRows;
+  ThreadPool pool(1);
+  WeightBinder binder(b.numbers, pool);
+  const auto plan = Plan::make(*differentiate(add_loss(b.graph)), *find_cpu_kernels(), binder, maxima);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_LT((*plan)->arena_bytes() + (*plan)->workspace_bytes(), size_t{kRows * kVocab * sizeof(float)} / 20);
+}
+
 TEST(GradientsOfOps, EveryOpIsCheckedOrHasAReason) {
   std::set<std::string_view> checked{"cross_entropy", "mean_loss", "head_loss"};  // the roots
   for (const Case& each : cases()) {

@@ -72,6 +72,7 @@ TEST(Recipe, FaultsNameTheKey) {
   }
   EXPECT_FALSE(parse_recipe("", "/").ok());
   EXPECT_FALSE(parse_recipe("5", "/").ok());
+  EXPECT_FALSE(parse_recipe("model: {architecture: \"\xFF\"}", "/").ok());
   EXPECT_EQ(read_recipe("/nowhere/recipe.yaml").status().code(), Code::kNotFound);
 }
 

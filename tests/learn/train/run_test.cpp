@@ -129,8 +129,7 @@ TEST_F(RunTest, KilledAnywhereAndResumedEndsWithTheSameBits) {
   std::ofstream(folder_ / "killed/checkpoint.safetensors.part-aB12cd") << "half";
   ASSERT_TRUE(run(recipe(), "killed", true, 1).ok());
   EXPECT_NE(said_.find("going on after step 5"), std::string::npos) << said_;
-  for (const char* file :
-       {"model.safetensors", "checkpoint.safetensors", "tokenizer.json", "config.json"})
+  for (const char* file : {"model.safetensors", "checkpoint.safetensors", "tokenizer.json", "config.json"})
     EXPECT_TRUE(bytes("whole", file) == bytes("killed", file)) << file;
   EXPECT_FALSE(fs::exists(folder_ / "killed/checkpoint.safetensors.part-aB12cd"));
   // Losses too; how fast it went differs.

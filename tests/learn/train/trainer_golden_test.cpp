@@ -162,6 +162,52 @@ TEST_P(TrainerGolden, SaysWhereNumbersStopBeingFinite) {
   EXPECT_TRUE(std::isnan(trainer->evaluate(rows.batch())));
 }
 
+// Models without a training golden: along its gradient the loss changes as fast as the gradient is long, and every
+// parameter has one.
+class WholeGradient : public testing::TestWithParam<const char*> {};
+
+TEST_P(WholeGradient, IsTheSlopeOfTheLoss) {
+  STRATA_REQUIRE_DATA(std::string("golden-arch/") + GetParam());
+  const std::filesystem::path folder = test::shared_data() / "golden-arch" / GetParam();
+  Loaded model(folder);
+  const json golden = json::parse(test::read_text(folder / "golden.json"));
+  const Rows rows(json::array({golden["prompts"][0]["ids"]}));
+  ThreadPool pool(2);
+  TrainerOptions options;
+  options.max_tokens = 64;
+  options.optimizer = {.kind = OptimizerKind::kSgd, .beta1 = 0, .weight_decay = 0};
+  auto made = Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options);
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  Trainer& trainer = **made;
+  trainer.begin(1);
+  trainer.accumulate(rows.batch());
+  const double norm = trainer.gradient_norm();
+  ASSERT_GT(norm, 0.1);
+  const double step = 2e-3 / norm;  // so far that the losses differ, so near that they differ by the slope
+  trainer.apply(step, norm);
+  const double down = trainer.evaluate(rows.batch());
+  trainer.apply(-2 * step, norm);
+  const double up = trainer.evaluate(rows.batch());
+  EXPECT_NEAR((up - down) / (2 * step), norm * norm, 0.02 * norm * norm);
+  for (size_t i = 0; i < model.parameters->all().size(); ++i) {
+    const Trainer::Memory& memory = trainer.memory()[i];
+    const std::string& name = model.parameters->all()[i].name;
+    // What chooses experts has no gradient; an expert that no token chose gets zeros.
+    if (name.ends_with("e_score_correction_bias") || name.find("experts.") != std::string::npos) continue;
+    ASSERT_EQ(memory.optimizer.size(), size_t{1}) << name << " has no gradient";
+    const auto* g = reinterpret_cast<const float*>(memory.optimizer[0].data());
+    EXPECT_GT(l2({g, memory.optimizer[0].size() / sizeof(float)}), 0) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, WholeGradient,
+                         testing::Values("mistral", "qwen2", "gemma2", "phi3-longrope", "gpt2", "gpt-oss", "olmo2"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
 INSTANTIATE_TEST_SUITE_P(Models, TrainerGolden, testing::Values("llama", "qwen3", "mixtral"),
                          [](const auto& tested) { return std::string(tested.param); });
 
