@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <memory>
@@ -77,7 +78,8 @@ struct SimulatedRequest {
 
 class SimulatedLoad {
  public:
-  explicit SimulatedLoad(const EngineOptions& options = {}, const MachineCost& cost = {}) {
+  explicit SimulatedLoad(const EngineOptions& options = {}, const MachineCost& cost = {})
+      : admission_(options.admission) {
     RunnerLimits limits;
     limits.vocab = FakeTokenizer::kVocab;
     limits.max_context = 4096;
@@ -115,11 +117,21 @@ class SimulatedLoad {
     for (int c = 0; c < clients; ++c) again(again, 0.0);
   }
 
+  // Arrivals by chance between two times, `rate` a second, whatever is still running.
+  void open_loop(double rate, double begin, double end, int prompt_tokens, int max_tokens) {
+    std::mt19937_64 random(1);
+    const auto wait = [&] { return -std::log1p(-static_cast<double>(random() >> 11) * 0x1p-53) / rate; };
+    for (double at = begin + wait(); at < end; at += wait()) add(at, prompt_tokens, max_tokens);
+  }
+
   double now() const { return to_seconds(clock_.now() - TimePoint{}); }
 
   void run() {
     for (;;) {
       while (!arrivals_.empty() && arrivals_.top().first <= now()) arrive();
+      // Who arrives during a step is decided on by what was known before it.
+      known_ = counters.backlog.read();
+      inbox_ = {};
       if (loop->step()) continue;
       if (arrivals_.empty()) return;
       const double wait = arrivals_.top().first - now();
@@ -142,11 +154,10 @@ class SimulatedLoad {
     return at(of([](const SimulatedRequest& r) { return r.total(); }), share);
   }
   static double at(const std::vector<double>& sorted, double share) {
-    return sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1))];
+    return sorted.empty() ? 0 : sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1))];
   }
 
   std::vector<std::unique_ptr<SimulatedRequest>> requests;
-  std::function<bool(const SimulatedRequest&)> admits;  // null: everything
   EngineCounters counters;
   std::unique_ptr<SimulatedRunner> runner;
   std::unique_ptr<StepLoop> loop;
@@ -156,10 +167,12 @@ class SimulatedLoad {
     const size_t index = arrivals_.top().second;
     arrivals_.pop();
     SimulatedRequest& out = *requests[index];
-    if (admits && !admits(out)) {
+    if (decide_admission(admission_, known_, inbox_, out.priority).verdict != Verdict::kAdmitted) {
       out.refused = true;
       return;
     }
+    ++inbox_.requests;
+    inbox_.tokens += static_cast<int64_t>(out.prompt.size());
     Request request;
     request.prompt = out.prompt;
     request.max_tokens = out.max_tokens;
@@ -184,6 +197,9 @@ class SimulatedLoad {
     if (afters_[index]) afters_[index](out.end_s);
   }
 
+  const AdmissionOptions admission_;
+  Backlog known_;
+  Inbox inbox_;
   using Arrival = std::pair<double, size_t>;
   FakeTokenizer tokenizer_;
   FakeClock clock_;

@@ -103,6 +103,25 @@ TEST(SimulatedLoadTest, ClosedLoopsUseTheMachineAndAnswerSoon) {
   }
 }
 
+// Ten times what can be answered in time: those who are admitted do not suffer, and the machine is not idle.
+TEST(SimulatedLoadTest, WithLimitsOverloadIsRefusedBeforeItHurtsThoseInside) {
+  SimulatedLoad single;
+  single.add(0, 170, 64);
+  single.run();
+  const SimulatedRequest& alone = *single.requests[0];
+  EngineOptions options;
+  options.target_itl = std::chrono::milliseconds(45);
+  options.admission.max_queue = std::chrono::milliseconds(100);
+  SimulatedLoad load(options);
+  load.add(0, 170, 64);  // the cost of steps is known when the load comes
+  load.open_loop(10, 3, 63, 170, 64);
+  load.run();
+  EXPECT_LT(load.ttft(0.99), 3 * alone.ttft());
+  EXPECT_LT(load.total(0.95), 3 * alone.total());
+  const auto admitted = static_cast<double>(load.of([](const SimulatedRequest& r) { return r.total(); }).size());
+  EXPECT_GT(admitted / load.now(), 1.8 / alone.total());  // almost twice as many as one after the other
+}
+
 TEST(SimulatedLoadTest, PromptsFinishFirstComeFirst) {
   SimulatedLoad load;
   for (int i = 0; i < 6; ++i) load.add(0.001 * i, 900 - 150 * i, 4);
