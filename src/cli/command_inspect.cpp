@@ -42,9 +42,9 @@ const char* pooling_name(Pooling pooling) {
 }
 
 // Cache bytes of one token, from the states of the lowered graph.
-int64_t cache_bytes_per_token(const Graph& graph) {
+int64_t cache_bytes_per_token(const Graph& graph, DType cache_type) {
   int64_t bytes = 0;
-  const Graph lowered = lower_attention_paged(graph, DType::kF16);
+  const Graph lowered = lower_attention_paged(graph, cache_type);
   for (const Node& node : lowered.nodes()) {
     if (node.kind == NodeKind::kState) bytes += static_cast<int64_t>(cache_shape(node).block_bytes()) / kBlockTokens;
   }
@@ -56,7 +56,8 @@ int64_t cache_bytes_per_token(const Graph& graph) {
 Status inspect_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::load(arguments[0]));
   const ModelConfig& config = model->config();
-  const int64_t per_token = cache_bytes_per_token(model->graph());
+  ASSIGN_OR_RETURN(const DType type_of_cache, cache_type(settings));
+  const int64_t per_token = cache_bytes_per_token(model->graph(), type_of_cache);
   nlohmann::ordered_json types = nlohmann::ordered_json::object();
   int64_t parameters = 0;
   for (const auto& [type, count] : count_types(model->checkpoint())) {

@@ -32,7 +32,10 @@ Result<std::vector<WorkerPlace>> compute_places(const Settings& settings, LogLev
 Result<DType> cache_type(const Settings& settings) {
   if (settings.cache_type == "F32") return DType::kF32;
   if (settings.cache_type == "F16") return DType::kF16;
-  return invalid_argument("--cache-type: expected F32 or F16, got \"" + settings.cache_type + "\"");
+  if (settings.cache_type == "BF16") return DType::kBF16;
+  if (settings.cache_type == "Q8") return DType::kQ8_0;
+  if (settings.cache_type == "Q4") return DType::kQ4_0;
+  return invalid_argument("--cache-type: expected F32, F16, BF16, Q8 or Q4, got \"" + settings.cache_type + "\"");
 }
 
 PackedCacheOptions packed_cache_options(const Settings& settings) {

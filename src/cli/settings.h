@@ -45,6 +45,7 @@ struct Settings {
   bool special = true;
   std::string text;
   std::string file;
+  std::string against;
   std::string tokens;
   std::string token_types;
   int top = 0;

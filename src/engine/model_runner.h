@@ -14,7 +14,7 @@
 namespace strata {
 
 struct RunnerOptions {
-  DType cache_type = DType::kF16;     // of K and V in the cache: F32 or F16
+  DType cache_type = DType::kF16;     // of K and V in the cache: is_cache_type()
   int64_t context = 0;                // tokens of one sequence; 0: the model's
   int64_t max_batch_tokens = 512;     // T of one step
   int64_t max_sequences = 256;        // S of one step

@@ -79,7 +79,12 @@ class Commands(unittest.TestCase):
             text.write("Once upon a time there was a king who had a daughter, and she was so beautiful. " * 20)
             text.flush()
             score = json.loads(strata("score", MODEL, "--file", text.name))
+            same = json.loads(strata("score", MODEL, "--file", text.name, "--against", MODEL, "--cache-type", "F32"))
+            coarse = json.loads(strata("score", MODEL, "--file", text.name, "--against", MODEL, "--cache-type", "Q4"))
         self.assertGreater(score["perplexity"], 1)
+        self.assertEqual((same["divergence"], same["most_divergence"], same["same_choice"]), (0, 0, 1))
+        self.assertGreater(coarse["divergence"], 0)
+        self.assertNotIn("divergence", score)
         self.assertLess(score["perplexity"], 100)
 
     def test_importance_changes_the_quantization(self):

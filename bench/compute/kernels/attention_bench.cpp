@@ -92,7 +92,11 @@ void register_all() {
   const std::pair<const char*, Layer> layers[] = {
       {"gqa_f16", {{DType::kF16, 4, 64, 64, false}, 32}},
       {"gqa_f32", {{DType::kF32, 4, 64, 64, false}, 32}},
+      {"gqa_bf16", {{DType::kBF16, 4, 64, 64, false}, 32}},
+      {"gqa_q8", {{DType::kQ8_0, 4, 64, 64, false}, 32}},
+      {"gqa_q4", {{DType::kQ4_0, 4, 64, 64, false}, 32}},
       {"mha_f16", {{DType::kF16, 32, 64, 64, false}, 32}},
+      {"mha_q8", {{DType::kQ8_0, 32, 64, 64, false}, 32}},
       {"mla_f16", {{DType::kF16, 1, 576, 512, true}, 16}},
   };
   for (const char* isa : {"avx512", "avx2", "generic"}) {

@@ -57,4 +57,22 @@ const char* supported_isa_names() {
   return has_avx2() ? "avx2, generic, reference" : "generic, reference";
 }
 
+namespace {
+
+// Bytes of a row of a cache.
+size_t cached_row_bytes(DType type, int dim) {
+  return row_bytes(type, is_quantized(type) ? (dim + kCacheGroup - 1) / kCacheGroup * kCacheGroup : dim);
+}
+
+}  // namespace
+
+size_t CacheShape::key_bytes() const { return kBlockTokens * cached_row_bytes(type, k_dim); }
+size_t CacheShape::value_bytes() const { return value_is_key_prefix ? 0 : kBlockTokens * cached_row_bytes(type, v_dim); }
+size_t CacheShape::block_bytes() const { return static_cast<size_t>(n_kv_heads) * (key_bytes() + value_bytes()); }
+
+bool is_cache_type(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || type == DType::kQ8_0 ||
+         type == DType::kQ4_0;
+}
+
 }  // namespace strata

@@ -63,6 +63,14 @@ inline constexpr int64_t kPackRows = 64;
 // Cache: block b of this layer begins at cache + b * block_bytes; it holds kBlockTokens tokens of K, then of V:
 //   K: [n_kv_heads][k_dim][kBlockTokens]   (tokens are the lanes of the scores)
 //   V: [n_kv_heads][kBlockTokens][v_dim]   (absent when value_is_key_prefix)
+// Of the types kQ8_0 and kQ4_0 (options call them Q8 and Q4) a kv head's K and V are groups g of kCacheGroup numbers i,
+// each of which stands for scale * code:
+//   K: kQ8_0  int8 code [g][i][kBlockTokens]      kQ4_0  byte [g][i % 16][kBlockTokens], code of i in nibble i / 16
+//   V: kQ8_0  int8 code [kBlockTokens][g][i]      kQ4_0  byte [kBlockTokens][g][i % 16], the same
+//   then binary16 scale, K: [g][kBlockTokens], V: [kBlockTokens][g]
+// code = round(x / scale), ties to even; kQ8_0: scale = largest |x| / 127; kQ4_0: code in [-8, 7] (two's complement),
+// and the scale's sign is such that the x of largest magnitude has code -8. A group with a number that is not finite has
+// scale NaN and codes 0.
 // Slots not written yet are zero. A sequence's token at position p sits in block block_table[p / kBlockTokens], slot
 // p % kBlockTokens.
 inline constexpr int kBlockTokens = 16;
@@ -71,17 +79,21 @@ inline constexpr int kPartialTokens = 512;
 // Rows of AttentionArgs::partials: 256 tokens of 32 heads, or 128 k tokens of context of one sequence with them.
 inline constexpr int kPartialRows = 8192;
 
+// Numbers of a quantized cache share a scale by kCacheGroup along k_dim or v_dim; the last group is filled up with zeros.
+inline constexpr int kCacheGroup = 32;
+
 struct CacheShape {
-  DType type = DType::kF16;       // kF32 or kF16
+  DType type = DType::kF16;       // kF32, kF16, kBF16, kQ8_0 or kQ4_0
   int n_kv_heads = 0;
   int k_dim = 0;
   int v_dim = 0;
   bool value_is_key_prefix = false;  // MLA: no V is stored
-  size_t block_bytes() const {
-    const size_t numbers = static_cast<size_t>(n_kv_heads) * kBlockTokens * (k_dim + (value_is_key_prefix ? 0 : v_dim));
-    return numbers * row_bytes(type, 1);
-  }
+  size_t key_bytes() const;       // of one kv head in a block
+  size_t value_bytes() const;     // the same
+  size_t block_bytes() const;
 };
+// Whether a cache may be of this type.
+bool is_cache_type(DType type);
 
 struct CacheWriteArgs {
   CacheShape shape;

@@ -153,13 +153,15 @@ class World {
   std::vector<char> cache_;
 };
 
+constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+
 class AttentionTest : public KernelTest {};
 STRATA_TEST_EVERY_TABLE(AttentionTest);
 
 TEST_P(AttentionTest, PrefillIsNearTheReference) {
   for (const AttentionCase& c : kCases) {
-    for (DType type : {DType::kF32, DType::kF16}) {
-      SCOPED_TRACE(std::string(c.name) + (type == DType::kF16 ? " F16" : " F32"));
+    for (DType type : kTypes) {
+      SCOPED_TRACE(std::string(c.name) + " " + std::string(name(type)));
       const std::vector<int> lengths = {91, 1, 40};
       World fast(c, type, lengths, 1), slow(c, type, lengths, 2);
       fast.step(kernels(), lengths);
@@ -193,8 +195,8 @@ TEST_P(AttentionTest, AnAnswerDoesNotDependOnItsCompany) {
   const int length = kPartialTokens + 45;
   for (size_t i = 0; i < std::size(kCases); ++i) {
     const AttentionCase& c = kCases[i];
-    const DType type = i % 2 == 0 ? DType::kF16 : DType::kF32;
-    SCOPED_TRACE(c.name);
+    const DType type = kTypes[i % std::size(kTypes)];
+    SCOPED_TRACE(std::string(c.name) + " " + std::string(name(type)));
     World alone(c, type, {length}, 5);
     alone.split_contexts(false);
     alone.step(kernels(), {length});
@@ -217,9 +219,11 @@ TEST_P(AttentionTest, AnAnswerDoesNotDependOnItsCompany) {
 // last sequence find no room any more.
 TEST_P(AttentionTest, PartialsComputedApartGiveTheSameBits) {
   const std::vector<int> lengths = {3 * kPartialTokens + 20, 700, 40, 3 * kPartialTokens + 60};
-  for (const AttentionCase& c : kCases) {
-    SCOPED_TRACE(c.name);
-    World apart(c, DType::kF16, lengths, 3), whole(c, DType::kF16, lengths, 4);
+  for (size_t i = 0; i < std::size(kCases); ++i) {
+    const AttentionCase& c = kCases[i];
+    const DType type = kTypes[(i + 1) % std::size(kTypes)];
+    SCOPED_TRACE(std::string(c.name) + " " + std::string(name(type)));
+    World apart(c, type, lengths, 3), whole(c, type, lengths, 4);
     whole.split_contexts(false);
     for (World* world : {&apart, &whole}) {
       world->step(kernels(), {lengths[0] - 30, lengths[1] - 16, lengths[2] - 16, lengths[3] - 30}, false);
@@ -231,17 +235,32 @@ TEST_P(AttentionTest, PartialsComputedApartGiveTheSameBits) {
       expect_same_bits(apart.out(s), whole.out(s));
       expect_same_bits(apart.log_sum_exp(s), whole.log_sum_exp(s));
     }
-    if (c.window == 0) EXPECT_GT(apart.items(), whole.items());
+    if (c.window == 0) {
+      EXPECT_GT(apart.items(), whole.items());
+    }
   }
 }
 
 TEST_P(AttentionTest, CacheHoldsTheReferencesBits) {
-  const CacheShape shapes[] = {
-      {DType::kF32, 2, 20, 24, false}, {DType::kF16, 3, 17, 33, false}, {DType::kF16, 1, 40, 24, true}};
+  std::vector<CacheShape> shapes;
+  for (const DType type : kTypes) {
+    shapes.insert(shapes.end(), {{type, 2, 20, 24, false}, {type, 3, 17, 33, false}, {type, 1, 40, 24, true},
+                                 {type, 2, 64, 128, false}});
+  }
+  const float infinity = std::numeric_limits<float>::infinity();
   for (const CacheShape& shape : shapes) {
-    const std::vector<int64_t> slots = {5, -1, 40, 16, 47};
-    const std::vector<float> k = random_floats(40, slots.size() * shape.n_kv_heads * shape.k_dim, 100.0f);
-    const std::vector<float> v = random_floats(41, slots.size() * shape.n_kv_heads * shape.v_dim, 1e-5f);
+    SCOPED_TRACE(name(shape.type));
+    const std::vector<int64_t> slots = {5, -1, 40, 16, 47, 6, 17};
+    std::vector<float> k = random_floats(40, slots.size() * shape.n_kv_heads * shape.k_dim, 100.0f);
+    std::vector<float> v = random_floats(41, slots.size() * shape.n_kv_heads * shape.v_dim, 1e-5f);
+    std::fill_n(k.begin(), shape.k_dim, 0.0f);  // the first token's first head
+    k[1] = -0.0f;
+    std::fill_n(v.begin(), shape.v_dim, 1e-30f);
+    if (is_quantized(shape.type)) {
+      k[2 * shape.n_kv_heads * shape.k_dim + 3] = infinity;
+      k[3 * shape.n_kv_heads * shape.k_dim + 1] = -std::numeric_limits<float>::quiet_NaN();
+      k[4 * shape.n_kv_heads * shape.k_dim + 2] = 3e38f;
+    }
     std::vector<char> fast(3 * shape.block_bytes()), slow = fast;
     CacheWriteArgs args{shape, fast.data(), k.data(), v.data(), slots.data()};
     kernels().cache_write(args, 0, slots.size());
@@ -249,6 +268,16 @@ TEST_P(AttentionTest, CacheHoldsTheReferencesBits) {
     kReferenceKernels.cache_write(args, 0, slots.size());
     EXPECT_EQ(std::memcmp(fast.data(), slow.data(), fast.size()), 0);
   }
+}
+
+TEST(CacheShape, CountsBytes) {
+  const auto bytes = [](DType type) { return CacheShape{type, 4, 64, 48, false}.block_bytes(); };
+  EXPECT_EQ(bytes(DType::kF32), 16U * 4 * 112 * 4);
+  EXPECT_EQ(bytes(DType::kBF16), 16U * 4 * 112 * 2);
+  EXPECT_EQ(bytes(DType::kQ8_0), 16U * 4 * 4 * 34);  // 48 numbers are two groups
+  EXPECT_EQ(bytes(DType::kQ4_0), 16U * 4 * 4 * 18);
+  EXPECT_TRUE(is_cache_type(DType::kBF16));
+  EXPECT_FALSE(is_cache_type(DType::kQ4_K));
 }
 
 }  // namespace

@@ -9,31 +9,84 @@
 namespace strata::reference {
 namespace {
 
-void store(const CacheShape& shape, void* cache, int64_t index, float value) {
-  if (shape.type == DType::kF16) {
-    static_cast<uint16_t*>(cache)[index] = float_to_half(value);
-  } else {
-    static_cast<float*>(cache)[index] = value;
+// Where K or V of kv head `head` in `block` begins.
+size_t begin_of(const CacheShape& shape, int64_t block, int head, bool value) {
+  const size_t heads = static_cast<size_t>(head), begin = static_cast<size_t>(block) * shape.block_bytes();
+  if (!value) return begin + heads * shape.key_bytes();
+  return begin + static_cast<size_t>(shape.n_kv_heads) * shape.key_bytes() + heads * shape.value_bytes();
+}
+
+// Where number `d` of the token in `slot` lies in K or V of its kv head, counted in numbers.
+int64_t plain_index(int64_t dim, int64_t slot, int64_t d, bool value) {
+  return value ? slot * dim + d : d * kBlockTokens + slot;
+}
+
+// The same of a quantized cache: its code in bytes, its scale in binary16 from the end of the codes on.
+struct Quantized {
+  int64_t code, scale;
+  bool high;  // the upper nibble
+};
+Quantized quantized_index(const CacheShape& shape, int64_t dim, int64_t slot, int64_t d, bool value) {
+  const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, g = d / kCacheGroup;
+  const int64_t bytes = shape.type == DType::kQ4_0 ? kCacheGroup / 2 : kCacheGroup, i = d % kCacheGroup % bytes;
+  const int64_t scale = value ? slot * groups + g : g * kBlockTokens + slot;
+  const int64_t code = value ? scale * bytes + i : (g * bytes + i) * kBlockTokens + slot;
+  return {code, groups * bytes * kBlockTokens / 2 + scale, d % kCacheGroup >= bytes};
+}
+
+double load(const CacheShape& shape, const void* cache, int64_t block, int head, int64_t slot, int d, bool value) {
+  value = value && !shape.value_is_key_prefix;
+  const char* base = static_cast<const char*>(cache) + begin_of(shape, block, head, value);
+  const int64_t dim = value ? shape.v_dim : shape.k_dim, plain = plain_index(dim, slot, d, value);
+  if (shape.type == DType::kF32) return reinterpret_cast<const float*>(base)[plain];
+  if (shape.type == DType::kF16) return half_to_float(reinterpret_cast<const uint16_t*>(base)[plain]);
+  if (shape.type == DType::kBF16) return bfloat16_to_float(reinterpret_cast<const uint16_t*>(base)[plain]);
+  const Quantized at = quantized_index(shape, dim, slot, d, value);
+  int code = reinterpret_cast<const int8_t*>(base)[at.code];
+  if (shape.type == DType::kQ4_0) code = at.high ? code >> 4 : ((code & 15) ^ 8) - 8;
+  return half_to_float(reinterpret_cast<const uint16_t*>(base)[at.scale]) * static_cast<float>(code);
+}
+
+void write_group(const CacheShape& shape, char* base, int64_t dim, int64_t slot, int64_t begin, const float* x,
+                 bool value) {
+  const bool four_bits = shape.type == DType::kQ4_0;
+  const int64_t n = std::min<int64_t>(kCacheGroup, dim - begin);
+  float high = 0, low = 0;
+  bool bad = false;
+  for (int64_t i = 0; i < n; ++i) {
+    bad = bad || !std::isfinite(x[i]);
+    high = std::max(high, x[i]);
+    low = std::max(low, -x[i]);
   }
+  float scale = four_bits ? (high > low ? -high / 8 : low / 8) : std::max(high, low) / 127;
+  if (bad) scale = 0;
+  const uint16_t half = float_to_half(std::clamp(scale, -65504.0f, 65504.0f));
+  const float rounded = half_to_float(half), inverse = rounded == 0 ? 0 : 1 / rounded;
+  for (int64_t i = 0; i < n; ++i) {
+    const float scaled = bad ? 0 : std::clamp(x[i] * inverse, four_bits ? -8.0f : -127.0f, four_bits ? 7.0f : 127.0f);
+    const int code = static_cast<int>(std::nearbyint(scaled));
+    const Quantized at = quantized_index(shape, dim, slot, begin + i, value);
+    auto* byte = reinterpret_cast<uint8_t*>(base) + at.code;
+    if (!four_bits) *byte = static_cast<uint8_t>(code);
+    if (four_bits) *byte = static_cast<uint8_t>(at.high ? (*byte & 15) | code * 16 : (*byte & 0xf0) | (code & 15));
+  }
+  const Quantized at = quantized_index(shape, dim, slot, begin, value);
+  reinterpret_cast<uint16_t*>(base)[at.scale] = bad ? uint16_t{0x7e00} : half;
 }
 
-double load(const CacheShape& shape, const void* cache, int64_t index) {
-  if (shape.type == DType::kF16) return half_to_float(static_cast<const uint16_t*>(cache)[index]);
-  return static_cast<const float*>(cache)[index];
-}
-
-// Where number `d` of the key / value of kv head `head` in `slot` of `block` lies, counted in numbers.
-int64_t block_numbers(const CacheShape& shape) {
-  const int per_token = shape.k_dim + (shape.value_is_key_prefix ? 0 : shape.v_dim);
-  return static_cast<int64_t>(shape.n_kv_heads) * kBlockTokens * per_token;
-}
-int64_t key_index(const CacheShape& shape, int64_t block, int head, int64_t slot, int d) {
-  return block * block_numbers(shape) + (static_cast<int64_t>(head) * shape.k_dim + d) * kBlockTokens + slot;
-}
-int64_t value_index(const CacheShape& shape, int64_t block, int head, int64_t slot, int d) {
-  if (shape.value_is_key_prefix) return key_index(shape, block, head, slot, d);
-  return block * block_numbers(shape) + static_cast<int64_t>(shape.n_kv_heads) * shape.k_dim * kBlockTokens +
-         (static_cast<int64_t>(head) * kBlockTokens + slot) * shape.v_dim + d;
+void write_row(const CacheShape& shape, void* cache, int64_t block, int head, int64_t slot, const float* x, bool value) {
+  char* base = static_cast<char*>(cache) + begin_of(shape, block, head, value);
+  const int64_t dim = value ? shape.v_dim : shape.k_dim;
+  if (is_quantized(shape.type)) {
+    for (int64_t d = 0; d < dim; d += kCacheGroup) write_group(shape, base, dim, slot, d, x + d, value);
+    return;
+  }
+  for (int64_t d = 0; d < dim; ++d) {
+    const int64_t at = plain_index(dim, slot, d, value);
+    if (shape.type == DType::kF32) reinterpret_cast<float*>(base)[at] = x[d];
+    if (shape.type == DType::kF16) reinterpret_cast<uint16_t*>(base)[at] = float_to_half(x[d]);
+    if (shape.type == DType::kBF16) reinterpret_cast<uint16_t*>(base)[at] = float_to_bfloat16(x[d]);
+  }
 }
 
 struct Query {
@@ -55,7 +108,7 @@ void attend(const AttentionArgs& args, const Query& query) {
   for (int p = first; p <= query.position; ++p) {
     double score = 0;
     for (int d = 0; d < shape.k_dim; ++d) {
-      score += q[d] * load(shape, args.cache, key_index(shape, blocks[p / kBlockTokens], kv_head, p % kBlockTokens, d));
+      score += q[d] * load(shape, args.cache, blocks[p / kBlockTokens], kv_head, p % kBlockTokens, d, false);
     }
     score = (score + alibi_bias(args.alibi, query.head, p)) * args.scale;
     if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
@@ -70,7 +123,7 @@ void attend(const AttentionArgs& args, const Query& query) {
     double value = 0;
     for (int p = first; p <= query.position; ++p) {
       value += weights[p - first] *
-               load(shape, args.cache, value_index(shape, blocks[p / kBlockTokens], kv_head, p % kBlockTokens, d));
+               load(shape, args.cache, blocks[p / kBlockTokens], kv_head, p % kBlockTokens, d, true);
     }
     args.out[out_head * shape.v_dim + d] = static_cast<float>(value / sum);
   }
@@ -91,11 +144,9 @@ void cache_write(const CacheWriteArgs& args, int64_t token_begin, int64_t token_
     if (args.slots[t] < 0) continue;
     const int64_t block = args.slots[t] / kBlockTokens, slot = args.slots[t] % kBlockTokens;
     for (int head = 0; head < shape.n_kv_heads; ++head) {
-      const float* k = args.k + (t * shape.n_kv_heads + head) * shape.k_dim;
-      for (int d = 0; d < shape.k_dim; ++d) store(shape, args.cache, key_index(shape, block, head, slot, d), k[d]);
+      write_row(shape, args.cache, block, head, slot, args.k + (t * shape.n_kv_heads + head) * shape.k_dim, false);
       if (shape.value_is_key_prefix) continue;
-      const float* v = args.v + (t * shape.n_kv_heads + head) * shape.v_dim;
-      for (int d = 0; d < shape.v_dim; ++d) store(shape, args.cache, value_index(shape, block, head, slot, d), v[d]);
+      write_row(shape, args.cache, block, head, slot, args.v + (t * shape.n_kv_heads + head) * shape.v_dim, true);
     }
   }
 }

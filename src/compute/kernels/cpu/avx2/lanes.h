@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "compute/kernels/cpu/bfloat.h"
 #include "compute/kernels/cpu/inlining.h"
+#include "compute/tensor/half.h"
 
 namespace strata::avx2 {
 
@@ -70,6 +72,39 @@ STRATA_INLINE void store_first(uint16_t* p, Lanes a, int64_t n) {
   _mm_storeu_si128(to + 1, high);
   if (whole) return;
   for (int64_t i = 0; i < n; ++i) p[i] = numbers[i];
+}
+
+STRATA_INLINE __m256 widen(__m128i bfloats) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bfloats), 16));
+}
+STRATA_INLINE Lanes load(const BFloat* p) {
+  const auto* bits = reinterpret_cast<const __m128i*>(p);
+  return {widen(_mm_loadu_si128(bits)), widen(_mm_loadu_si128(bits + 1))};
+}
+STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
+  if (n >= kLanes) return load(p);
+  BFloat numbers[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) numbers[i] = p[i];
+  return load(numbers);
+}
+STRATA_INLINE void store_first(BFloat* p, Lanes a, int64_t n) {
+  float numbers[kLanes];
+  store(numbers, a);
+  for (int64_t i = 0; i < n; ++i) p[i].bits = float_to_bfloat16(numbers[i]);
+}
+// Sixteen bytes; and sixteen bytes of two numbers of 4 bits each.
+STRATA_INLINE Lanes load(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+STRATA_INLINE void load_nibbles(const int8_t* p, Lanes& low, Lanes& high) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const __m256i first = _mm256_cvtepi8_epi32(bytes), second = _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8));
+  low.low = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(first, 28), 28));
+  low.high = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(second, 28), 28));
+  high.low = _mm256_cvtepi32_ps(_mm256_srai_epi32(first, 4));
+  high.high = _mm256_cvtepi32_ps(_mm256_srai_epi32(second, 4));
 }
 
 STRATA_INLINE Lanes operator+(Lanes a, Lanes b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }

@@ -7,6 +7,7 @@ namespace strata::avx512 {
 #include "compute/kernels/cpu/lanes/cache_write.inl"
 #include "compute/kernels/cpu/lanes/attention_items.inl"
 #include "compute/kernels/cpu/lanes/attention_state.inl"
+#include "compute/kernels/cpu/lanes/cache_read.inl"
 #include "compute/kernels/cpu/lanes/attention.inl"
 #include "compute/kernels/cpu/lanes/segment_attention.inl"
 }  // namespace strata::avx512

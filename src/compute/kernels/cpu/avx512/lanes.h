@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "compute/kernels/cpu/bfloat.h"
 #include "compute/kernels/cpu/inlining.h"
+#include "compute/tensor/half.h"
 
 namespace strata::avx512 {
 
@@ -44,6 +46,29 @@ STRATA_INLINE Lanes load_first(const uint16_t* p, int64_t n) {
 STRATA_INLINE void store_first(uint16_t* p, Lanes a, int64_t n) {
   const __m256i half = _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   _mm256_mask_storeu_epi16(p, first_lanes(n), half);
+}
+
+STRATA_INLINE Lanes load(const BFloat* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
+  const __m256i bits = _mm256_maskz_loadu_epi16(first_lanes(n), p);
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+STRATA_INLINE void store_first(BFloat* p, Lanes a, int64_t n) {
+  float numbers[kLanes];
+  store(numbers, a);
+  for (int64_t i = 0; i < n; ++i) p[i].bits = float_to_bfloat16(numbers[i]);
+}
+// Sixteen bytes; and sixteen bytes of two numbers of 4 bits each.
+STRATA_INLINE Lanes load(const int8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
+STRATA_INLINE void load_nibbles(const int8_t* p, Lanes& low, Lanes& high) {
+  const __m512i bytes = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  low.v = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(bytes, 28), 28));
+  high.v = _mm512_cvtepi32_ps(_mm512_srai_epi32(bytes, 4));
 }
 
 STRATA_INLINE Lanes operator+(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "compute/kernels/cpu/bfloat.h"
 #include "compute/kernels/cpu/inlining.h"
 #include "compute/tensor/half.h"
 
@@ -67,6 +68,33 @@ STRATA_INLINE void store_first(uint16_t* p, const Lanes& a, int64_t n) {
   float numbers[kLanes];
   store(numbers, a);
   for (int64_t i = 0; i < n; ++i) p[i] = float_to_half(numbers[i]);
+}
+
+STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
+  float numbers[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) numbers[i] = bfloat16_to_float(p[i].bits);
+  return load(numbers);
+}
+STRATA_INLINE Lanes load(const BFloat* p) { return load_first(p, kLanes); }
+STRATA_INLINE void store_first(BFloat* p, const Lanes& a, int64_t n) {
+  float numbers[kLanes];
+  store(numbers, a);
+  for (int64_t i = 0; i < n; ++i) p[i].bits = float_to_bfloat16(numbers[i]);
+}
+// Sixteen bytes; and sixteen bytes of two numbers of 4 bits each.
+STRATA_INLINE Lanes load(const int8_t* p) {
+  float numbers[kLanes];
+  for (int i = 0; i < kLanes; ++i) numbers[i] = static_cast<float>(p[i]);
+  return load(numbers);
+}
+STRATA_INLINE void load_nibbles(const int8_t* p, Lanes& low, Lanes& high) {
+  float lows[kLanes], highs[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    lows[i] = static_cast<float>(((p[i] & 15) ^ 8) - 8);
+    highs[i] = static_cast<float>(p[i] >> 4);
+  }
+  low = load(lows);
+  high = load(highs);
 }
 
 STRATA_INLINE Lanes operator+(const Lanes& a, const Lanes& b) {

@@ -1,4 +1,4 @@
-// Attention over the paged cache. Included inside the namespace of an instruction set, after attention_state.inl.
+// Attention over the paged cache. Included inside the namespace of an instruction set, after cache_read.inl.
 //
 // The arithmetic of one query head, whatever else is computed beside it:
 //   - context in steps of kStep positions from absolute position 0: a chain of multiply_add over d for each score; one
@@ -13,78 +13,6 @@
 // The (query, head) rows of a work item (attention_items.inl) are cut in tiles of kMaxTileRows rows that share every load
 // of K and V.
 namespace {
-
-// One step as an item sees it: pointers to this kv head's K [k_dim][16] and V [16][v_dim] of up to kStepBlocks blocks.
-template <class Number>
-struct Step {
-  int base;              // absolute position of its first token
-  int n_tokens;          // up to the item's last position
-  int64_t value_stride;  // numbers from a token's values to the next one's
-  const Number* keys[kStepBlocks];
-  const Number* values[kStepBlocks];  // null where values are columns of K: then they are in RowState::step_values
-  // The same of the step after this one, asked for while this one is read: blocks lie anywhere, so the processor cannot
-  // guess the next. Where there is none, this step's own.
-  const Number* next_keys[kStepBlocks];
-  const Number* next_values[kStepBlocks];
-};
-
-template <class Number>
-STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, int base, int last_position) {
-  const CacheShape& shape = args.shape;
-  const int64_t keys = static_cast<int64_t>(shape.n_kv_heads) * shape.k_dim * kBlockTokens;
-  const int64_t values = shape.value_is_key_prefix ? 0 : keys / shape.k_dim * shape.v_dim;
-  Step<Number> step;
-  step.base = base;
-  step.n_tokens = last_position + 1 - base < kStep ? last_position + 1 - base : kStep;
-  step.value_stride = shape.v_dim;
-  const auto locate = [&](int position, const Number*& key, const Number*& value) {
-    const int64_t index = item.blocks[position / kBlockTokens];
-    const Number* block = static_cast<const Number*>(args.cache) + index * (keys + values);
-    const int64_t before = static_cast<int64_t>(item.kv_head) * kBlockTokens;
-    key = block + before * shape.k_dim;
-    value = shape.value_is_key_prefix ? nullptr : block + keys + before * shape.v_dim;
-  };
-  for (int b = 0; b < kStepBlocks; ++b) {
-    const int position = base + b * kBlockTokens;
-    step.keys[b] = step.values[b] = nullptr;
-    if (position <= last_position) locate(position, step.keys[b], step.values[b]);
-    step.next_keys[b] = step.keys[b];
-    step.next_values[b] = step.values[b];
-    if (position + kStep <= last_position) locate(position + kStep, step.next_keys[b], step.next_values[b]);
-  }
-  return step;
-}
-
-// Values that are the first columns of K: brought into rows once for all tiles of the item.
-template <class Number>
-STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& step, RowState& state) {
-  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
-    for (int64_t d = 0; d < args.shape.v_dim; d += kLanes) {
-      const int64_t n = args.shape.v_dim - d < kLanes ? args.shape.v_dim - d : kLanes;
-      Lanes columns[kLanes];
-      STRATA_UNROLL
-      for (int i = 0; i < kLanes; ++i) columns[i] = i < n ? load(step.keys[b] + (d + i) * kBlockTokens) : broadcast(0);
-      transpose(columns);
-      STRATA_UNROLL
-      for (int t = 0; t < kLanes; ++t) store(state.step_values + (b * kBlockTokens + t) * state.v_pad + d, columns[t]);
-    }
-  }
-}
-
-STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<uint16_t>& step, const RowState& state) {
-  Step<float> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
-  const int64_t n_keys = args.shape.k_dim * kBlockTokens, n_values = args.shape.v_dim * kBlockTokens;
-  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
-    float* keys = state.wide_keys + b * n_keys;
-    for (int64_t i = 0; i < n_keys; i += kLanes) store(keys + i, load(step.keys[b] + i));
-    wide.keys[b] = wide.next_keys[b] = keys;
-    if (args.shape.value_is_key_prefix) continue;
-    float* values = state.wide_values + b * n_values;
-    for (int64_t i = 0; i < n_values; i += kLanes) store(values + i, load(step.values[b] + i));
-    wide.values[b] = wide.next_values[b] = values;
-  }
-  return wide;
-}
 
 // scores[r][b * 16 ...] for `rows` rows and `blocks` blocks from block b on. With `ask` the next step is asked for.
 template <int rows, int blocks, bool ask, class Number>
@@ -296,18 +224,27 @@ STRATA_INLINE void walk_context(const AttentionArgs& args, RowState& state, cons
   }
 }
 
+// How the steps of a cache of this type reach the tiles: as they are, or widened to fp32 once for all of them.
+template <class Number>
+STRATA_INLINE auto cached_step(const AttentionArgs& args, const Item& item, int base, int last_position,
+                               RowState& state) {
+  const Step<Number> step = step_at<Number>(args, item, base, last_position);
+  if constexpr (sizeof(Number) == 1) {
+    return dequantize(args, step, state);
+  } else if constexpr (!kHalfIsCheap && sizeof(Number) == 2) {
+    return widen(args, step, state);
+  } else {
+    return step;
+  }
+}
+
 template <class Number>
 void attend(const AttentionArgs& args, const Item& item, RowState& state) {
   start_item(args, item, state, [&](int position) {
     return Visible{args.window > 0 ? position - args.window + 1 : 0, position};
   });
   const auto step_from = [&](int base, int last_position) {
-    const Step<Number> step = step_at<Number>(args, item, base, last_position);
-    if constexpr (!kHalfIsCheap && sizeof(Number) == sizeof(uint16_t)) {
-      return widen(args, step, state);
-    } else {
-      return step;
-    }
+    return cached_step<Number>(args, item, base, last_position, state);
   };
   if (item.kept != nullptr) {
     walk_partial(args, state, item.part_begin, step_from);
@@ -333,10 +270,19 @@ void attention(const AttentionArgs& args, int64_t item_begin, int64_t item_end, 
   ItemCursor cursor;
   for (int64_t index = item_begin; index < item_end; ++index) {
     const Item item = item_at(args, split, index, cursor);
-    if (args.shape.type == DType::kF16) {
-      attend<uint16_t>(args, item, state);
-    } else {
-      attend<float>(args, item, state);
+    switch (args.shape.type) {
+      case DType::kF16:
+        attend<uint16_t>(args, item, state);
+        break;
+      case DType::kBF16:
+        attend<BFloat>(args, item, state);
+        break;
+      case DType::kQ8_0:
+      case DType::kQ4_0:
+        attend<int8_t>(args, item, state);
+        break;
+      default:
+        attend<float>(args, item, state);
     }
   }
 }

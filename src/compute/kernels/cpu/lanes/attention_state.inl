@@ -24,7 +24,7 @@ struct RowState {
   float* correction;     // [kMaxTileRows]
   float* step_values;    // [kStep][v_pad], only where values are cached as columns of K
   float* wide_keys;      // [kStepBlocks][k_dim][16], and wide_values [kStepBlocks][16][v_dim]: a step widened to fp32,
-  float* wide_values;    // only where reading binary16 is dear
+  float* wide_values;    // only of quantized caches, or where reading binary16 is dear
   int64_t v_pad;
 };
 
@@ -52,7 +52,9 @@ STRATA_INLINE size_t carve(const AttentionArgs& args, char* base, RowState& stat
   state.weights = take(kMaxTileRows * kStep);
   state.correction = take(kMaxTileRows);
   state.step_values = take(args.shape.value_is_key_prefix ? kStep * state.v_pad : 0);
-  const bool widen = !kHalfIsCheap && args.shape.type == DType::kF16;
+  const DType type = args.shape.type;
+  const bool half = type == DType::kF16 || type == DType::kBF16;
+  const bool widen = type == DType::kQ8_0 || type == DType::kQ4_0 || (half && !kHalfIsCheap);
   state.wide_keys = take(widen ? kStep * args.shape.k_dim : 0);
   state.wide_values = take(widen && !args.shape.value_is_key_prefix ? kStep * args.shape.v_dim : 0);
   return used;

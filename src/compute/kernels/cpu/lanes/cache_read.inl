@@ -1,0 +1,148 @@
+// Reading steps of the context from the paged cache. Included inside the namespace of an instruction set, after
+// attention_state.inl.
+namespace {
+
+// One step as an item sees it: pointers to this kv head's K [k_dim][16] and V [16][v_dim] of up to kStepBlocks blocks.
+// Of quantized caches (Number is int8_t) to where those begin.
+template <class Number>
+struct Step {
+  int base;      // absolute position of its first token
+  int n_tokens;  // up to the item's last position
+  int64_t value_stride;  // numbers from a token's values to the next one's
+  const Number* keys[kStepBlocks];
+  const Number* values[kStepBlocks];  // null where values are columns of K: then they are in RowState::step_values
+  // The same of the step after this one, asked for while this one is read: blocks lie anywhere, so the processor cannot
+  // guess the next. Where there is none, this step's own.
+  const Number* next_keys[kStepBlocks];
+  const Number* next_values[kStepBlocks];
+};
+
+template <class Number>
+STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, int base, int last_position) {
+  const CacheShape& shape = args.shape;
+  const auto key_bytes = static_cast<int64_t>(shape.key_bytes()), value_bytes = static_cast<int64_t>(shape.value_bytes());
+  Step<Number> step;
+  step.base = base;
+  step.n_tokens = last_position + 1 - base < kStep ? last_position + 1 - base : kStep;
+  step.value_stride = shape.v_dim;
+  const auto locate = [&](int position, const Number*& key, const Number*& value) {
+    const int64_t index = item.blocks[position / kBlockTokens];
+    const char* block = static_cast<const char*>(args.cache) + index * shape.n_kv_heads * (key_bytes + value_bytes);
+    key = reinterpret_cast<const Number*>(block + item.kv_head * key_bytes);
+    const char* values = block + shape.n_kv_heads * key_bytes + item.kv_head * value_bytes;
+    value = shape.value_is_key_prefix ? nullptr : reinterpret_cast<const Number*>(values);
+  };
+  for (int b = 0; b < kStepBlocks; ++b) {
+    const int position = base + b * kBlockTokens;
+    step.keys[b] = step.values[b] = nullptr;
+    if (position <= last_position) locate(position, step.keys[b], step.values[b]);
+    step.next_keys[b] = step.keys[b];
+    step.next_values[b] = step.values[b];
+    if (position + kStep <= last_position) locate(position + kStep, step.next_keys[b], step.next_values[b]);
+  }
+  return step;
+}
+
+// Values that are the first columns of K: brought into rows once for all tiles of the item.
+template <class Number>
+STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& step, RowState& state) {
+  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
+    for (int64_t d = 0; d < args.shape.v_dim; d += kLanes) {
+      const int64_t n = args.shape.v_dim - d < kLanes ? args.shape.v_dim - d : kLanes;
+      Lanes columns[kLanes];
+      STRATA_UNROLL
+      for (int i = 0; i < kLanes; ++i) columns[i] = i < n ? load(step.keys[b] + (d + i) * kBlockTokens) : broadcast(0);
+      transpose(columns);
+      STRATA_UNROLL
+      for (int t = 0; t < kLanes; ++t) store(state.step_values + (b * kBlockTokens + t) * state.v_pad + d, columns[t]);
+    }
+  }
+}
+
+template <class Number>
+STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<Number>& step, const RowState& state) {
+  Step<float> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
+  const int64_t n_keys = args.shape.k_dim * kBlockTokens, n_values = args.shape.v_dim * kBlockTokens;
+  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
+    float* keys = state.wide_keys + b * n_keys;
+    for (int64_t i = 0; i < n_keys; i += kLanes) store(keys + i, load(step.keys[b] + i));
+    wide.keys[b] = wide.next_keys[b] = keys;
+    if (args.shape.value_is_key_prefix) continue;
+    float* values = state.wide_values + b * n_values;
+    for (int64_t i = 0; i < n_values; i += kLanes) store(values + i, load(step.values[b] + i));
+    wide.values[b] = wide.next_values[b] = values;
+  }
+  return wide;
+}
+
+// K of one block and kv head: its tokens are the lanes of codes and scales alike.
+template <bool four_bits>
+STRATA_INLINE void dequantize_keys(const int8_t* from, int64_t dim, float* to) {
+  const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, bytes = four_bits ? kCacheGroup / 2 : kCacheGroup;
+  const auto* scales = reinterpret_cast<const uint16_t*>(from + groups * bytes * kBlockTokens);
+  for (int64_t g = 0; g < groups; ++g) {
+    const Lanes scale = load(scales + g * kBlockTokens);
+    const int64_t begin = g * kCacheGroup, n = dim - begin < kCacheGroup ? dim - begin : kCacheGroup;
+    for (int64_t i = 0; i < (n < bytes ? n : bytes); ++i) {
+      const int8_t* codes = from + (g * bytes + i) * kBlockTokens;
+      if constexpr (four_bits) {
+        Lanes low, high;
+        load_nibbles(codes, low, high);
+        store(to + (begin + i) * kBlockTokens, low * scale);
+        if (i + bytes < n) store(to + (begin + i + bytes) * kBlockTokens, high * scale);
+      } else {
+        store(to + (begin + i) * kBlockTokens, load(codes) * scale);
+      }
+    }
+  }
+}
+
+// V of one block and kv head: token after token.
+template <bool four_bits>
+STRATA_INLINE void dequantize_values(const int8_t* from, int64_t dim, float* to) {
+  const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, bytes = four_bits ? kCacheGroup / 2 : kCacheGroup;
+  const auto* scales = reinterpret_cast<const uint16_t*>(from + groups * bytes * kBlockTokens);
+  for (int64_t i = 0; i < groups * kBlockTokens; ++i) {
+    float number[kLanes];
+    store_first(number, load_first(scales + i, 1), 1);
+    const Lanes scale = broadcast(number[0]);
+    const int64_t begin = i % groups * kCacheGroup, n = dim - begin;
+    float* row = to + i / groups * dim + begin;
+    Lanes first, second;
+    if constexpr (four_bits) {
+      load_nibbles(from + i * bytes, first, second);
+    } else {
+      first = load(from + i * bytes);
+      second = load(from + i * bytes + kLanes);
+    }
+    store_first(row, first * scale, n < kLanes ? n : kLanes);
+    if (n > kLanes) store_first(row + kLanes, second * scale, n - kLanes < kLanes ? n - kLanes : kLanes);
+  }
+}
+
+STRATA_INLINE void ask_for(const int8_t* from, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
+}
+
+STRATA_INLINE Step<float> dequantize(const AttentionArgs& args, const Step<int8_t>& step, const RowState& state) {
+  const CacheShape& shape = args.shape;
+  const bool four_bits = shape.type == DType::kQ4_0;
+  const size_t key_bytes = shape.key_bytes(), value_bytes = shape.value_bytes();
+  Step<float> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
+  for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
+    ask_for(step.next_keys[b], key_bytes);
+    ask_for(step.next_values[b], value_bytes);
+    float* keys = state.wide_keys + static_cast<int64_t>(b) * shape.k_dim * kBlockTokens;
+    four_bits ? dequantize_keys<true>(step.keys[b], shape.k_dim, keys)
+              : dequantize_keys<false>(step.keys[b], shape.k_dim, keys);
+    wide.keys[b] = wide.next_keys[b] = keys;
+    if (shape.value_is_key_prefix) continue;
+    float* values = state.wide_values + static_cast<int64_t>(b) * shape.v_dim * kBlockTokens;
+    four_bits ? dequantize_values<true>(step.values[b], shape.v_dim, values)
+              : dequantize_values<false>(step.values[b], shape.v_dim, values);
+    wide.values[b] = wide.next_values[b] = values;
+  }
+  return wide;
+}
+
+}  // namespace
