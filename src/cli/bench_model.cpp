@@ -202,7 +202,6 @@ void print(const Json& json) {
 }
 
 void make_room(RunnerOptions& options) {
-  options.keep_expert_groups = true;
   options.max_sequences = 64;
   options.max_outputs = 64;
   options.kv_bytes = std::max(options.kv_bytes, size_t{4} << 30);

@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <map>
 #include <numeric>
+
+#include "compute/graph/passes/keep_expert_groups.h"
 
 namespace strata::cli {
 namespace {
@@ -118,8 +119,7 @@ std::vector<ProfileRow> profile(const ExecutionContext& context, const SymbolVal
     }
   }
   const double all = seconds * threads;
-  const double waves =
-      threads * std::accumulate(context.wave_seconds().begin(), context.wave_seconds().end(), 0.0);
+  const double waves = threads * std::accumulate(context.wave_seconds().begin(), context.wave_seconds().end(), 0.0);
   kinds["waiting"].seconds = waves - worked;
   kinds["outside the waves"].seconds = all - waves;
   std::vector<ProfileRow> rows;
@@ -131,17 +131,14 @@ std::vector<ProfileRow> profile(const ExecutionContext& context, const SymbolVal
   return rows;
 }
 
-
-
-// The share of the experts that the last step used, over all layers; 0 without experts. The runner keeps the groups.
+// The share of the experts that the last step used, over all layers; 0 without experts.
 double experts_share(ExecutionContext& context) {
   double used = 0;
   double all = 0;
-  for (const PlanOutput& output : context.plan().outputs()) {
-    if (output.name.rfind("begin:", 0) != 0) continue;
-    const std::span<const float> begin = context.output(output.name);  // whole numbers
-    for (size_t e = 0; e + 1 < begin.size(); ++e)
-      used += std::bit_cast<int32_t>(begin[e + 1]) > std::bit_cast<int32_t>(begin[e]) ? 1 : 0;
+  for (int layer = 0;; ++layer) {
+    const std::span<const int32_t> begin = context.output_integers(expert_groups_output(layer));
+    if (begin.empty()) break;
+    for (size_t e = 0; e + 1 < begin.size(); ++e) used += begin[e + 1] > begin[e] ? 1 : 0;
     all += static_cast<double>(begin.size() - 1);
   }
   return all > 0 ? used / all : 0;

@@ -151,6 +151,8 @@ EngineStats Engine::stats() const {
   return stats;
 }
 
+const ExpertLoad* Engine::expert_load() const { return impl_->runner->expert_load(); }
+
 const RunnerLimits& Engine::limits() const { return impl_->runner->limits(); }
 
 int Engine::max_request_tokens() const { return strata::max_request_tokens(limits()); }

@@ -10,7 +10,8 @@
 
 namespace strata {
 
-class StepGate;  // engine/step_gate.h: lets several engines of one process take turns
+class ExpertLoad;  // engine/expert_load.h
+class StepGate;    // engine/step_gate.h: lets several engines of one process take turns
 
 struct EngineOptions {
   int max_batch_tokens = 512;  // token budget of a step. More: faster prefill, longer gaps for running streams.
@@ -62,9 +63,10 @@ class Engine {
   // From any thread; the request ends within one step with kCancelled. Unknown handles are ignored.
   void cancel(RequestHandle handle);
 
-  void drain();               // refuse new requests; running ones finish
-  bool idle() const;          // nothing waiting, nothing running
-  EngineStats stats() const;  // from any thread, never waits
+  void drain();                           // refuse new requests; running ones finish
+  bool idle() const;                      // nothing waiting, nothing running
+  EngineStats stats() const;              // from any thread, never waits
+  const ExpertLoad* expert_load() const;  // how the model's experts are used, from any thread; null: it has none
   const RunnerLimits& limits() const;
   int max_request_tokens() const;  // most prompt + max_tokens: the context, or less when the cache is smaller
 

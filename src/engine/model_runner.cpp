@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "compute/graph/op.h"
+#include "compute/graph/passes/keep_expert_groups.h"
 #include "compute/graph/passes/keep_matmul_inputs.h"
 #include "compute/graph/passes/pipeline.h"
 #include "compute/graph/plan/steps.h"
@@ -65,10 +66,9 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   limits.block_tokens = kBlockTokens;
 
   RETURN_IF_ERROR(check_weight_types(model.graph(), kernels));
-  const Graph lowered = lower_for_inference(options.keep_matmul_inputs   ? keep_matmul_inputs(model.graph())
-                                            : options.keep_expert_groups ? keep_expert_groups(model.graph())
-                                                                         : model.graph(),
-                                            kernels, options.cache_type);
+  const Graph counted = keep_expert_groups(model.graph());
+  const Graph lowered = lower_for_inference(options.keep_matmul_inputs ? keep_matmul_inputs(counted) : counted, kernels,
+                                            options.cache_type);
   SymbolValues maxima;
   maxima[Symbol::kTokens] = limits.max_batch_tokens;
   maxima[Symbol::kOutputs] = limits.max_outputs;
@@ -107,6 +107,18 @@ ModelRunner::ModelRunner(std::shared_ptr<WeightBinder> binder, std::shared_ptr<c
     context_.set_state(static_cast<int>(state), cache_.data() + offset);
     offset += plan->states()[state].shape.block_bytes() * static_cast<size_t>(limits.n_blocks);
   }
+  find_expert_groups();
+}
+
+void ModelRunner::find_expert_groups() {
+  std::vector<int> n_experts;
+  for (int layer = 0;; ++layer) {
+    const std::span<const int32_t> begin = context_.output_integers(expert_groups_output(layer));
+    if (begin.empty()) break;
+    expert_groups_.push_back(begin);
+    n_experts.push_back(static_cast<int>(begin.size()) - 1);
+  }
+  if (!n_experts.empty()) expert_load_ = std::make_unique<ExpertLoad>(n_experts);
 }
 
 Result<std::span<const float>> ModelRunner::run(const Batch& batch) {
@@ -115,6 +127,9 @@ Result<std::span<const float>> ModelRunner::run(const Batch& batch) {
     return internal_error("a step larger than the runner's limits");
   }
   context_.run(batch);
+  for (size_t layer = 0; layer < expert_groups_.size(); ++layer) {
+    expert_load_->count(static_cast<int>(layer), expert_groups_[layer]);
+  }
   return std::span<const float>(context_.output("logits"));
 }
 

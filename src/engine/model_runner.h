@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "compute/graph/plan/context.h"
+#include "engine/expert_load.h"
 #include "engine/packed_cache.h"
 #include "engine/runner.h"
 #include "model/model.h"
@@ -22,7 +23,6 @@ struct RunnerOptions {
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
   PackedCacheOptions packed_cache = {};
   bool keep_matmul_inputs = false;  // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
-  bool keep_expert_groups = false;    // likewise: which experts a step used, for benches
 };
 
 // kInvalidArgument names a weight that the kernels cannot multiply by.
@@ -40,6 +40,7 @@ class ModelRunner final : public Runner {
   Result<std::span<const float>> run(const Batch& batch) override;
   void copy_block(int from, int to) override;
   void clear_block(int block) override;
+  const ExpertLoad* expert_load() const override { return expert_load_.get(); }
 
   const Plan& plan() const { return context_.plan(); }
   ExecutionContext& context() { return context_; }       // for benches
@@ -54,12 +55,15 @@ class ModelRunner final : public Runner {
   ModelRunner(std::shared_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,
               RunnerLimits limits);
   std::byte* block(size_t state, int index) const;
+  void find_expert_groups();
 
   std::shared_ptr<WeightBinder> binder_;
   ExecutionContext context_;
   RunnerLimits limits_;
   AlignedBuffer cache_;  // state after state, block after block
   std::vector<size_t> state_offset_;
+  std::vector<std::span<const int32_t>> expert_groups_;  // of the last run: `begin` of each layer with experts
+  std::unique_ptr<ExpertLoad> expert_load_;
   size_t weight_bytes_ = 0;
   std::string arithmetic_;
 };

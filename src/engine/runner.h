@@ -10,6 +10,8 @@
 
 namespace strata {
 
+class ExpertLoad;
+
 struct RunnerLimits {
   int vocab = 0;
   int max_context = 0;       // tokens of one sequence
@@ -34,6 +36,8 @@ class Runner {
   virtual void copy_block(int from, int to) = 0;
   // Sets a block to zero before it is used again: unwritten slots are zero, never NaN.
   virtual void clear_block(int block) = 0;
+  // How the model's experts are used; any thread. Null: it has none.
+  virtual const ExpertLoad* expert_load() const { return nullptr; }
 };
 
 }  // namespace strata

@@ -1,5 +1,7 @@
 #include "serve/api/engine_metrics.h"
 
+#include "engine/expert_load.h"
+
 namespace strata::api {
 namespace {
 
@@ -71,6 +73,18 @@ void EngineMetrics::attach(const Engine& engine) {
   };
   shed("queue_full", &EngineStats::shed_full);
   shed("queue_slow", &EngineStats::shed_slow);
+  if (engine.expert_load() != nullptr) attach(*engine.expert_load());
+}
+
+void EngineMetrics::attach(const ExpertLoad& load) {
+  readings_.push_back(metrics_.read_counter("strata_expert_tokens_total", "Tokens given to experts, in all layers.",
+                                            labels_, [&load] { return static_cast<double>(load.tokens()); }));
+  for (int layer = 0; layer < load.n_layers(); ++layer) {
+    readings_.push_back(metrics_.read_gauge(
+        "strata_expert_imbalance",
+        "Tokens of the busiest expert over the mean, since the start; layers with experts count from 0.",
+        with(labels_, "layer", std::to_string(layer)), [&load, layer] { return load.imbalance(layer); }));
+  }
 }
 
 }  // namespace strata::api

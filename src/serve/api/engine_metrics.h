@@ -33,6 +33,7 @@ class EngineMetrics final : public EngineObserver {
   Histogram queue_time_;
   Histogram latency_;
   std::map<FinishReason, Counter> finished_;
+  void attach(const ExpertLoad& load);
   std::vector<Metrics::Reading> readings_;
 };
 

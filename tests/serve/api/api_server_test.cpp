@@ -406,12 +406,14 @@ TEST_F(ApiServerTest, MetricsCarryTheContractsNames) {
         "vllm:inter_token_latency_seconds_count{model_name=\"story\"} 19",
         "vllm:e2e_request_latency_seconds_count{model_name=\"story\"} 1",
         "vllm:request_queue_time_seconds_count{model_name=\"story\"} 1",
+        "strata_expert_tokens_total{model_name=\"story\"} 24",
         "strata_http_requests_total{route=\"/v1/completions\",status=\"200\"} 1"}) {
     EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n" << text;
   }
   for (const char* name :
        {"vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total", "strata_http_open_connections",
-        "strata_process_cpu_seconds_total", "strata_process_resident_memory_bytes"}) {
+        "strata_expert_imbalance{layer=\"0\",model_name=\"story\"} 1.", "strata_process_cpu_seconds_total",
+        "strata_process_resident_memory_bytes"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
 }

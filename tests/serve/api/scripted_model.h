@@ -2,6 +2,7 @@
 // little room for sampling, and it can be slowed down or broken at will. Its tokens are single bytes.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/expert_load.h"
 #include "model/text/chat_template.h"
 #include "model/text/tokenizer.h"
 #include "serve/api/engine_metrics.h"
@@ -72,6 +74,9 @@ class ScriptedRunner final : public Runner {
   const RunnerLimits& limits() const override { return limits_; }
   Result<std::span<const float>> run(const Batch& batch) override {
     ++control_.steps;
+    // As if every second token went to the second of two experts.
+    const auto tokens = static_cast<int32_t>(batch.tokens());
+    expert_load_.count(0, std::array{0, tokens - tokens / 2, tokens});
     const int delay = control_.step_ms;
     if (delay > 0) std::this_thread::sleep_for(std::chrono::milliseconds(delay));
     if (control_.broken) return internal_error("the device is gone");
@@ -84,6 +89,7 @@ class ScriptedRunner final : public Runner {
   }
   void copy_block(int, int) override {}
   void clear_block(int) override {}
+  const ExpertLoad* expert_load() const override { return &expert_load_; }
 
  private:
   static void fill(int position, std::span<float> logits) {
@@ -99,6 +105,7 @@ class ScriptedRunner final : public Runner {
   const RunnerLimits limits_;
   ScriptControl& control_;
   std::vector<float> logits_;
+  ExpertLoad expert_load_{{2}};
 };
 
 // Everything a ModelHost borrows.

@@ -18,15 +18,4 @@ Graph keep_matmul_inputs(const Graph& graph) {
   return result;
 }
 
-Graph keep_expert_groups(const Graph& graph) {
-  Graph result = graph;
-  for (const Node& node : graph.nodes()) {
-    if (node.kind != NodeKind::kOp || node.op->name != "expert_matmul") continue;
-    const Node& weight = graph.node(node.inputs[1]);
-    if (weight.kind != NodeKind::kWeight || result.find_output("begin:" + weight.name).valid()) continue;
-    result.add_output("begin:" + weight.name, node.inputs[3]);
-  }
-  return result;
-}
-
 }  // namespace strata

@@ -2,7 +2,7 @@
 // run:
 //   "input:W"            rows [rows, k] that the weight named W is multiplied with, before they are quantized
 //   "pairs:W" "begin:W"  for experts: which of them go to which expert (ops::expert_groups)
-// keep_expert_groups gives the last of them only. Both keep bits.
+// Keeps bits.
 #pragma once
 
 #include "compute/graph/graph.h"
@@ -10,6 +10,5 @@
 namespace strata {
 
 Graph keep_matmul_inputs(const Graph& graph);
-Graph keep_expert_groups(const Graph& graph);
 
 }  // namespace strata

@@ -173,14 +173,25 @@ void ExecutionContext::run_segment(int segment, const Batch& batch) {
   run_waves(first, last);
 }
 
-std::span<float> ExecutionContext::output(std::string_view name) {
+Operand ExecutionContext::find_output(std::string_view name) const {
+  Operand operand;
   for (const PlanOutput& output : plan_->outputs()) {
-    if (output.name != name) continue;
-    Operand operand;
-    resolve(output.ref, operand);
-    return {operand.f32(), static_cast<size_t>(operand.elements())};
+    if (output.name == name) resolve(output.ref, operand);
   }
-  return {};
+  return operand;
+}
+
+std::span<float> ExecutionContext::output(std::string_view name) {
+  const Operand operand = find_output(name);
+  if (operand.data == nullptr) return {};
+  return {operand.f32(), static_cast<size_t>(operand.elements())};
+}
+
+std::span<const int32_t> ExecutionContext::output_integers(std::string_view name) {
+  const Operand operand = find_output(name);
+  if (operand.data == nullptr) return {};
+  CHECK(operand.dtype == DType::kI32);
+  return {operand.i32(), static_cast<size_t>(operand.elements())};
 }
 
 std::vector<std::span<std::byte>> ExecutionContext::boundary(int segment, const Batch& batch) {

@@ -37,6 +37,7 @@ class ExecutionContext final : private PhasedWork {
 
   // A named output of the last run, in its arena: rows of this run times the row's numbers. Empty when unknown.
   std::span<float> output(std::string_view name);
+  std::span<const int32_t> output_integers(std::string_view name);  // the same for an output of kI32
   // What crosses from a segment to later ones with this batch: copy it into the same values of another context of the
   // plan to continue there.
   std::vector<std::span<std::byte>> boundary(int segment, const Batch& batch);
@@ -52,6 +53,7 @@ class ExecutionContext final : private PhasedWork {
   bool is_brief(const PlanTask& task) const;
   int64_t task_grain(const PlanTask& task) const;
   void resolve(const OperandRef& ref, Operand& operand) const;
+  Operand find_output(std::string_view name) const;  // no data when unknown
 
   // Units of a wave that are pieces of one task, for one group of workers.
   struct TaskShare {
