@@ -1,4 +1,5 @@
 // Steps of matrix products and of the conversion of activations.
+#include <algorithm>
 #include <cstring>
 
 #include "compute/graph/op.h"
@@ -29,12 +30,15 @@ class MatmulStep final : public StepKernel {
   const MatmulFamily& family_;
 };
 
+// Gradients are computed many rows at a time: each piece reads, or unpacks, all of the other operand.
+int64_t gradient_grain(int64_t rows) { return std::clamp<int64_t>((rows / 16 + 15) / 16 * 16, 32, 256); }
+
 class MatmulDxStep final : public StepKernel {
  public:
   MatmulDxStep(const StepContext& c, const Node& node)
       : kernels_(c.kernels), family_(family_for(c.kernels, c.input(node, 1).dtype, c.input(node, 1).last().factor)) {}
   int64_t items(const StepArgs& a) const override { return a.out[0].rows(); }
-  int64_t grain(const StepArgs&) const override { return 16; }
+  int64_t grain(const StepArgs& a) const override { return gradient_grain(items(a)); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), begin,
                        end);
@@ -50,7 +54,7 @@ class MatmulDwStep final : public StepKernel {
  public:
   explicit MatmulDwStep(const CpuKernels& kernels) : kernels_(kernels) {}
   int64_t items(const StepArgs& a) const override { return a.out[0].leading(); }
-  int64_t grain(const StepArgs&) const override { return 16; }
+  int64_t grain(const StepArgs& a) const override { return gradient_grain(items(a)); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     const int64_t k = a.out[0].last();
     std::memset(a.out[0].f32() + begin * k, 0, static_cast<size_t>((end - begin) * k) * sizeof(float));
