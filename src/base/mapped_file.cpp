@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -99,8 +100,8 @@ bool MappedFile::is_unchanged() const {
 void MappedFile::release(size_t offset, size_t length) const {
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t begin = (offset + page - 1) / page * page;  // only whole pages inside the range
-  const size_t end = (offset + length) / page * page;
-  if (end > begin && end <= size_ + page) {
+  const size_t end = std::min(offset + length, size_) / page * page;
+  if (end > begin) {
     ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
   }
 }

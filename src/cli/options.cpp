@@ -104,6 +104,10 @@ constexpr Option kOptions[] = {
     {"--packed-cache-bytes", "packed_cache_bytes", "B",
      "Most bytes in that folder: what was not used for longest is removed.", kCompute,
      INTEGER(packed_cache_bytes, 0, kMaxBytes)},
+    {"--weights-memory", "weights_memory", "B",
+     "Memory for a model's weights; those that do not fit are read from disk for each step (--packed-cache). 0: as "
+     "much as they need.",
+     kCompute, INTEGER(weights_memory, 0, kMaxBytes)},
     {"--target-itl-ms", "target_itl_ms", "N",
      "Longest gap that prompts may make between two tokens of running streams; 0: below twice what the streams take "
      "themselves while one prompt is computed, more when prompts queue.",
@@ -183,7 +187,8 @@ constexpr Option kOptions[] = {
      "bench serve: tokens/s of the model alone (bench MODEL), to print the output's share of what they allow.", "bench",
      TEXT(bound)},
     {"--trace", "", "FILE",
-     "bench serve: replay arrival times, sizes and shared prefixes of a trace (CSV of the Azure form, JSON lines of the "
+     "bench serve: replay arrival times, sizes and shared prefixes of a trace (CSV of the Azure form, JSON lines of "
+     "the "
      "Mooncake form).",
      "bench", TEXT(trace)},
     {"--time-scale", "", "X", "bench serve: the trace's times are multiplied by it; 2: half the load.", "bench",

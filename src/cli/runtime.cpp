@@ -64,6 +64,7 @@ Result<RunnerOptions> runner_options(const Settings& settings) {
   options.max_batch_tokens = settings.max_batch_tokens;
   options.kv_bytes = settings.kv_bytes;
   options.packed_cache = packed_cache_options(settings);
+  options.weights_memory = settings.weights_memory;
   return options;
 }
 

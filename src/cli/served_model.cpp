@@ -41,7 +41,10 @@ Result<std::unique_ptr<ServedModel>> ServedModel::load(const ServeContext& conte
   if (served->names_.empty()) served->names_ = {served->model_->name()};
   std::shared_ptr<WeightBinder> binder;
   if (served->model_->config().kind == ModelKind::kGenerates) RETURN_IF_ERROR(served->start_engine(context, binder));
-  const Status status = served->start_embedding_engine(context, std::move(binder));
+  // Embeddings would need the streamed weights in another order, at the same time.
+  const bool streams = context.settings.weights_memory > 0;
+  const Status status = streams ? invalid_argument(served->names_.front() + ": --weights-memory is for generating")
+                                : served->start_embedding_engine(context, std::move(binder));
   if (!status.ok() && served->engine_ == nullptr) return status;
   if (!status.ok()) log_info("no embeddings: " + status.message());
   log_info(fmt::format("{}: ready after {:.2f} s with {} kernels and {} threads", served->names_.front(),

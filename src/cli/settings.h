@@ -24,6 +24,7 @@ struct Settings {
   int prefill_chunk = 0;     // 0: the whole step
   std::string packed_cache;  // empty: the user's cache folder
   uint64_t packed_cache_bytes = uint64_t{64} << 30;
+  uint64_t weights_memory = 0;  // 0: all there is
   int target_itl_ms = 0;     // 0: follows the decodes' own time
   int max_queue_ms = 60000;  // 0: any
   int max_waiting = 4096;

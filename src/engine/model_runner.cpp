@@ -10,6 +10,7 @@
 #include "compute/graph/passes/keep_matmul_inputs.h"
 #include "compute/graph/passes/pipeline.h"
 #include "compute/graph/plan/steps.h"
+#include "engine/weights_memory.h"
 
 namespace strata {
 namespace {
@@ -67,14 +68,20 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
 
   RETURN_IF_ERROR(check_weight_types(model.graph(), kernels));
   const Graph counted = keep_expert_groups(model.graph());
-  const Graph lowered = lower_for_inference(options.keep_matmul_inputs ? keep_matmul_inputs(counted) : counted, kernels,
-                                            options.cache_type);
+  Graph lowered = lower_for_inference(options.keep_matmul_inputs ? keep_matmul_inputs(counted) : counted, kernels,
+                                      options.cache_type);
   SymbolValues maxima;
   maxima[Symbol::kTokens] = limits.max_batch_tokens;
   maxima[Symbol::kOutputs] = limits.max_outputs;
   maxima[Symbol::kSequences] = limits.max_sequences;
   auto binder = std::make_shared<WeightBinder>(model.weights(), pool);
-  use_cached_weights(model.checkpoint(), lowered, kernels, *binder, pool, options.packed_cache);
+  uint64_t buffer_bytes = 0;
+  if (options.weights_memory > 0) {
+    ASSIGN_OR_RETURN(buffer_bytes, fit_weights(model.checkpoint(), lowered, kernels, *binder, pool,
+                                               options.packed_cache, options.weights_memory));
+  } else {
+    use_cached_weights(model.checkpoint(), lowered, kernels, *binder, pool, options.packed_cache);
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, *binder, maxima));
   binder->release_sources();
 
@@ -89,7 +96,12 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
                             " bytes hold no block of this model's cache (one takes " + std::to_string(block_bytes) +
                             " bytes)");
   }
+  std::unique_ptr<WeightStream> stream;
+  if (!plan->windows().empty()) {
+    ASSIGN_OR_RETURN(stream, WeightStream::make(binder->file(), plan->windows(), buffer_bytes));
+  }
   auto runner = std::unique_ptr<ModelRunner>(new ModelRunner(std::move(binder), std::move(plan), pool, limits));
+  runner->context_.stream_weights(std::move(stream));
   runner->arithmetic_ = arithmetic_of(model.graph(), kernels, options.cache_type);
   return runner;
 }
@@ -127,6 +139,7 @@ Result<std::span<const float>> ModelRunner::run(const Batch& batch) {
     return internal_error("a step larger than the runner's limits");
   }
   context_.run(batch);
+  if (!context_.status().ok()) return context_.status();
   for (size_t layer = 0; layer < expert_groups_.size(); ++layer) {
     expert_load_->count(static_cast<int>(layer), expert_groups_[layer]);
   }

@@ -22,6 +22,7 @@ struct RunnerOptions {
   int64_t max_outputs = 256;          // O of one step
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
   PackedCacheOptions packed_cache = {};
+  uint64_t weights_memory = 0;      // for weights; what does not fit is read anew for each step. 0: all there is
   bool keep_matmul_inputs = false;  // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
 };
 
@@ -44,7 +45,7 @@ class ModelRunner final : public Runner {
 
   const Plan& plan() const { return context_.plan(); }
   ExecutionContext& context() { return context_; }       // for benches
-  size_t weight_bytes() const { return weight_bytes_; }  // packed
+  size_t weight_bytes() const { return weight_bytes_; }  // packed, in memory
   // Owns the packed weights; other plans of the same model may share them.
   const std::shared_ptr<WeightBinder>& binder() const { return binder_; }
   size_t cache_bytes() const { return cache_.size(); }

@@ -132,10 +132,10 @@ void clean(const fs::path& folder, uint64_t bytes, uint64_t max_bytes) {
   }
 }
 
-Result<std::shared_ptr<const PackedFile>> open_checked(const fs::path& path, const Hash128& identity,
-                                                       ThreadPool& pool) {
+Result<std::shared_ptr<const PackedFile>> open_checked(const fs::path& path, const Hash128& identity, ThreadPool& pool,
+                                                       bool keep_mapped) {
   ASSIGN_OR_RETURN(PackedFile file, PackedFile::open(path, identity));
-  RETURN_IF_ERROR(file.verify(pool));
+  RETURN_IF_ERROR(file.verify(pool, keep_mapped));
   ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);  // used now; a folder that is not ours stays as it is
   return std::make_shared<const PackedFile>(std::move(file));
 }
@@ -169,11 +169,11 @@ Result<std::shared_ptr<const PackedFile>> cached_weights(const Checkpoint& check
   const Status folder = make_folder(options.folder);  // may be one that we can only read
   const Hash128 identity = identity_of(content_of(checkpoint, pool, options.folder), weights);
   const fs::path path = in_folder(options.folder, identity, kWeights);
-  Result<std::shared_ptr<const PackedFile>> file = open_checked(path, identity, pool);
+  Result<std::shared_ptr<const PackedFile>> file = open_checked(path, identity, pool, options.keep_mapped);
   if (file.ok()) return file;
   RETURN_IF_ERROR(folder);
   const BuildLock lock(in_folder(options.folder, identity, ".lock"));
-  file = open_checked(path, identity, pool);
+  file = open_checked(path, identity, pool, options.keep_mapped);
   if (file.ok()) return file;
   if (file.status().code() != Code::kNotFound) log_warning(file.status().message() + "; packing them anew");
   if (bytes > options.max_bytes) {
@@ -184,7 +184,7 @@ Result<std::shared_ptr<const PackedFile>> cached_weights(const Checkpoint& check
   clean(options.folder, bytes, options.max_bytes);
   RETURN_IF_ERROR(write_file(checkpoint, weights, binder, path, identity));
   log_info(fmt::format("packed weights kept in {} ({} MiB)", path.string(), bytes >> 20));
-  return open_checked(path, identity, pool);
+  return open_checked(path, identity, pool, options.keep_mapped);
 }
 
 void use_cached_weights(const Checkpoint& checkpoint, const Graph& graph, const CpuKernels& kernels,

@@ -22,6 +22,7 @@ struct PackedCacheOptions {
   std::filesystem::path folder;             // empty: nothing is kept
   uint64_t min_bytes = 0;                   // less than this is packed faster than it is found
   uint64_t max_bytes = uint64_t{64} << 30;  // of all files; the ones that were not used for longest go first
+  bool keep_mapped = true;                  // what was checked stays in this process's memory
 };
 
 // The file with the packed weights of `graph` (lowered for these kernels), every byte checked; written first when it is

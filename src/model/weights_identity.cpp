@@ -21,11 +21,13 @@ Hash128 hash_config(const Checkpoint& checkpoint) {
 
 Hash128 hash_all(const std::vector<Hash128>& hashes) { return hash_bytes(std::as_bytes(std::span(hashes))); }
 
-Hash128 hash_file(std::span<const std::byte> bytes, ThreadPool& pool) {
+Hash128 hash_file(const MappedFile& file, ThreadPool& pool) {
+  const std::span<const std::byte> bytes = file.bytes();
   std::vector<Hash128> pieces((bytes.size() + kPiece - 1) / kPiece);
   pool.parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end, int) {
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
       pieces[i] = hash_bytes(bytes.subspan(i * kPiece, std::min(kPiece, bytes.size() - i * kPiece)));
+      file.release(i * kPiece, kPiece);
     }
   });
   return hash_all(pieces);
@@ -36,8 +38,7 @@ Hash128 hash_file(std::span<const std::byte> bytes, ThreadPool& pool) {
 Hash128 hash_weight_contents(const Checkpoint& checkpoint, ThreadPool& pool) {
   std::vector<Hash128> hashes = {hash_config(checkpoint)};
   for (const MappedFile* file : checkpoint.weight_files()) {
-    hashes.push_back(hash_file(file->bytes(), pool));
-    file->release(0, file->bytes().size());
+    hashes.push_back(hash_file(*file, pool));
   }
   return hash_all(hashes);
 }

@@ -155,6 +155,17 @@ class Commands(unittest.TestCase):
             done = subprocess.run([STRATA, *map(str, base), folder], capture_output=True, text=True, timeout=120)
             self.assertEqual((json.loads(done.stdout)["tokens"], done.stderr), (want, ""))
 
+    def test_models_bigger_than_memory(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base = ["run", MODEL, "-p", "Once upon a time", "-n", 12, "--seed", 5, "--json", "--packed-cache", folder]
+            want = json.loads(strata(*base))["tokens"]
+            for memory in ("2800000", "4M", "1G"):
+                self.assertEqual(json.loads(strata(*base, "--weights-memory", memory))["tokens"], want, memory)
+            self.assertIn("at least", strata(*base, "--weights-memory", "1000", status=1))
+            kept, = pathlib.Path(folder).glob("*.weights")
+            kept.write_bytes(b"\1" + kept.read_bytes()[1:])
+            self.assertEqual(json.loads(strata(*base, "--weights-memory", "2800000"))["tokens"], want)
+
     def test_wrong_use_is_two_and_failure_is_one(self):
         for arguments in (["nothing"], ["run"], ["run", MODEL, "-n", "x"]):
             self.assertRegex(strata(*arguments, status=2), r"^strata: error: .*\n$")
@@ -191,6 +202,27 @@ class Serve(unittest.TestCase):
         data = response.read().decode()
         connection.close()
         return response.status, data
+
+    def test_weights_that_cannot_be_read_fail_the_request(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server, port = self.start(MODEL, "--packed-cache", folder, "--weights-memory", "2800000")
+            body = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}
+            status, good = self.call(port, "POST", "/v1/completions", body)
+            self.assertEqual(status, 200, good)
+            kept, = pathlib.Path(folder).glob("*.weights")
+            whole = kept.read_bytes()
+            with open(kept, "r+b") as file:
+                file.write(bytes(b ^ 1 for b in whole))
+            status, failed = self.call(port, "POST", "/v1/completions", body)
+            self.assertEqual(status, 500, failed)
+            self.assertIn("damaged", json.loads(failed)["error"]["message"])
+            with open(kept, "r+b") as file:
+                file.write(whole)
+            answers = [self.call(port, "POST", "/v1/completions", body) for _ in range(3)]   # one may meet what was read ahead
+            self.assertEqual(answers[-1][0], 200)
+            self.assertEqual(json.loads(answers[-1][1])["choices"], json.loads(good)["choices"])
+            server.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(timeout=60), 0)
 
     def test_two_models_in_one_process(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -45,9 +45,10 @@ struct Node {
   std::vector<Value> inputs;
   Attributes attributes;  // of the op, or of the state (cache shape)
   std::vector<TensorType> outputs;
-  WeightRef weight;  // kWeight
-  int segment = 0;   // set by cut
-  int chain = -1;    // set by fuse: row-wise nodes of one chain run row by row without a barrier
+  WeightRef weight;       // kWeight
+  bool streamed = false;  // kWeight, set by schedule_weights: read from disk for each step
+  int segment = 0;        // set by cut
+  int chain = -1;         // set by fuse: row-wise nodes of one chain run row by row without a barrier
 };
 
 struct NamedValue {

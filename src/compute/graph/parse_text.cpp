@@ -178,7 +178,8 @@ class Parser {
     if (c.take("weight")) {
       WeightRef ref;
       if (!c.quoted(name) || (c.take("=") && !parse_reference(c, ref))) return "expected weight \"name\" = reference";
-      graph_.add_weight(name, types.at(0), std::move(ref));
+      const Value weight = graph_.add_weight(name, types.at(0), std::move(ref));
+      graph_.nodes()[static_cast<size_t>(weight.node)].streamed = c.take("{streamed}");
     } else if (c.take("input")) {
       if (!c.quoted(name)) return "expected input \"name\"";
       graph_.add_input(name, types.at(0));

@@ -27,7 +27,7 @@ std::string node_text(const Node& node) {
   switch (node.kind) {
     case NodeKind::kWeight: {
       const std::string ref = to_string(node.weight);
-      return "weight \"" + node.name + "\"" + (ref.empty() ? "" : " = " + ref);
+      return "weight \"" + node.name + "\"" + (ref.empty() ? "" : " = " + ref) + (node.streamed ? "  {streamed}" : "");
     }
     case NodeKind::kInput:
       return "input \"" + node.name + "\"";

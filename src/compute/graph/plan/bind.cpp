@@ -178,16 +178,33 @@ const std::byte* WeightBinder::bind(const BoundWeight& weight) {
   const size_t bytes = weight.bytes();
   bound_bytes_ += bytes;
   const PackedEntry* stored = file_ == nullptr ? nullptr : file_->find(weight.key());
-  if (stored != nullptr && stored->bytes == bytes) return at->second = file_->data(*stored);
-  packed_bytes_ += bytes;
+  const bool is_stored = stored != nullptr && stored->bytes == bytes;
+  if (is_stored && file_use_ == FileUse::kMap) return at->second = file_->data(*stored);
   made_.push_back({weight, AlignedBuffer(bytes)});
-  make(weight, made_.back().buffer.data());
+  if (is_stored) {
+    file_->copy(*stored, made_.back().buffer.data());
+  } else {
+    packed_bytes_ += bytes;
+    make(weight, made_.back().buffer.data());
+  }
   return at->second = made_.back().buffer.data();
 }
 
 void WeightBinder::refresh() {
   CHECK(file_ == nullptr);
   for (const Made& made : made_) make(made.weight, made.buffer.data());
+}
+
+void WeightBinder::use(std::shared_ptr<const PackedFile> file, FileUse how) {
+  file_ = std::move(file);
+  file_use_ = how;
+}
+
+const PackedEntry& WeightBinder::streamed(const Node& weight, const MatmulFamily& family) const {
+  const BoundWeight bound{weight, &family};
+  const PackedEntry* stored = file_ == nullptr ? nullptr : file_->find(bound.key());
+  CHECK(stored != nullptr && stored->bytes == bound.bytes());
+  return *stored;
 }
 
 const void* WeightBinder::packed(const Node& weight, const MatmulFamily& family) { return bind({weight, &family}); }

@@ -70,11 +70,16 @@ class WeightBinder {
  public:
   WeightBinder(const WeightSource& source, ThreadPool& pool) : source_(source), pool_(pool) {}
 
-  // Weights bound from now on are taken from this file where it has them. Checked by the caller.
-  void use(std::shared_ptr<const PackedFile> file) { file_ = std::move(file); }
+  // Weights bound from now on are taken from this file where it has them: mapped, or copied into memory of their own so
+  // that the rest of the file takes none. Checked by the caller.
+  enum class FileUse : uint8_t { kMap, kCopy };
+  void use(std::shared_ptr<const PackedFile> file, FileUse how = FileUse::kMap);
+  const std::shared_ptr<const PackedFile>& file() const { return file_; }
 
   // The packed form of [n, k], or of [n_experts, n, k] with expert e at e * family.packed_bytes(n, k).
   const void* packed(const Node& weight, const MatmulFamily& family);
+  // The same in the file: a streamed weight, which is never bound. CHECKs that the file has it.
+  const PackedEntry& streamed(const Node& weight, const MatmulFamily& family) const;
   // Contiguous fp32.
   const float* dense(const Node& weight);
   // Rows as the file has them (no copy), where the reference is neighbouring rows of one tensor with all its columns;
@@ -118,6 +123,7 @@ class WeightBinder {
   const WeightSource& source_;
   ThreadPool& pool_;
   std::shared_ptr<const PackedFile> file_;
+  FileUse file_use_ = FileUse::kMap;
   std::map<std::string, const std::byte*> bound_;
   std::vector<Made> made_;
   std::set<std::string> used_;  // source tensors that were copied

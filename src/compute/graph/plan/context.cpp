@@ -34,6 +34,9 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
     case OperandRef::Place::kConstant:
       operand.data = const_cast<void*>(ref.constant);
       break;
+    case OperandRef::Place::kWindow:
+      operand.data = const_cast<std::byte*>(window_ + ref.offset);
+      break;
     case OperandRef::Place::kState:
       operand.data = states_[static_cast<size_t>(ref.index)];
       break;
@@ -154,7 +157,8 @@ void ExecutionContext::run_waves(size_t first, size_t last) {
 }
 
 void ExecutionContext::run(const Batch& batch) {
-  for (int segment = 0; segment < plan_->n_segments(); ++segment) run_segment(segment, batch);
+  status_ = ok_status();
+  for (int segment = 0; segment < plan_->n_segments() && status_.ok(); ++segment) run_segment(segment, batch);
 }
 
 void ExecutionContext::bind_sizes(const Batch& batch) {
@@ -170,7 +174,15 @@ void ExecutionContext::bind_sizes(const Batch& batch) {
 void ExecutionContext::run_segment(int segment, const Batch& batch) {
   bind_sizes(batch);
   const auto [first, last] = plan_->segment_waves(segment);
+  const bool streams = !plan_->windows().empty() && plan_->windows()[static_cast<size_t>(segment)].bytes > 0;
+  if (streams) {
+    Result<const std::byte*> window = stream_->acquire(segment);
+    status_ = window.status();
+    if (!window.ok()) return;
+    window_ = *window;
+  }
   run_waves(first, last);
+  if (streams) stream_->release();
 }
 
 Operand ExecutionContext::find_output(std::string_view name) const {

@@ -24,9 +24,15 @@ class ExecutionContext final : private PhasedWork {
   // Memory of a state (plan().states()[index]): n_blocks * block_bytes, zero where nothing was written.
   void set_state(int index, void* memory) { states_[static_cast<size_t>(index)] = memory; }
 
+  // Where the plan's windows come from; before the first run of a plan that has some.
+  void stream_weights(std::unique_ptr<WeightStream> stream) { stream_ = std::move(stream); }
+  WeightStream* stream() const { return stream_.get(); }
+
   // Runs all segments, or one. The batch's sizes must not exceed the plan's maxima (CHECK).
   void run(const Batch& batch);
   void run_segment(int segment, const Batch& batch);
+  // Why the last run, or segment, has no results: its weights could not be read. Always ok where nothing is streamed.
+  const Status& status() const { return status_; }
 
   // Time spent in each wave, summed over runs since measuring began, in seconds; empty when it never did.
   void measure_waves();
@@ -71,11 +77,14 @@ class ExecutionContext final : private PhasedWork {
   AlignedBuffer arena_;
   std::vector<AlignedBuffer> workspaces_;
   std::vector<void*> states_;
+  std::unique_ptr<WeightStream> stream_;
+  const std::byte* window_ = nullptr;  // of the segment under way
+  Status status_;
   std::vector<StepArgs> args_;
   std::vector<TaskShare> shares_;  // of the wave under way, in the order of their units
   SymbolValues sizes_;
   const Batch* batch_ = nullptr;
-  std::vector<double> wave_seconds_;  // written by whichever worker ends a wave, while the others wait
+  std::vector<double> wave_seconds_;               // written by whichever worker ends a wave, while the others wait
   std::vector<std::vector<double>> task_seconds_;  // [worker][step]
   TimePoint wave_start_;
   size_t first_wave_ = 0;  // of the run under way

@@ -94,15 +94,23 @@ Status PackedFile::read_directory(const Hash128& identity) {
   return pieces_.size() == footer.n_pieces ? ok_status() : damaged("its directory is damaged");
 }
 
-Status PackedFile::verify(ThreadPool& pool) const {
+Status PackedFile::verify(ThreadPool& pool, bool keep) const {
   std::atomic<bool> intact{true};
   pool.parallel_for(static_cast<int64_t>(pieces_.size()), 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const PackedPiece& piece = pieces_[static_cast<size_t>(i)];
       if (hash_bytes(file_.bytes().subspan(piece.offset, piece.bytes)) != piece.hash) intact = false;
+      if (!keep) file_.release(piece.offset, piece.bytes);
     }
   });
   return intact ? ok_status() : damaged("its weights are damaged");
+}
+
+void PackedFile::copy(const PackedEntry& entry, std::byte* to) const {
+  for (const PackedPiece& piece : entry.pieces) {
+    std::memcpy(to + (piece.offset - entry.offset), file_.bytes().data() + piece.offset, piece.bytes);
+    file_.release(piece.offset, piece.bytes);
+  }
 }
 
 const PackedEntry* PackedFile::find(const Hash128& key) const {

@@ -49,12 +49,14 @@ class PackedFile {
   // bytes are not looked at.
   static Result<PackedFile> open(const std::filesystem::path& path, const Hash128& identity);
 
-  // kDataLoss when a weight's bytes are not those that were written. Reads everything.
-  Status verify(ThreadPool& pool) const;
+  // kDataLoss when a weight's bytes are not those that were written. Reads everything; unless `keep`, what was looked
+  // at takes no memory of the process any more.
+  Status verify(ThreadPool& pool, bool keep = true) const;
 
   const std::vector<PackedEntry>& entries() const { return entries_; }
   const PackedEntry* find(const Hash128& key) const;  // nullptr when absent
   const std::byte* data(const PackedEntry& entry) const { return file_.bytes().data() + entry.offset; }
+  void copy(const PackedEntry& entry, std::byte* to) const;  // and lets go of the mapped pages
   const std::filesystem::path& path() const { return path_; }
 
  private:

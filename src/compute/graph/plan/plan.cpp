@@ -24,14 +24,19 @@ class Operands {
            std::vector<PlanState>& states)
       : graph_(graph), binder_(binder), offsets_(offsets), states_(states) {}
 
-  Result<OperandRef> of(Value value, WeightForm form = WeightForm::kDense, const MatmulFamily* family = nullptr) {
+  // `window`: where weights that the op's segment streams are noted.
+  Result<OperandRef> of(Value value, WeightForm form = WeightForm::kDense, const MatmulFamily* family = nullptr,
+                        WeightWindow* window = nullptr) {
     const Node& node = graph_.node(value);
     OperandRef ref;
     ref.type = graph_.type(value);
     switch (node.kind) {
       case NodeKind::kWeight:
         ref.place = OperandRef::Place::kConstant;
-        if (form == WeightForm::kPacked) {
+        if (node.streamed && form == WeightForm::kPacked) {
+          ref.place = OperandRef::Place::kWindow;
+          ref.offset = window->add(binder_.streamed(node, *family));
+        } else if (form == WeightForm::kPacked) {
           ref.constant = binder_.packed(node, *family);
         } else if (form == WeightForm::kRows && binder_.stored_rows(node) != nullptr) {
           ref.constant = binder_.stored_rows(node);
@@ -56,7 +61,7 @@ class Operands {
     }
     if (node.op->keeps_state) return of(node.inputs[0]);
     if (node.op->view) {  // the memory of what it views, with another shape
-      ASSIGN_OR_RETURN(OperandRef base, of(node.inputs[0], form, family));
+      ASSIGN_OR_RETURN(OperandRef base, of(node.inputs[0], form, family, window));
       base.type.shape = ref.type.shape;
       return base;
     }
@@ -108,12 +113,14 @@ Status Plan::add_steps(const Graph& graph, const CpuKernels& kernels, WeightBind
                        const std::vector<std::vector<size_t>>& offsets) {
   Operands operands(graph, binder, offsets, states_);
   const StepContext context{graph, kernels};
+  windows_.resize(static_cast<size_t>(n_segments_));
   for (const Wave& wave : schedule.waves) {
     std::vector<PlanTask> tasks;
     for (const Task& task : wave) {
       PlanTask plan_task;
       for (const int32_t index : task.nodes) {
         const Node& node = graph.nodes()[static_cast<size_t>(index)];
+        WeightWindow& window = windows_[static_cast<size_t>(node.segment)];
         PlanStep step;
         step.op = node.op->name;
         step.kernel = make_step(context, node);
@@ -125,7 +132,7 @@ Status Plan::add_steps(const Graph& graph, const CpuKernels& kernels, WeightBind
           const TensorType& type = graph.type(node.inputs[i]);
           const MatmulFamily* family =
               form == WeightForm::kPacked ? &family_for(kernels, type.dtype, type.last().factor) : nullptr;
-          ASSIGN_OR_RETURN(OperandRef ref, operands.of(node.inputs[i], form, family));
+          ASSIGN_OR_RETURN(OperandRef ref, operands.of(node.inputs[i], form, family, &window));
           step.in.push_back(std::move(ref));
         }
         for (int32_t output = 0; output < static_cast<int32_t>(node.outputs.size()); ++output) {
@@ -139,6 +146,9 @@ Status Plan::add_steps(const Graph& graph, const CpuKernels& kernels, WeightBind
       tasks.push_back(std::move(plan_task));
     }
     waves_.push_back(std::move(tasks));
+  }
+  if (std::all_of(windows_.begin(), windows_.end(), [](const WeightWindow& window) { return window.bytes == 0; })) {
+    windows_.clear();
   }
   return ok_status();
 }

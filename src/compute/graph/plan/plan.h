@@ -11,13 +11,14 @@
 #include "compute/graph/passes/waves.h"
 #include "compute/graph/plan/bind.h"
 #include "compute/graph/plan/step_kernel.h"
+#include "compute/graph/plan/weight_stream.h"
 
 namespace strata {
 
 // Where an operand is found in a run.
 struct OperandRef {
-  enum class Place : uint8_t { kNone, kArena, kConstant, kInput, kState } place = Place::kNone;
-  size_t offset = 0;               // kArena
+  enum class Place : uint8_t { kNone, kArena, kConstant, kInput, kState, kWindow } place = Place::kNone;
+  size_t offset = 0;               // kArena; kWindow: in the window of the step's segment
   const void* constant = nullptr;  // kConstant: a bound weight
   int index = 0;                   // kInput: InputSlot; kState: number of the state
   TensorType type;
@@ -66,6 +67,9 @@ class Plan {
   // Values that a later segment reads from an earlier one, by the segment that makes them: what a stage sends on.
   const std::vector<std::pair<int, OperandRef>>& boundary() const { return boundary_; }
 
+  // What each segment reads of streamed weights (pass schedule_weights); empty: nothing is streamed.
+  const std::vector<WeightWindow>& windows() const { return windows_; }
+
   size_t arena_bytes() const { return arena_bytes_; }
   size_t unshared_bytes() const { return unshared_bytes_; }    // what the arena would be without reuse
   size_t workspace_bytes() const { return workspace_bytes_; }  // per worker
@@ -83,6 +87,7 @@ class Plan {
   std::vector<PlanState> states_;
   std::vector<PlanOutput> outputs_;
   std::vector<std::pair<int, OperandRef>> boundary_;
+  std::vector<WeightWindow> windows_;
   size_t arena_bytes_ = 0;
   size_t unshared_bytes_ = 0;
   size_t workspace_bytes_ = 0;
