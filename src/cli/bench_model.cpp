@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/bench.h"
+#include "cli/disk_speed.h"
 #include "cli/model_cost.h"
 #include "cli/model_runs.h"
 #include "cli/progress.h"
@@ -201,6 +202,28 @@ void print(const Json& json) {
   }
 }
 
+// Of a model that is bigger than memory: what a step reads from disk, beside what the disk gives.
+Status add_disk(Json& json, const WeightStream& stream, const std::filesystem::path& file) {
+  ASSIGN_OR_RETURN(const double disk, disk_read_speed(file, std::filesystem::file_size(file)));
+  const auto bytes = static_cast<double>(stream.bytes_per_round());
+  json["disk"] = {{"read_gbs", disk / 1e9}, {"bytes_per_step", bytes}};
+  for (Json& d : json["decode"]) {
+    const double speed = bytes * d["tok_s"].get<double>() / d["batch"].get<double>();
+    d["disk_gbs"] = speed / 1e9;
+    d["fraction_of_disk"] = speed / disk;
+  }
+  return ok_status();
+}
+
+void print_disk(const Json& json) {
+  std::printf("\nfrom disk: %.0f MB for each step; read past the page cache at %.2f GB/s\n",
+              json["disk"]["bytes_per_step"].get<double>() / 1e6, json["disk"]["read_gbs"].get<double>());
+  for (const Json& d : json["decode"]) {
+    std::printf("%8d sequences, context %d: %.2f GB/s, %.3f of the disk\n", d["batch"].get<int>(),
+                d["context"].get<int>(), d["disk_gbs"].get<double>(), d["fraction_of_disk"].get<double>());
+  }
+}
+
 void make_room(RunnerOptions& options) {
   options.max_sequences = 64;
   options.max_outputs = 64;
@@ -252,10 +275,14 @@ Status bench_model(const Settings& settings, const std::string& path) {
   Json json = report(figures, cost, meter.best(), settings.profile);
   json["machine"]["isa"] = loaded.kernels->name;
   json["load_s"] = load_s;
+  if (const WeightStream* stream = loaded.runner->context().stream()) {
+    RETURN_IF_ERROR(add_disk(json, *stream, loaded.runner->binder()->file()->path()));
+  }
   if (settings.json) {
     std::printf("%s\n", json.dump().c_str());
   } else {
     print(json);
+    if (json.contains("disk")) print_disk(json);
   }
   return ok_status();
 }
