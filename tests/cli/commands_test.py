@@ -159,12 +159,12 @@ class Commands(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             base = ["run", MODEL, "-p", "Once upon a time", "-n", 12, "--seed", 5, "--json", "--packed-cache", folder]
             want = json.loads(strata(*base))["tokens"]
-            for memory in ("2800000", "4M", "1G"):
+            for memory in ("3000000", "4M", "1G"):
                 self.assertEqual(json.loads(strata(*base, "--weights-memory", memory))["tokens"], want, memory)
             self.assertIn("at least", strata(*base, "--weights-memory", "1000", status=1))
             kept, = pathlib.Path(folder).glob("*.weights")
             kept.write_bytes(b"\1" + kept.read_bytes()[1:])
-            self.assertEqual(json.loads(strata(*base, "--weights-memory", "2800000"))["tokens"], want)
+            self.assertEqual(json.loads(strata(*base, "--weights-memory", "3000000"))["tokens"], want)
 
     def test_wrong_use_is_two_and_failure_is_one(self):
         for arguments in (["nothing"], ["run"], ["run", MODEL, "-n", "x"]):
@@ -205,7 +205,7 @@ class Serve(unittest.TestCase):
 
     def test_weights_that_cannot_be_read_fail_the_request(self):
         with tempfile.TemporaryDirectory() as folder:
-            server, port = self.start(MODEL, "--packed-cache", folder, "--weights-memory", "2800000")
+            server, port = self.start(MODEL, "--packed-cache", folder, "--weights-memory", "3000000")
             body = {"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}
             status, good = self.call(port, "POST", "/v1/completions", body)
             self.assertEqual(status, 200, good)

@@ -89,7 +89,7 @@ fs::path weights_file(const fs::path& folder) {
 TEST(WeightsMemory, StreamedModelsGiveTheSameBits) {
   const TemporaryFolder folder;
   const std::vector<float> whole = StreamedModel({}, 0).all();
-  for (const uint64_t memory : {2'800'000, 3'500'000, 5'000'000}) {
+  for (const uint64_t memory : {3'000'000, 3'500'000, 5'000'000}) {
     for (const int threads : {1, 2}) {
       StreamedModel model(folder.path(), memory, threads);
       ASSERT_TRUE(model.status().ok()) << model.status().message();
@@ -130,7 +130,7 @@ TEST(WeightsMemory, NeedsAFile) {
 TEST(WeightsMemory, DamageFailsTheStepAndOnlyIt) {
   const TemporaryFolder folder;
   const std::vector<float> whole = StreamedModel({}, 0).all();
-  StreamedModel model(folder.path(), 2'800'000);
+  StreamedModel model(folder.path(), 3'000'000);
   ASSERT_TRUE(model.status().ok()) << model.status().message();
   EXPECT_EQ(model.all(), whole);
   const fs::path path = weights_file(folder.path());

@@ -116,7 +116,8 @@ class WeightScheduler {
     std::stable_sort(order.begin(), order.end(),
                      [&](size_t a, size_t b) { return weights_[a].bytes > weights_[b].bytes; });
     size_t best = order.size();
-    uint64_t least = UINT64_MAX, resident = small_;
+    uint64_t least = small_, resident = small_;
+    for (const StreamableWeight& weight : weights_) least += weight.bytes;
     for (size_t n = 0; n < order.size(); ++n) {
       const uint64_t needed = resident + buffer_bytes();
       if (needed <= memory) best = n;
