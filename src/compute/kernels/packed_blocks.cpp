@@ -30,6 +30,14 @@ void read_nibbles(const uint8_t vectors[4][64], int lane, uint8_t code[32]) {
   }
 }
 
+// 32 int8, stored with 128 added.
+void pack_signed(uint8_t vectors[8][64], int lane, const int8_t q[32]) {
+  for (int i = 0; i < 32; ++i) vectors[i / 4][4 * lane + i % 4] = static_cast<uint8_t>(q[i] + 128);
+}
+void read_signed(const uint8_t vectors[8][64], int lane, uint8_t code[32]) {
+  for (int v = 0; v < 8; ++v) set_word(code, v, word(vectors[v], lane) ^ 0x80808080);
+}
+
 // The two bits at `shift` of 64 codes.
 void pack_pairs(uint8_t vectors[4][64], int lane, int shift, const uint8_t code[64]) {
   constexpr uint32_t kPairs = 0x03030303;
@@ -92,14 +100,14 @@ void pack_lane(PackedQ8_0<kBlocks>& packed, int lane, const uint8_t* src, int64_
   for (int b = 0; b < kBlocks; ++b) {
     const auto block = load_block<BlockQ8_0>(src + static_cast<size_t>(b) * sizeof(BlockQ8_0));
     packed.d[b][lane] = block.d;
-    for (int v = 0; v < 8; ++v) std::memcpy(packed.q[b][v] + 4 * lane, block.q + 4 * v, 4);
+    pack_signed(packed.q[b], lane, block.q);
   }
 }
 template <int kBlocks>
 void decode(const PackedQ8_0<kBlocks>& packed, int lane, uint8_t* code, QuantBlock& out) {
   for (int b = 0; b < kBlocks; ++b) {
     out.scale[b] = half_to_float(packed.d[b][lane]);
-    for (int v = 0; v < 8; ++v) std::memcpy(code + 32 * b + 4 * v, packed.q[b][v] + 4 * lane, 4);
+    read_signed(packed.q[b], lane, code + 32 * b);
   }
 }
 
@@ -108,14 +116,14 @@ void pack_lane(PackedInt8<kBlocks>& packed, int lane, const uint8_t* src, int64_
   for (int b = 0; b < kBlocks; ++b) {
     const auto block = load_block<BlockInt8>(src + static_cast<size_t>(b) * sizeof(BlockInt8));
     packed.d[b][lane] = block_factor(block);
-    for (int v = 0; v < 8; ++v) std::memcpy(packed.q[b][v] + 4 * lane, block.q + 4 * v, 4);
+    pack_signed(packed.q[b], lane, block.q);
   }
 }
 template <int kBlocks>
 void decode(const PackedInt8<kBlocks>& packed, int lane, uint8_t* code, QuantBlock& out) {
   for (int b = 0; b < kBlocks; ++b) {
     out.scale[b] = packed.d[b][lane];
-    for (int v = 0; v < 8; ++v) std::memcpy(code + 32 * b + 4 * v, packed.q[b][v] + 4 * lane, 4);
+    read_signed(packed.q[b], lane, code + 32 * b);
   }
 }
 
@@ -226,14 +234,14 @@ void decode(const PackedQ3_K& packed, int lane, uint8_t* code, QuantBlock& out) 
 template <class Packed>
 void pack_six_bit_scales(Packed& packed, int lane, const GroupScales& groups) {
   for (int b = 0; b < 8; ++b) {
-    packed.scale[b][lane] = static_cast<uint8_t>(groups.scale[b]);
+    packed.scale[b / 2][lane][b % 2] = static_cast<uint8_t>(groups.scale[b]);
     packed.min[b / 2][lane][b % 2] = groups.min[b];
   }
 }
 template <class Packed>
 void read_six_bit_scales(const Packed& packed, int lane, QuantBlock& out) {
   for (int b = 0; b < 8; ++b) {
-    out.scale[b] = packed.scale[b][lane];
+    out.scale[b] = packed.scale[b / 2][lane][b % 2];
     out.min[b] = packed.min[b / 2][lane][b % 2];
   }
 }
@@ -270,13 +278,13 @@ void pack_lane(PackedQ6_K& packed, int lane, const uint8_t* src, int64_t) {
   const Contents c = read_block<BlockQ6_K>(packed, lane, src);
   for (int b = 0; b < 8; ++b) pack_nibbles(packed.low[b], lane, c.code + 32 * b);
   for (int chunk = 0; chunk < 4; ++chunk) pack_pairs(packed.high[chunk], lane, 4, c.code + 64 * chunk);
-  for (int j = 0; j < 16; ++j) packed.scale[j][lane] = c.groups.scale[j];
+  for (int j = 0; j < 16; ++j) packed.scale[j / 2][lane][j % 2] = c.groups.scale[j];
 }
 void decode(const PackedQ6_K& packed, int lane, uint8_t* code, QuantBlock& out) {
   read_factors(packed, lane, out);
   for (int b = 0; b < 8; ++b) read_nibbles(packed.low[b], lane, code + 32 * b);
   for (int chunk = 0; chunk < 4; ++chunk) add_pairs(packed.high[chunk], lane, 4, code + 64 * chunk);
-  for (int j = 0; j < 16; ++j) out.scale[j] = packed.scale[j][lane];
+  for (int j = 0; j < 16; ++j) out.scale[j] = packed.scale[j / 2][lane][j % 2];
 }
 
 void pack_lane(PackedIQ4_XS& packed, int lane, const uint8_t* src, int64_t) {

@@ -18,8 +18,8 @@ template <int kBlocks>
 struct PackedQ8_0 {
   static constexpr DType kWeight = DType::kQ8_0;
   static constexpr int kSpan = 32 * kBlocks;
-  static constexpr std::string_view kName = kBlocks == 8 ? "q8_0.2x16x4.1" : "q8_0.2x16x4.x32.1";
-  int8_t q[kBlocks][8][64];
+  static constexpr std::string_view kName = kBlocks == 8 ? "q8_0.2x16x4.2" : "q8_0.2x16x4.x32.2";
+  uint8_t q[kBlocks][8][64];  // + 128
   uint16_t d[kBlocks][16];
 };
 
@@ -95,8 +95,8 @@ template <int kBlocks>
 struct PackedInt8 {
   static constexpr DType kWeight = DType::kInt8;
   static constexpr int kSpan = 32 * kBlocks;
-  static constexpr std::string_view kName = kBlocks == 8 ? "int8.2x16x4.1" : "int8.2x16x4.x32.1";
-  int8_t q[kBlocks][8][64];
+  static constexpr std::string_view kName = kBlocks == 8 ? "int8.2x16x4.2" : "int8.2x16x4.x32.2";
+  uint8_t q[kBlocks][8][64];  // + 128
   float d[kBlocks][16];
 };
 
@@ -125,33 +125,33 @@ struct PackedQ3_K {
 struct PackedQ4_K {
   static constexpr DType kWeight = DType::kQ4_K;
   static constexpr int kSpan = 256;
-  static constexpr std::string_view kName = "q4_k.2x16x4.1";
+  static constexpr std::string_view kName = "q4_k.2x16x4.2";
   uint8_t low[8][4][64];  // nibbles
   uint16_t d[16];
   uint16_t dmin[16];
-  uint8_t scale[8][16];
-  uint8_t min[4][16][2];  // of blocks 2 i and 2 i + 1 side by side
+  uint8_t scale[4][16][2];  // of groups 2 i and 2 i + 1 side by side
+  uint8_t min[4][16][2];
 };
 
 struct PackedQ5_K {
   static constexpr DType kWeight = DType::kQ5_K;
   static constexpr int kSpan = 256;
-  static constexpr std::string_view kName = "q5_k.2x16x4.1";
+  static constexpr std::string_view kName = "q5_k.2x16x4.2";
   uint8_t low[8][4][64];  // nibbles
   uint8_t high[8][64];    // bits
   uint16_t d[16];
   uint16_t dmin[16];
-  uint8_t scale[8][16];
-  uint8_t min[4][16][2];  // as in Q4_K
+  uint8_t scale[4][16][2];  // as in Q4_K
+  uint8_t min[4][16][2];
 };
 
 struct PackedQ6_K {
   static constexpr DType kWeight = DType::kQ6_K;
   static constexpr int kSpan = 256;
-  static constexpr std::string_view kName = "q6_k.2x16x4.1";
+  static constexpr std::string_view kName = "q6_k.2x16x4.2";
   uint8_t low[8][4][64];   // nibbles
   uint8_t high[4][4][64];  // pairs
-  int8_t scale[16][16];
+  int8_t scale[8][16][2];  // of groups 2 i and 2 i + 1 side by side
   uint16_t d[16];
   uint16_t unused[16];  // to a multiple of 64 bytes
 };

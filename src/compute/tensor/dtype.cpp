@@ -29,7 +29,7 @@ constexpr DTypeTraits kTraits[kDTypeCount] = {
     {"INT8", 32, 36},
     {"FP8", 32, 36},
     // One byte per value, one fp32 scale per 256 (32) values, one int16 sum per 16 values.
-    {"ActQ8", 256, 256 + 4 + 32},
+    {"ActQ8", 256, 256 + 4 + 32 + 64 + 16 + 32},
     {"ActQ8x32", 32, 32 + 4 + 4},
     {"ActBF16", 1, 2},
 };

@@ -1,5 +1,6 @@
-// How a matmul is cut into tiles: ranges of output columns by ranges of rows of x. A tile takes some tens of
-// microseconds, long beside the cost of handing it out and short beside the whole. Results do not depend on it.
+// How a matmul is cut into tiles: ranges of output columns by ranges of rows of x. A tile takes about fifteen
+// microseconds, long beside the cost of handing it out and short beside a step's smallest matmul, at whose end threads
+// wait for the one that took the last tile. Results do not depend on it.
 //
 // Everything is `static`: units of different instruction sets include this.
 #pragma once
@@ -27,7 +28,7 @@ struct MatmulSplit {
 };
 
 static inline MatmulSplit split_matmul(const MatmulRates& rates, int64_t rows, int64_t n, int64_t k) {
-  constexpr double kTileNs = 40e3;
+  constexpr double kTileNs = 15e3;
   constexpr int64_t kCacheBytes = 400 << 10;  // of the cache beside a core, for the rows of x that a tile uses
   if (rows <= 0) return {1, kPanelColumns, 0, 0};
   int64_t most = kCacheBytes / rates.row_bytes;

@@ -9,25 +9,24 @@
 namespace strata::reference {
 namespace {
 
-// One row of kActQ8 or kActQ8x32 (activation.h).
-void quantize(uint8_t* value, float* scale, int16_t* sum, const float* x, int64_t k, int64_t block) {
-  for (int64_t b = 0; b < k / block; ++b) {
-    float largest = 0;
-    bool finite = true;
-    for (int64_t i = b * block; i < (b + 1) * block; ++i) {
-      if (!std::isfinite(x[i])) finite = false;
-      if (std::fabs(x[i]) > largest) largest = std::fabs(x[i]);
-    }
-    const bool scaled = finite && largest >= kSmallestScaled;
-    scale[b] = scaled ? largest / 127.0f : finite ? 0.0f : std::nanf("");
-    const float inverse = scaled ? 127.0f / largest : 0.0f;
-    for (int64_t i = b * block; i < (b + 1) * block; ++i) {
-      const int a = scaled ? static_cast<int>(std::nearbyint(x[i] * inverse)) : 0;
-      value[i] = static_cast<uint8_t>(a + 128);
-      if (i % 16 == 0) sum[i / 16] = 0;
-      sum[i / 16] = static_cast<int16_t>(sum[i / 16] + a);
-    }
+// One block of kActQ8 or kActQ8x32 (activation.h).
+void quantize(const ActivationBlock& to, const float* x, int64_t block) {
+  float largest = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < block; ++i) {
+    if (!std::isfinite(x[i])) finite = false;
+    if (std::fabs(x[i]) > largest) largest = std::fabs(x[i]);
   }
+  const bool scaled = finite && largest >= kSmallestScaled;
+  *to.scale = scaled ? largest / 127.0f : finite ? 0.0f : std::nanf("");
+  const float inverse = scaled ? 127.0f / largest : 0.0f;
+  int sum[16] = {};
+  for (int64_t i = 0; i < block; ++i) {
+    const int a = scaled ? static_cast<int>(std::nearbyint(x[i] * inverse)) : 0;
+    to.value[i] = static_cast<int8_t>(a);
+    sum[i / 16] += a;
+  }
+  for (int64_t i = 0; i < block / 32; ++i) store_sums(to, i, sum[2 * i], sum[2 * i + 1]);
 }
 
 }  // namespace
@@ -42,9 +41,8 @@ void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t 
   }
   const int64_t block = traits(type).block_elements, stride = static_cast<int64_t>(row_bytes(type, k));
   for (int64_t i = 0; i < rows; ++i) {
-    uint8_t* row = static_cast<uint8_t*>(dst) + i * stride;
-    auto* scale = reinterpret_cast<float*>(row + k);
-    quantize(row, scale, reinterpret_cast<int16_t*>(scale + k / block), x + i * k, k, block);
+    int8_t* row = static_cast<int8_t*>(dst) + i * stride;
+    for (int64_t b = 0; b < k; b += block) quantize(activation_block(row, k, block, b), x + i * k + b, block);
   }
 }
 

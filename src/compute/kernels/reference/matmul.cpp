@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "compute/kernels/activation.h"
+#include "compute/kernels/block_arithmetic.h"
 #include "compute/tensor/half.h"
 #include "compute/tensor/quant_blocks.h"
 
@@ -68,18 +69,40 @@ void run_float(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
   });
 }
 
+// Over group g: q times x, and x.
+int32_t dot_of_group(const QuantBlock& w, const int8_t* x, int g) {
+  int32_t dot = 0;
+  for (int i = g * w.group; i < (g + 1) * w.group; ++i) dot += w.q[i] * x[i];
+  return dot;
+}
+int32_t sum_of_group(const QuantBlock& w, const int8_t* x, int g) {
+  int32_t sum = 0;
+  for (int i = g * w.group; i < (g + 1) * w.group; ++i) sum += x[i];
+  return sum;
+}
+
 // What one block A of the activation adds to y.
-float add_block(float y, const QuantBlock& w, const uint8_t* x, const int16_t* sums, float scale, Minima minima) {
+float add_block(float y, const QuantBlock& w, const int8_t* x, float scale, Minima minima) {
   float s = 0, m = 0;
   for (int g = 0; g < w.elements / w.group; ++g) {
-    int32_t dot = 0, sum = 0;
-    for (int i = g * w.group; i < (g + 1) * w.group; ++i) dot += w.q[i] * (x[i] - 128);
-    for (int i = g * w.group / 16; i < (g + 1) * w.group / 16; ++i) sum += sums[i];
-    s = std::fma(static_cast<float>(dot), w.scale[g], s);
-    m = std::fma(static_cast<float>(sum), w.min[g], m);
+    s = std::fma(static_cast<float>(dot_of_group(w, x, g)), w.scale[g], s);
+    m = std::fma(static_cast<float>(sum_of_group(w, x, g)), w.min[g], m);
   }
   y = std::fma(s, w.d * scale, y);
-  return minima == Minima::kNone ? y : std::fma(m, -(w.dmin * scale), y);
+  return minima == Minima::kNone ? y : std::fma(m, scale, y);  // dmin is -1
+}
+
+// The same where scales are whole numbers.
+float add_pairs(float y, const QuantBlock& w, const int8_t* x, float scale, Minima minima, int shift) {
+  int32_t s = 0, m = 0;
+  for (int g = 0; g < w.elements / w.group; ++g) {
+    s += static_cast<int32_t>(w.scale[g]) * ((dot_of_group(w, x, g) + rounding(shift, g)) >> shift);
+    m += static_cast<int32_t>(w.min[g]) * sum_of_group(w, x, g);
+  }
+  const float d = w.d * static_cast<float>(1 << shift);
+  const float t = minima == Minima::kNone ? static_cast<float>(s) * d
+                                          : std::fma(static_cast<float>(s), d, -(static_cast<float>(m) * w.dmin));
+  return std::fma(t, scale, y);
 }
 
 // The weight's blocks of one activation block joined: eight of 32 become one of 256.
@@ -111,9 +134,16 @@ void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
     for (int64_t b = 0; b < a.k / length; ++b) {
       join_blocks<kWeight>(weights<kWeight>(a.packed, j, a.k, b * length), length, w);
       for (int64_t i = 0; i < a.rows; ++i) {
-        const ActivationRow x = activation_row(a.x, x_row(a, i), stride, a.k, length);
+        const int8_t* row = static_cast<const int8_t*>(a.x) + x_row(a, i) * stride;
+        float scale;
+        std::memcpy(&scale, row + activation_parts(a.k, length).scale + 4 * b, 4);
         float& y = y_row(a, i)[j];
-        y = add_block(y, w, x.value + b * length, x.sum + b * length / 16, x.scale[b], minima_of(kWeight));
+        const int8_t* numbers = row + b * length;
+        if constexpr (dot_shift(kWeight) == kFloatScales) {
+          y = add_block(y, w, numbers, scale, minima_of(kWeight));
+        } else {
+          y = add_pairs(y, w, numbers, scale, minima_of(kWeight), dot_shift(kWeight));
+        }
       }
     }
   });
@@ -155,11 +185,11 @@ constexpr MatmulFamily kQ5_0 = quantized_family<DType::kQ5_0, DType::kActQ8>("q5
 constexpr MatmulFamily kQ5_1 = quantized_family<DType::kQ5_1, DType::kActQ8>("q5_1.fma.1", &kQ5_1x32);
 constexpr MatmulFamily kIQ4_NL = quantized_family<DType::kIQ4_NL, DType::kActQ8>("iq4_nl.fma.1", &kIQ4_NLx32);
 constexpr MatmulFamily kMXFP4 = quantized_family<DType::kMXFP4, DType::kActQ8>("mxfp4.fma.1", &kMXFP4x32);
-constexpr MatmulFamily kQ2_K = quantized_family<DType::kQ2_K, DType::kActQ8>("q2_k.fma.1");
-constexpr MatmulFamily kQ3_K = quantized_family<DType::kQ3_K, DType::kActQ8>("q3_k.fma.1");
-constexpr MatmulFamily kQ4_K = quantized_family<DType::kQ4_K, DType::kActQ8>("q4_k.fma.1");
-constexpr MatmulFamily kQ5_K = quantized_family<DType::kQ5_K, DType::kActQ8>("q5_k.fma.1");
-constexpr MatmulFamily kQ6_K = quantized_family<DType::kQ6_K, DType::kActQ8>("q6_k.fma.1");
+constexpr MatmulFamily kQ2_K = quantized_family<DType::kQ2_K, DType::kActQ8>("q2_k.pairs.1");
+constexpr MatmulFamily kQ3_K = quantized_family<DType::kQ3_K, DType::kActQ8>("q3_k.pairs.1");
+constexpr MatmulFamily kQ4_K = quantized_family<DType::kQ4_K, DType::kActQ8>("q4_k.pairs.1");
+constexpr MatmulFamily kQ5_K = quantized_family<DType::kQ5_K, DType::kActQ8>("q5_k.pairs.1");
+constexpr MatmulFamily kQ6_K = quantized_family<DType::kQ6_K, DType::kActQ8>("q6_k.pairs.1");
 constexpr MatmulFamily kIQ4_XS = quantized_family<DType::kIQ4_XS, DType::kActQ8>("iq4_xs.fma.1");
 
 }  // namespace

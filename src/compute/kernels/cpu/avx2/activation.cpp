@@ -36,23 +36,28 @@ STRATA_INLINE int sum_of_16(__m256i words) {
   return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
 }
 
-// One block of a row of kActQ8 or kActQ8x32; returns its scale.
-STRATA_INLINE float quantize_block(uint8_t* value, int16_t* sum, const float* x, int64_t n) {
+// One block of a row of kActQ8 or kActQ8x32.
+STRATA_INLINE void quantize_block(const ActivationBlock& to, const float* x, int64_t n) {
   const uint32_t bits = largest_magnitude_bits(x, n);
   const float largest = to_float(bits);
   const bool scaled = bits < kInfinity && largest >= kSmallestScaled;
   const __m256 inverse = _mm256_set1_ps(scaled ? 127.0f / largest : 0.0f);
   const __m256i used = _mm256_set1_epi32(scaled ? -1 : 0);  // x that is not finite is no number even times 0
-  const __m128i offset = _mm_set1_epi8(-128);
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), inverse));
-    const __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i + 8), inverse));
-    const __m256i words = _mm256_and_si256(in_order(_mm256_packs_epi32(low, high)), used);
-    const __m128i a = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(value + i), _mm_xor_si128(a, offset));
-    sum[i / 16] = static_cast<int16_t>(sum_of_16(words));
+  for (int64_t i = 0; i < n; i += 32) {
+    int sum[2];
+    STRATA_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const float* from = x + i + 16 * half;
+      const __m256i low = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from), inverse));
+      const __m256i high = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from + 8), inverse));
+      const __m256i words = _mm256_and_si256(in_order(_mm256_packs_epi32(low, high)), used);
+      const __m128i a = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to.value + i + 16 * half), a);
+      sum[half] = sum_of_16(words);
+    }
+    store_sums(to, i / 32, sum[0], sum[1]);
   }
-  return scaled ? largest / 127.0f : bits < kInfinity ? 0.0f : to_float(0x7fc00000);
+  *to.scale = scaled ? largest / 127.0f : bits < kInfinity ? 0.0f : to_float(0x7fc00000);
 }
 
 STRATA_INLINE __m256i to_bfloat16(__m256 x) {
@@ -82,12 +87,8 @@ void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t 
   }
   const int64_t block = traits(type).block_elements, stride = static_cast<int64_t>(row_bytes(type, k));
   for (int64_t i = 0; i < rows; ++i) {
-    uint8_t* row = static_cast<uint8_t*>(dst) + i * stride;
-    auto* scale = reinterpret_cast<float*>(row + k);
-    auto* sum = reinterpret_cast<int16_t*>(scale + k / block);
-    for (int64_t b = 0; b < k; b += block) {
-      scale[b / block] = quantize_block(row + b, sum + b / 16, x + i * k + b, block);
-    }
+    int8_t* row = static_cast<int8_t*>(dst) + i * stride;
+    for (int64_t b = 0; b < k; b += block) quantize_block(activation_block(row, k, block, b), x + i * k + b, block);
   }
 }
 

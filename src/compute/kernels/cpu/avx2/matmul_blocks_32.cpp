@@ -17,93 +17,95 @@ STRATA_INLINE __m256 powers_of_two(const uint8_t* exponents, int h) {
 template <int kBlocks>
 struct WeightsQ8_0 {
   using Packed = PackedQ8_0<kBlocks>;
-  static constexpr int kMost = kInt8, kOffset = 0, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return load_half(p.q[g][v], h); }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return halves_to_floats(p.d[g], h); }
+  static constexpr int kMost = kByte, kOffset = 128, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return load_half(p.q[g][v], h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return halves_to_floats(p.d[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsQ4_0 {
   using Packed = PackedQ4_0<kBlocks>;
-  static constexpr int kMost = 15, kOffset = 8, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return nibbles(p.low[g], v, h); }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return halves_to_floats(p.d[g], h); }
+  static constexpr int kMost = 15, kOffset = 8, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return nibbles(p.low[g], v, h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return halves_to_floats(p.d[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsQ4_1 {
   using Packed = PackedQ4_1<kBlocks>;
-  static constexpr int kMost = 15, kOffset = 0, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kPlain>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return nibbles(p.low[g], v, h); }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return halves_to_floats(p.d[g], h); }
+  static constexpr int kMost = 15, kOffset = 0, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kPlain, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return nibbles(p.low[g], v, h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return halves_to_floats(p.d[g], h); }
   STRATA_INLINE __m256 minimum(const Packed& p, int g, int h) { return halves_to_floats(p.m[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsQ5_0 {
   using Packed = PackedQ5_0<kBlocks>;
-  static constexpr int kMost = 31, kOffset = 16, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return five_bits(p.low[g], p.high[g], v, h); }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return halves_to_floats(p.d[g], h); }
+  static constexpr int kMost = 31, kOffset = 16, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return five_bits(p.low[g], p.high[g], v, h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return halves_to_floats(p.d[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsQ5_1 {
   using Packed = PackedQ5_1<kBlocks>;
-  static constexpr int kMost = 31, kOffset = 0, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kPlain>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return five_bits(p.low[g], p.high[g], v, h); }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return halves_to_floats(p.d[g], h); }
+  static constexpr int kMost = 31, kOffset = 0, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kPlain, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return five_bits(p.low[g], p.high[g], v, h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return halves_to_floats(p.d[g], h); }
   STRATA_INLINE __m256 minimum(const Packed& p, int g, int h) { return halves_to_floats(p.m[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsIQ4_NL {
   using Packed = PackedIQ4_NL<kBlocks>;
-  static constexpr int kMost = kInt8, kOffset = 0, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) {
+  static constexpr int kMost = kByte, kOffset = 128, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) {
     return look_up(kIQ4Values, kOffset, nibbles(p.low[g], v, h));
   }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return halves_to_floats(p.d[g], h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return halves_to_floats(p.d[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsMXFP4 {
   using Packed = PackedMXFP4<kBlocks>;
-  static constexpr int kMost = 24, kOffset = 12, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) {
+  static constexpr int kMost = 28, kOffset = 16, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) {
     return look_up(kFP4Values, kOffset, nibbles(p.low[g], v, h));
   }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return powers_of_two(p.e[g], h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return powers_of_two(p.e[g], h); }
 };
 
 template <int kBlocks>
 struct WeightsInt4 {
   using Packed = PackedInt4<kBlocks>;
-  static constexpr int kMost = kInt8, kOffset = 0, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) {
-    const __m256i zero = widen_bytes(reinterpret_cast<const uint8_t*>(p.zero[g]), h);
+  static constexpr int kMost = kByte, kOffset = 128, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) {
+    const __m256i zero =
+        _mm256_xor_si256(widen_bytes(reinterpret_cast<const uint8_t*>(p.zero[g]), h), _mm256_set1_epi32(128));
     const __m256i lowest_byte =
         _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+    // Modulo 256: the number with 128 added.
     return _mm256_sub_epi8(nibbles(p.low[g], v, h), _mm256_shuffle_epi8(zero, lowest_byte));
   }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return _mm256_loadu_ps(p.d[g] + 8 * h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return _mm256_loadu_ps(p.d[g] + 8 * h); }
 };
 
 template <int kBlocks>
 struct WeightsInt8 {
   using Packed = PackedInt8<kBlocks>;
-  static constexpr int kMost = kInt8, kOffset = 0, kUnroll = 1;
-  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone>;
-  STRATA_INLINE __m256i held(const Packed& p, int g, int, int v, int h) { return load_half(p.q[g][v], h); }
-  STRATA_INLINE __m256 scale(const Packed& p, int g, int, int h) { return _mm256_loadu_ps(p.d[g] + 8 * h); }
+  static constexpr int kMost = kByte, kOffset = 128, kUnroll = 1, kDirectRows = 3;
+  using Form = FormOf<kBlocks, 8, kMost, kOffset, false, Minima::kNone, kFloatScales>;
+  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return load_half(p.q[g][v], h); }
+  STRATA_INLINE __m256 scale(const Packed& p, int g, int h) { return _mm256_loadu_ps(p.d[g] + 8 * h); }
 };
 
 }  // namespace

@@ -17,92 +17,93 @@ STRATA_INLINE __m512 powers_of_two(const uint8_t* exponents) {
 template <int kBlocks>
 struct WeightsQ8_0 {
   using Packed = PackedQ8_0<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return load_vector(p.q[g][v]); }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return halves_to_floats(p.d[g]); }
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 128, kUnroll = 1, kDirectRows = kAllRows;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return load_vector(p.q[g][v]); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return halves_to_floats(p.d[g]); }
 };
 
 template <int kBlocks>
 struct WeightsQ4_0 {
   using Packed = PackedQ4_0<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) {
-    return _mm512_sub_epi8(nibbles(p.low[g], v), _mm512_set1_epi8(8));
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 8, kUnroll = 1, kDirectRows = kAllRows;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) {
+    return nibbles(p.low[g], v);
   }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return halves_to_floats(p.d[g]); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return halves_to_floats(p.d[g]); }
 };
 
 template <int kBlocks>
 struct WeightsQ4_1 {
   using Packed = PackedQ4_1<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kPlain>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return nibbles(p.low[g], v); }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return halves_to_floats(p.d[g]); }
+  using Form = PanelForm<kBlocks, 8, false, Minima::kPlain, kFloatScales, false>;
+  static constexpr int kOffset = 0, kUnroll = 1, kDirectRows = kAllRows;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return nibbles(p.low[g], v); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return halves_to_floats(p.d[g]); }
   STRATA_INLINE __m512 minimum(const Packed& p, int g) { return halves_to_floats(p.m[g]); }
 };
 
 template <int kBlocks>
 struct WeightsQ5_0 {
   using Packed = PackedQ5_0<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) {
-    return _mm512_sub_epi8(five_bits(p.low[g], p.high[g], v), _mm512_set1_epi8(16));
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 16, kUnroll = 1, kDirectRows = 24;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) {
+    return five_bits(p.low[g], p.high[g], v);
   }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return halves_to_floats(p.d[g]); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return halves_to_floats(p.d[g]); }
 };
 
 template <int kBlocks>
 struct WeightsQ5_1 {
   using Packed = PackedQ5_1<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kPlain>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return five_bits(p.low[g], p.high[g], v); }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return halves_to_floats(p.d[g]); }
+  using Form = PanelForm<kBlocks, 8, false, Minima::kPlain, kFloatScales, false>;
+  static constexpr int kOffset = 0, kUnroll = 1, kDirectRows = 24;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return five_bits(p.low[g], p.high[g], v); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return halves_to_floats(p.d[g]); }
   STRATA_INLINE __m512 minimum(const Packed& p, int g) { return halves_to_floats(p.m[g]); }
 };
 
 template <int kBlocks>
 struct WeightsIQ4_NL {
   using Packed = PackedIQ4_NL<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return look_up(kIQ4Values, nibbles(p.low[g], v)); }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return halves_to_floats(p.d[g]); }
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 128, kUnroll = 1, kDirectRows = 24;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return look_up(kIQ4Values, nibbles(p.low[g], v)); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return halves_to_floats(p.d[g]); }
 };
 
 template <int kBlocks>
 struct WeightsMXFP4 {
   using Packed = PackedMXFP4<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return look_up(kFP4Values, nibbles(p.low[g], v)); }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return powers_of_two(p.e[g]); }
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 128, kUnroll = 1, kDirectRows = 24;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return look_up(kFP4Values, nibbles(p.low[g], v)); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return powers_of_two(p.e[g]); }
 };
 
 template <int kBlocks>
 struct WeightsInt4 {
   using Packed = PackedInt4<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) {
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 128, kUnroll = 1, kDirectRows = 24;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) {
     const __m512i zero = widen_bytes(reinterpret_cast<const uint8_t*>(p.zero[g]));
     const __m512i lowest_byte = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
-    return _mm512_sub_epi8(nibbles(p.low[g], v), _mm512_shuffle_epi8(zero, lowest_byte));
+    const __m512i less = _mm512_shuffle_epi8(_mm512_xor_si512(zero, _mm512_set1_epi32(128)), lowest_byte);
+    return _mm512_sub_epi8(nibbles(p.low[g], v), less);  // modulo 256: the number with 128 added
   }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return _mm512_loadu_ps(p.d[g]); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return _mm512_loadu_ps(p.d[g]); }
 };
 
 template <int kBlocks>
 struct WeightsInt8 {
   using Packed = PackedInt8<kBlocks>;
-  using Form = PanelForm<kBlocks, 8, false, Minima::kNone>;
-  static constexpr int kUnroll = 1;
-  STRATA_INLINE __m512i vector(const Packed& p, int g, int, int v) { return load_vector(p.q[g][v]); }
-  STRATA_INLINE __m512 scale(const Packed& p, int g, int) { return _mm512_loadu_ps(p.d[g]); }
+  using Form = PanelForm<kBlocks, 8, false, Minima::kNone, kFloatScales, true>;
+  static constexpr int kOffset = 128, kUnroll = 1, kDirectRows = kAllRows;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return load_vector(p.q[g][v]); }
+  STRATA_INLINE __m512 scale(const Packed& p, int g) { return _mm512_loadu_ps(p.d[g]); }
 };
 
 }  // namespace

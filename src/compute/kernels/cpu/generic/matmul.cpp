@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "compute/kernels/activation.h"
+#include "compute/kernels/block_arithmetic.h"
 #include "compute/kernels/cpu/generic/lanes.h"
 #include "compute/kernels/cpu/matmul_split.h"
 #include "compute/kernels/packed_blocks.h"
@@ -93,26 +94,44 @@ void run_floats(const Tile& tile, const PackedPanel<Packed>& panel, int64_t grou
   store_tile(tile, y);
 }
 
+// Sums over one group: q times x, and x.
+template <int kGroup>
+int32_t dot_of_group(const int16_t* q, const int8_t* x) {
+  int32_t dot = 0;
+  for (int i = 0; i < kGroup; ++i) dot += q[i] * static_cast<int16_t>(x[i]);
+  return dot;
+}
+template <int kGroup>
+int32_t sum_of_group(const int8_t* x) {
+  int32_t sum = 0;
+  for (int i = 0; i < kGroup; ++i) sum += x[i];
+  return sum;
+}
+
 // What one struct of a lane adds to y.
 template <int kSpan, DType kWeight>
-float add_block(float y, const QuantBlock& w, const int16_t* q, const uint8_t* x, const int16_t* sums, float scale) {
-  constexpr int kGroup = scale_group(kWeight);
-  float s = 0;
-  for (int g = 0; g < kSpan / kGroup; ++g) {
-    int32_t dot = 0;
-    for (int i = g * kGroup; i < (g + 1) * kGroup; ++i) dot += q[i] * static_cast<int16_t>(x[i] - 128);
-    s += static_cast<float>(dot) * w.scale[g];
-  }
-  y += s * (w.d * scale);
-  if constexpr (minima_of(kWeight) != Minima::kNone) {
-    float m = 0;
+float add_block(float y, const QuantBlock& w, const int16_t* q, const int8_t* x, float scale) {
+  constexpr int kGroup = scale_group(kWeight), kShift = dot_shift(kWeight);
+  constexpr bool kHasMinima = minima_of(kWeight) != Minima::kNone;
+  if constexpr (kShift == kFloatScales) {
+    float s = 0, m = 0;
     for (int g = 0; g < kSpan / kGroup; ++g) {
-      const int sum = kGroup == 16 ? sums[g] : sums[2 * g] + sums[2 * g + 1];
-      m += static_cast<float>(sum) * w.min[g];
+      s += static_cast<float>(dot_of_group<kGroup>(q + g * kGroup, x + g * kGroup)) * w.scale[g];
+      if (kHasMinima) m += static_cast<float>(sum_of_group<kGroup>(x + g * kGroup)) * w.min[g];
     }
-    y -= m * (w.dmin * scale);
+    y += s * (w.d * scale);
+    return kHasMinima ? y - m * (w.dmin * scale) : y;
+  } else {
+    int32_t s = 0, m = 0;
+    for (int g = 0; g < kSpan / kGroup; ++g) {
+      const int32_t dot = dot_of_group<kGroup>(q + g * kGroup, x + g * kGroup);
+      s += static_cast<int32_t>(w.scale[g]) * ((dot + rounding(kShift, g)) >> kShift);
+      if (kHasMinima) m += static_cast<int32_t>(w.min[g]) * sum_of_group<kGroup>(x + g * kGroup);
+    }
+    float factor = static_cast<float>(s) * (w.d * static_cast<float>(1 << kShift));
+    if (kHasMinima) factor -= static_cast<float>(m) * w.dmin;
+    return y + factor * scale;
   }
-  return y;
 }
 
 template <class Packed, DType kActivation>
@@ -120,6 +139,7 @@ void run_blocks(const Tile& tile, const PackedPanel<Packed>& panel, int64_t grou
   constexpr int kSpan = Packed::kSpan;
   const int64_t k = tile.args.k, stride = static_cast<int64_t>(row_bytes(kActivation, k));
   float y[kMaxRows][kGroupRows] = {};
+  const ActivationParts at = activation_parts(k, kSpan);
   QuantBlock block;
   int16_t q[kSpan];
   for (int64_t i = 0; i < k / kSpan; ++i) {
@@ -127,9 +147,10 @@ void run_blocks(const Tile& tile, const PackedPanel<Packed>& panel, int64_t grou
       decode_lane(panel.first[i * panel.width + group], lane, block);
       for (int j = 0; j < kSpan; ++j) q[j] = block.q[j];
       for (int64_t t = 0; t < tile.rows; ++t) {
-        const ActivationRow x = activation_row(tile.args.x, x_row(tile, t), stride, k, kSpan);
-        y[t][lane] = add_block<kSpan, Packed::kWeight>(y[t][lane], block, q, x.value + i * kSpan,
-                                                       x.sum + i * (kSpan / 16), x.scale[i]);
+        const int8_t* row = static_cast<const int8_t*>(tile.args.x) + x_row(tile, t) * stride;
+        float scale;
+        std::memcpy(&scale, row + at.scale + 4 * i, 4);
+        y[t][lane] = add_block<kSpan, Packed::kWeight>(y[t][lane], block, q, row + i * kSpan, scale);
       }
     }
   }
@@ -198,11 +219,11 @@ constexpr MatmulFamily kQ5_0 = family<PackedQ5_0<8>, DType::kActQ8>("q5_0.mul_ad
 constexpr MatmulFamily kQ5_1 = family<PackedQ5_1<8>, DType::kActQ8>("q5_1.mul_add.1", &kQ5_1x32);
 constexpr MatmulFamily kIQ4_NL = family<PackedIQ4_NL<8>, DType::kActQ8>("iq4_nl.mul_add.1", &kIQ4_NLx32);
 constexpr MatmulFamily kMXFP4 = family<PackedMXFP4<8>, DType::kActQ8>("mxfp4.mul_add.1", &kMXFP4x32);
-constexpr MatmulFamily kQ2_K = family<PackedQ2_K, DType::kActQ8>("q2_k.mul_add.1");
-constexpr MatmulFamily kQ3_K = family<PackedQ3_K, DType::kActQ8>("q3_k.mul_add.1");
-constexpr MatmulFamily kQ4_K = family<PackedQ4_K, DType::kActQ8>("q4_k.mul_add.1");
-constexpr MatmulFamily kQ5_K = family<PackedQ5_K, DType::kActQ8>("q5_k.mul_add.1");
-constexpr MatmulFamily kQ6_K = family<PackedQ6_K, DType::kActQ8>("q6_k.mul_add.1");
+constexpr MatmulFamily kQ2_K = family<PackedQ2_K, DType::kActQ8>("q2_k.pairs_mul_add.1");
+constexpr MatmulFamily kQ3_K = family<PackedQ3_K, DType::kActQ8>("q3_k.pairs_mul_add.1");
+constexpr MatmulFamily kQ4_K = family<PackedQ4_K, DType::kActQ8>("q4_k.pairs_mul_add.1");
+constexpr MatmulFamily kQ5_K = family<PackedQ5_K, DType::kActQ8>("q5_k.pairs_mul_add.1");
+constexpr MatmulFamily kQ6_K = family<PackedQ6_K, DType::kActQ8>("q6_k.pairs_mul_add.1");
 constexpr MatmulFamily kIQ4_XS = family<PackedIQ4_XS, DType::kActQ8>("iq4_xs.mul_add.1");
 
 }  // namespace

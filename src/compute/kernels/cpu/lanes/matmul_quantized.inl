@@ -1,0 +1,160 @@
+// Quantized matmuls: tiles of work, panels, structs and rows. Included inside the namespace of an instruction set,
+// which defines before
+//   Sums                             the 32 outputs of a row in a panel; Sums{} is zero
+//   store_columns(to, sums, left)    the first `left` outputs
+//   DecodedPanel<Form>               a struct of both groups, decoded: what many rows are multiplied with
+//   decode_panel<W>(weights, i, panel)
+//   FromStructs<W>{first, second, ahead}, FromPanel<Form>{panel}   where add_struct takes its operands from; the first
+//                                    asks for memory ahead of its use where `ahead` says so
+//   add_struct<Source, kRows>(source, i, x, parts, y)   y[t] += struct i times the row at x[t]
+// and W for each type of weights (quantized_weights.h).
+//
+// Up to W::kDirectRows rows decode the packed numbers in registers, for each register tile of Form::kTileRows rows
+// again; more rows decode a struct once, into the first-level cache. Both sum the same whole numbers, so they give the
+// same bits. All rows of a tile of work use a struct before the next one is touched; their sums wait in memory.
+
+constexpr int kMaxRows = 132;  // of a tile of work
+constexpr int kFewTiles = 3;   // up to here reading memory is what takes time
+
+template <class W>
+STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>& panel, int64_t i, int c) {
+  return panel.first[i * panel.width + c * (panel.width - 1)];
+}
+
+// Memory is asked for this far ahead of its use. Places are numbers: at the end of the weights there is no memory
+// ahead, which a prefetch, unlike a pointer, may ignore.
+constexpr int64_t kAheadBytes = 6144;
+STRATA_INLINE void prefetch_lines(uintptr_t begin, int64_t lines) {
+  for (int64_t line = 0; line < lines; ++line) {
+    _mm_prefetch(reinterpret_cast<const char*>(begin + 64 * static_cast<uintptr_t>(line)), _MM_HINT_T1);
+  }
+}
+// A part of the panel's next structs for each group g.
+template <class W>
+STRATA_INLINE void prefetch_part(const typename W::Packed& p, int g) {
+  constexpr int kGroups = W::Form::kGroups;
+  constexpr int kLines = (static_cast<int>(2 * sizeof(p)) + 64 * kGroups - 1) / (64 * kGroups);
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(&p) + static_cast<uintptr_t>(kAheadBytes + g * kLines * 64);
+  STRATA_UNROLL
+  for (int line = 0; line < kLines; ++line) {
+    _mm_prefetch(reinterpret_cast<const char*>(ahead + 64 * static_cast<uintptr_t>(line)), _MM_HINT_T0);
+  }
+}
+
+template <class Source, int kRows>
+__attribute__((noinline)) void add_tile(const Source source, int64_t i, const int8_t* const* x,
+                                        const ActivationParts& parts, Sums* y) {
+  add_struct<Source, kRows>(source, i, x, parts, y);
+}
+template <class Source>
+STRATA_INLINE void add_tile(const Source& source, int64_t i, const int8_t* const* x, const ActivationParts& parts,
+                            int64_t n_rows, Sums* y) {
+  static_assert(Source::Form::kTileRows <= 6);
+  if (n_rows == 1) return add_tile<Source, 1>(source, i, x, parts, y);
+  if (n_rows == 2) return add_tile<Source, 2>(source, i, x, parts, y);
+  if (n_rows == 3) return add_tile<Source, 3>(source, i, x, parts, y);
+  if constexpr (Source::Form::kTileRows > 4) {
+    if (n_rows == 5) return add_tile<Source, 5>(source, i, x, parts, y);
+    if (n_rows == 6) return add_tile<Source, 6>(source, i, x, parts, y);
+  }
+  add_tile<Source, 4>(source, i, x, parts, y);
+}
+
+// Rows of x, and where their results go: columns from first_column on, of which args.n - first_column exist.
+struct PanelRows {
+  const MatmulArgs& args;
+  int64_t first_row, count, first_column;
+  const int8_t* const* x;
+  ActivationParts parts;
+};
+
+void store_rows(const PanelRows& rows, int64_t begin, int64_t end, const Sums* y) {
+  for (int64_t t = begin; t < end; ++t) {
+    const int64_t i = rows.first_row + t;
+    float* to = rows.args.y + (rows.args.y_rows != nullptr ? rows.args.y_rows[i] : i) * rows.args.y_stride;
+    store_columns(to + rows.first_column, y[t], rows.args.n - rows.first_column);
+  }
+}
+
+template <class W>
+void multiply_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const PanelRows& rows) {
+  using Form = typename W::Form;
+  const bool direct = rows.count <= W::kDirectRows;
+  const int64_t tiles = (rows.count + Form::kTileRows - 1) / Form::kTileRows;
+  const int64_t lines = 2 * static_cast<int64_t>(sizeof(typename W::Packed)) / 64;
+  Sums y[kMaxRows];
+  DecodedPanel<Form> panel;
+  for (int64_t t = 0; t < rows.count; ++t) y[t] = Sums{};
+  for (int64_t i = 0; i < structs; ++i) {
+    if (!direct) decode_panel<W>(weights, i, panel);
+    const auto next = reinterpret_cast<uintptr_t>(weights.first + (i + 1) * weights.width);
+    for (int64_t tile = 0; tile < tiles; ++tile) {  // of nearly equal size
+      const int64_t begin = tile * rows.count / tiles, end = (tile + 1) * rows.count / tiles;
+      if (tiles > kFewTiles) {  // the next struct, which may be the next panel's: a part beside each tile
+        const int64_t line = tile * lines / tiles;
+        prefetch_lines(next + static_cast<uintptr_t>(64 * line), (tile + 1) * lines / tiles - line);
+      }
+      if (direct) {
+        const FromStructs<W> source = {&at<W>(weights, i, 0), &at<W>(weights, i, 1), tile == 0 && tiles <= kFewTiles};
+        add_tile(source, i, rows.x + begin, rows.parts, end - begin, y + begin);
+      } else {
+        add_tile(FromPanel<Form>{&panel}, i, rows.x + begin, rows.parts, end - begin, y + begin);
+      }
+      if (i + 1 == structs) store_rows(rows, begin, end, y);  // while the processor computes the next tile
+    }
+  }
+}
+
+template <class W>
+MatmulSplit split_quantized(const MatmulArgs& a) {
+  constexpr double kWeightBytes = sizeof(typename W::Packed) / (16.0 * W::Packed::kSpan);
+  return split_matmul({kWeightBytes, 20.0, kProductsPerNs, kMaxRows, W::Form::kTileRows, a.k}, a.rows, a.n, a.k);
+}
+
+template <class W>
+int64_t quantized_tiles(const MatmulArgs& a) {
+  const MatmulSplit split = split_quantized<W>(a);
+  return split.row_tiles * split.column_tiles;
+}
+
+template <class W, DType kActivation>
+void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
+  const MatmulSplit split = split_quantized<W>(a);
+  const auto stride = static_cast<int64_t>(row_bytes(kActivation, a.k));
+  const int64_t structs = group_structs<typename W::Packed>(a.k);
+  const ActivationParts parts = activation_parts(a.k, W::Packed::kSpan);
+  const int8_t* x[kMaxRows];
+  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+    // Neighbouring tiles share rows of x.
+    const int64_t first_row = tile / split.column_tiles * split.rows;
+    const int64_t n_rows = first_row + split.rows < a.rows ? split.rows : a.rows - first_row;
+    for (int64_t t = 0; t < n_rows; ++t) {
+      const int64_t i = first_row + t;
+      x[t] = static_cast<const int8_t*>(a.x) + (a.x_rows != nullptr ? a.x_rows[i] : i) * stride;
+    }
+    const int64_t begin = tile % split.column_tiles * split.columns;
+    const int64_t end = begin + split.columns < a.n ? begin + split.columns : a.n;
+    const auto first = packed_panel<typename W::Packed>(a.packed, begin / kPanelColumns, a.n, a.k);
+    prefetch_lines(reinterpret_cast<uintptr_t>(first.first), kAheadBytes / 64);  // nobody has asked for it yet
+    for (int64_t column = begin; column < end; column += kPanelColumns) {
+      // A last group without neighbour is computed twice and stored once.
+      const auto weights = packed_panel<typename W::Packed>(a.packed, column / kPanelColumns, a.n, a.k);
+      multiply_panel<W>(weights, structs, {a, first_row, n_rows, column, x, parts});
+    }
+  }
+}
+
+template <class W, DType kActivation>
+constexpr MatmulFamily quantized_family(std::string_view arithmetic, const MatmulFamily* other_k = nullptr) {
+  using P = typename W::Packed;
+  return {P::kWeight,
+          kActivation,
+          P::kName,
+          arithmetic,
+          packed_weight_bytes<P>,
+          pack_weights<P>,
+          unpack_weights<P>,
+          quantized_tiles<W>,
+          run_quantized<W, kActivation>,
+          other_k};
+}
