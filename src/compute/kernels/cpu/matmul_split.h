@@ -1,6 +1,7 @@
-// How a matmul is cut into tiles: ranges of output columns by ranges of rows of x. A tile takes about fifteen
-// microseconds, long beside the cost of handing it out and short beside a step's smallest matmul, at whose end threads
-// wait for the one that took the last tile. Results do not depend on it.
+// How a matmul is cut into tiles: ranges of output columns by ranges of rows of x. A tile takes some tens of
+// microseconds, long beside the cost of handing it out and short beside the whole: at its end threads wait for the one
+// that took the last tile. Tiles that compute are shorter than those that read, which begin by waiting for memory.
+// Results do not depend on it.
 //
 // Everything is `static`: units of different instruction sets include this.
 #pragma once
@@ -28,7 +29,7 @@ struct MatmulSplit {
 };
 
 static inline MatmulSplit split_matmul(const MatmulRates& rates, int64_t rows, int64_t n, int64_t k) {
-  constexpr double kTileNs = 15e3;
+  constexpr double kReadingTileNs = 40e3, kComputingTileNs = 12e3;
   constexpr int64_t kCacheBytes = 400 << 10;  // of the cache beside a core, for the rows of x that a tile uses
   if (rows <= 0) return {1, kPanelColumns, 0, 0};
   int64_t most = kCacheBytes / rates.row_bytes;
@@ -41,7 +42,8 @@ static inline MatmulSplit split_matmul(const MatmulRates& rates, int64_t rows, i
   const double reading = weights * rates.weight_bytes / rates.bytes_per_ns;
   const double computing = weights * static_cast<double>(tile < rows ? tile : rows) / rates.products_per_ns;
   const double panel_ns = reading > computing ? reading : computing;
-  const int64_t panels = panel_ns < kTileNs ? static_cast<int64_t>(kTileNs / panel_ns) : 1;
+  const double tile_ns = reading > computing ? kReadingTileNs : kComputingTileNs;
+  const int64_t panels = panel_ns < tile_ns ? static_cast<int64_t>(tile_ns / panel_ns) : 1;
   const int64_t columns = panels * kPanelColumns;
   return {tile, columns, (rows + tile - 1) / tile, (n + columns - 1) / columns};
 }
