@@ -150,12 +150,13 @@ STRATA_INLINE void multiply_groups(const Source& source, int g, int u, const int
     const int rounded = F::kShift == kFloatScales ? 0 : rounding(F::kShift, h);
     STRATA_UNROLL
     for (int t = 0; t < kRows; ++t) dot[h][t][0] = dot[h][t][1] = start_of<Source>(x[t], starts, g + u + h, rounded);
+    Source::prefetch(source, g + u + h);
   }
   STRATA_UNROLL
   for (int v = 0; v < F::kVectors; ++v) {
+
     STRATA_UNROLL
     for (int h = 0; h < F::kTogether; ++h) {
-      if (v == h * F::kVectors / 2) Source::prefetch(source, g + u + h);  // not all lines at once
       const __m512i w[2] = {Source::code(source, g, u + h, v, 0), Source::code(source, g, u + h, v, 1)};
       STRATA_UNROLL
       for (int t = 0; t < kRows; ++t) {

@@ -42,8 +42,8 @@ STRATA_INLINE void prefetch_part(const typename W::Packed& p, int g) {
 }
 
 template <class Source, int kRows>
-__attribute__((noinline)) void add_tile(const Source source, int64_t i, const int8_t* const* x,
-                                        const ActivationParts& parts, Sums* y) {
+STRATA_INLINE void add_tile(const Source& source, int64_t i, const int8_t* const* x, const ActivationParts& parts,
+                            Sums* y) {
   add_struct<Source, kRows>(source, i, x, parts, y);
 }
 template <class Source>
@@ -76,9 +76,21 @@ void store_rows(const PanelRows& rows, int64_t begin, int64_t end, const Sums* y
   }
 }
 
+// One row only waits for memory: its sums stay in registers through the whole panel.
+template <class W>
+__attribute__((noinline)) void multiply_row(const PackedPanel<typename W::Packed>& weights, int64_t structs,
+                                            const PanelRows& rows) {
+  Sums y[1] = {};
+  for (int64_t i = 0; i < structs; ++i) {
+    add_struct<FromStructs<W>, 1>({&at<W>(weights, i, 0), &at<W>(weights, i, 1), true}, i, rows.x, rows.parts, y);
+  }
+  store_rows(rows, 0, 1, y);
+}
+
 template <class W>
 void multiply_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const PanelRows& rows) {
   using Form = typename W::Form;
+  if (rows.count == 1) return multiply_row<W>(weights, structs, rows);
   const bool direct = rows.count <= W::kDirectRows;
   const int64_t tiles = (rows.count + Form::kTileRows - 1) / Form::kTileRows;
   const int64_t lines = 2 * static_cast<int64_t>(sizeof(typename W::Packed)) / 64;
