@@ -14,7 +14,6 @@ namespace {
 
 using boost::system::error_code;
 
-constexpr size_t kReadBytes = 16 * 1024;
 constexpr size_t kPipelineBytes = 64 * 1024;  // read ahead of the request being answered
 constexpr Duration kLingerTime = std::chrono::seconds(2);
 
@@ -151,7 +150,7 @@ void Connection::read() {
   if (reading_ || state_ == State::kClosed) return;
   if (state_ != State::kReading && buffer_.size() >= kPipelineBytes) return;
   reading_ = true;
-  socket_.async_read_some(buffer_.prepare(kReadBytes),
+  socket_.async_read_some(asio::buffer(incoming_),
                           [self = shared_from_this()](error_code error, size_t size) { self->on_read(error, size); });
 }
 
@@ -163,7 +162,7 @@ void Connection::on_read(error_code error, size_t size) {
     return;
   }
   if (error) return answering() ? client_left() : close();
-  buffer_.commit(size);
+  buffer_.commit(asio::buffer_copy(buffer_.prepare(size), asio::buffer(incoming_), size));
   if (state_ == State::kLingering) buffer_.consume(buffer_.size());
   if (state_ != State::kReading) return read();
   if (!started_) {

@@ -3,11 +3,13 @@
 // so that a client who leaves is noticed at once, and every wait has a deadline.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <boost/asio.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <condition_variable>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -98,6 +100,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::ip::tcp::socket socket_;
   asio::steady_timer deadline_;
   boost::beast::flat_buffer buffer_;
+  // Where a read lands. Not in buffer_: a request that is taken out of it while a read is under way moves its end.
+  std::array<std::byte, 16 * 1024> incoming_;
   std::optional<beast_http::request_parser<beast_http::string_body>> parser_;
 
   State state_ = State::kReading;

@@ -119,6 +119,21 @@ TEST_F(ServerTest, AnswersPipelinedRequestsInOrder) {
   EXPECT_NE(answer.find("two"), std::string::npos);
 }
 
+// What comes after pipelined requests of the same length is not taken for one of them.
+TEST_F(ServerTest, AnswersWhatFollowsPipelinedRequests) {
+  start();
+  RawSocket socket(server_->port());
+  const auto request = [](const std::string& body) {
+    return "POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\n" + body;
+  };
+  socket.send(request("one") + request("two"));
+  socket.read("two");
+  for (const char* body : {"six", "ten"}) {
+    socket.send(request(body));
+    EXPECT_NE(socket.read(body).find(body), std::string::npos) << body;
+  }
+}
+
 TEST_F(ServerTest, EchoesTheRequestIdOrMakesOne) {
   start();
   Client to_server = client();
