@@ -31,20 +31,13 @@ uint64_t fixed_bytes(const Graph& graph, const CpuKernels& kernels, WeightBinder
   return bytes;
 }
 
-const Node& behind_views(const Graph& graph, Value value) {
-  while (graph.node(value).kind == NodeKind::kOp && graph.node(value).op->view) value = graph.node(value).inputs[0];
-  return graph.node(value);
-}
-
 }  // namespace
 
 Result<uint64_t> fit_weights(const Checkpoint& checkpoint, Graph& lowered, const CpuKernels& kernels,
                              WeightBinder& binder, ThreadPool& pool, const PackedCacheOptions& cache, uint64_t memory) {
   const auto packed_bytes = [&](const Node& op, size_t input) -> uint64_t {
-    const Node& weight = behind_views(lowered, op.inputs[input]);
-    if (weight.kind != NodeKind::kWeight || weight_form(op, input) != WeightForm::kPacked) return 0;
-    const TensorType& type = lowered.type(op.inputs[input]);
-    return BoundWeight{weight, &family_for(kernels, type.dtype, type.last().factor)}.bytes();
+    const std::optional<BoundWeight> weight = bound_weight(lowered, kernels, op, input);
+    return weight && weight->family != nullptr ? weight->bytes() : 0;
   };
   ASSIGN_OR_RETURN(
       WeightSchedule schedule,

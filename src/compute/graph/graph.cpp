@@ -92,6 +92,11 @@ Value find_named(const std::vector<NamedValue>& list, std::string_view name) {
 
 }  // namespace
 
+Value Graph::behind_views(Value value) const {
+  while (node(value).kind == NodeKind::kOp && node(value).op->view) value = node(value).inputs[0];
+  return value;
+}
+
 Value Graph::find_output(std::string_view name) const { return find_named(outputs_, name); }
 Value Graph::find_tap(std::string_view name) const { return find_named(taps_, name); }
 

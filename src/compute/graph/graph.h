@@ -74,6 +74,8 @@ class Graph {
   const std::vector<Node>& nodes() const { return nodes_; }
   std::vector<Node>& nodes() { return nodes_; }
   const Node& node(Value value) const { return nodes_[static_cast<size_t>(value.node)]; }
+  // What a value is in memory: views have the memory of what they view.
+  Value behind_views(Value value) const;
   const TensorType& type(Value value) const { return node(value).outputs[static_cast<size_t>(value.output)]; }
   const std::vector<NamedValue>& outputs() const { return outputs_; }
   std::vector<NamedValue>& outputs() { return outputs_; }

@@ -57,8 +57,7 @@ class WeightScheduler {
   }
 
   int32_t weight_of(Value value) const {
-    while (graph_.node(value).kind == NodeKind::kOp && graph_.node(value).op->view)
-      value = graph_.node(value).inputs[0];
+    value = graph_.behind_views(value);
     return graph_.node(value).kind == NodeKind::kWeight ? value.node : -1;
   }
 

@@ -7,29 +7,26 @@
 #include "compute/graph/plan/steps.h"
 
 namespace strata {
-namespace {
 
-Value without_views(const Graph& graph, Value value) {
-  while (graph.node(value).kind == NodeKind::kOp && graph.node(value).op->view) value = graph.node(value).inputs[0];
-  return value;
+std::optional<BoundWeight> bound_weight(const Graph& graph, const CpuKernels& kernels, const Node& op, size_t input) {
+  const Node& weight = graph.node(graph.behind_views(op.inputs[input]));
+  if (weight.kind != NodeKind::kWeight) return std::nullopt;
+  BoundWeight bound{weight, nullptr};
+  if (weight_form(op, input) == WeightForm::kPacked) {
+    const TensorType& type = graph.type(op.inputs[input]);
+    bound.family = &family_for(kernels, type.dtype, type.last().factor);
+  }
+  return bound;
 }
-
-}  // namespace
 
 std::vector<BoundWeight> bound_weights(const Graph& graph, const CpuKernels& kernels, WeightBinder& binder) {
   std::vector<BoundWeight> out;
   std::set<std::string> known;
   const auto add = [&](const Node& op, size_t input) {
-    const Node& weight = graph.node(without_views(graph, op.inputs[input]));
-    if (weight.kind != NodeKind::kWeight) return;
-    const WeightForm form = weight_form(op, input);
-    if (form == WeightForm::kRows && binder.stored_rows(weight) != nullptr) return;
-    BoundWeight bound{weight, nullptr};
-    if (form == WeightForm::kPacked) {
-      const TensorType& type = graph.type(op.inputs[input]);
-      bound.family = &family_for(kernels, type.dtype, type.last().factor);
-    }
-    if (known.insert(bound.name()).second) out.push_back(std::move(bound));
+    std::optional<BoundWeight> bound = bound_weight(graph, kernels, op, input);
+    if (!bound) return;
+    if (weight_form(op, input) == WeightForm::kRows && binder.stored_rows(bound->node) != nullptr) return;
+    if (known.insert(bound->name()).second) out.push_back(*std::move(bound));
   };
   for (const Wave& wave : schedule_waves(graph).waves) {
     for (const Task& task : wave) {

@@ -159,7 +159,7 @@ void Plan::find_boundary(const Graph& graph, const std::vector<std::vector<size_
     if (node.kind != NodeKind::kOp) continue;
     for (Value input : node.inputs) {
       const TensorType type = graph.type(input);
-      while (graph.node(input).kind == NodeKind::kOp && graph.node(input).op->view) input = graph.node(input).inputs[0];
+      input = graph.behind_views(input);
       const Node& producer = graph.node(input);
       if (producer.kind != NodeKind::kOp || producer.op->keeps_state || producer.segment == node.segment) continue;
       const size_t offset = offsets[static_cast<size_t>(input.node)][static_cast<size_t>(input.output)];
