@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/read_file.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/runtime.h"

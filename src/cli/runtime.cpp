@@ -3,7 +3,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <numeric>
@@ -90,12 +89,6 @@ Result<LoadedModel> load_model(const Settings& settings, std::unique_ptr<Model> 
 Result<const Tokenizer*> require_tokenizer(const Model& model) {
   if (model.tokenizer() != nullptr) return model.tokenizer();
   return model.tokenizer_status();
-}
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return not_found(path + ": cannot be read");
-  return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
 std::string read_standard_input() {

@@ -38,7 +38,6 @@ Result<LoadedModel> load_model(const Settings& settings, std::unique_ptr<Model> 
 // The tokenizer, or the reason why there is none.
 Result<const Tokenizer*> require_tokenizer(const Model& model);
 
-Result<std::string> read_file(const std::string& path);
 std::string read_standard_input();
 // "1,2,3" -> ids; kInvalidArgument names the item at fault and `what`.
 Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::string& what);

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <vector>
 
+#include "base/read_file.h"
 #include "learn/train/unknown_key.h"
 
 namespace strata {
@@ -299,12 +299,10 @@ Result<Recipe> parse_recipe(const std::string& text, const fs::path& folder) {
 }
 
 Result<Recipe> read_recipe(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in)
-    return not_found(path.string() + ": cannot be read (give a recipe: a YAML file, see docs/guides/training.md)");
-  std::ostringstream text;
-  text << in.rdbuf();
-  Result<Recipe> recipe = parse_recipe(text.str(), path.parent_path());
+  const Result<std::string> text = read_file(path);
+  if (!text.ok())
+    return not_found(text.status().message() + " (give a recipe: a YAML file, see docs/guides/training.md)");
+  Result<Recipe> recipe = parse_recipe(*text, path.parent_path());
   if (!recipe.ok()) return recipe.status().with_context(path.string());
   return recipe;
 }

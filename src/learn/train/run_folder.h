@@ -29,6 +29,5 @@ class RunFolder {
 };
 
 Status write_text(const std::filesystem::path& path, std::string_view text);  // atomically
-Result<std::string> read_text(const std::filesystem::path& path);
 
 }  // namespace strata

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/read_file.h"
 #include "learn/train/new_model.h"
 #include "learn/train/unknown_key.h"
 #include "model/checkpoint_weights.h"
@@ -24,7 +25,7 @@ Status copy_files(const fs::path& from, const RunFolder& folder) {
   for (const char* name : kCopied) {
     std::error_code error;
     if (!fs::exists(from / name, error) || folder.has(name)) continue;
-    ASSIGN_OR_RETURN(const std::string text, read_text(from / name));
+    ASSIGN_OR_RETURN(const std::string text, read_file(from / name));
     RETURN_IF_ERROR(write_text(folder.file(name), text));
   }
   return ok_status();

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/read_file.h"
 #include "learn/train/run_folder.h"
 #include "model/format/safetensors.h"
 #include "model/format/safetensors_writer.h"
@@ -69,7 +70,7 @@ class RunTest : public testing::Test {
         testing::ExitedWithCode(7), "");
   }
 
-  std::string bytes(const std::string& out, const std::string& file) { return *read_text(folder_ / out / file); }
+  std::string bytes(const std::string& out, const std::string& file) { return *read_file(folder_ / out / file); }
 
   fs::path folder_;
   std::string said_;

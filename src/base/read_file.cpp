@@ -1,0 +1,14 @@
+#include "base/read_file.h"
+
+#include <fstream>
+#include <iterator>
+
+namespace strata {
+
+Result<std::string> read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return not_found(path.string() + ": cannot be read");
+  return std::string{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace strata
