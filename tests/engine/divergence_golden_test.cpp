@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "engine/divergence.h"
 #include "engine/model_runner.h"
 #include "model/format/quantize.h"
+#include "support/model_fixture.h"
 #include "test_data.h"
 
 namespace strata {
@@ -43,23 +43,11 @@ std::vector<float> logits_of(const Model& model, DType cache_type) {
   auto runner = ModelRunner::make(model, *find_cpu_kernels(), pool, options);
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   const std::vector<int32_t> ids = ids_of(model);
-  const auto n = static_cast<int32_t>(ids.size());
-  std::vector<int32_t> positions(ids.size()), table((ids.size() + 15) / 16);
-  std::iota(positions.begin(), positions.end(), 0);
-  std::iota(table.begin(), table.end(), 0);
-  for (const int32_t block : table) (*runner)->clear_block(block);
-  const std::vector<int64_t> slots(positions.begin(), positions.end());
-  const int32_t begin[] = {0, n}, context[] = {n};
-  Batch batch;
-  batch.ids = ids;
-  batch.positions = positions;
-  batch.slots = slots;
-  batch.query_begin = begin;
-  batch.context_len = context;
-  batch.block_table = table;
-  batch.block_table_stride = static_cast<int64_t>(table.size());
-  batch.output_rows = positions;
-  const auto logits = (*runner)->run(batch);
+  const auto n = static_cast<int64_t>(ids.size()), n_blocks = (n + kBlockTokens - 1) / kBlockTokens;
+  for (int64_t block = 0; block < n_blocks; ++block) (*runner)->clear_block(static_cast<int32_t>(block));
+  test::BatchBuilder whole(n_blocks);
+  whole.add(ids, {0, 0, n, n});
+  const auto logits = (*runner)->run(whole.batch());
   EXPECT_TRUE(logits.ok());
   return {logits->begin(), logits->end()};
 }

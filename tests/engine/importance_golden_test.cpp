@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "compute/tensor/quant_blocks.h"
 #include "engine/importance_collector.h"
+#include "support/model_fixture.h"
 #include "test_data.h"
 
 namespace strata {
@@ -21,23 +21,11 @@ Importance measured(const Model& model, const std::vector<int32_t>& ids, int thr
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   auto collector = ImportanceCollector::make(model);
   EXPECT_TRUE(collector.ok()) << collector.status().message();
-  const auto n = static_cast<int32_t>(ids.size());
-  std::vector<int32_t> positions(ids.size()), table((ids.size() + 15) / 16);
-  std::iota(positions.begin(), positions.end(), 0);
-  std::iota(table.begin(), table.end(), 0);
-  for (const int32_t block : table) (*runner)->clear_block(block);
-  const std::vector<int64_t> slots(positions.begin(), positions.end());
-  const int32_t begin[] = {0, n}, context[] = {n};
-  Batch batch;
-  batch.ids = ids;
-  batch.positions = positions;
-  batch.slots = slots;
-  batch.query_begin = begin;
-  batch.context_len = context;
-  batch.block_table = table;
-  batch.block_table_stride = static_cast<int64_t>(table.size());
-  batch.output_rows = positions;
-  EXPECT_TRUE((*runner)->run(batch).ok());
+  const auto n = static_cast<int64_t>(ids.size()), n_blocks = (n + kBlockTokens - 1) / kBlockTokens;
+  for (int64_t block = 0; block < n_blocks; ++block) (*runner)->clear_block(static_cast<int32_t>(block));
+  test::BatchBuilder whole(n_blocks);
+  whole.add(ids, {0, 0, n, n});
+  EXPECT_TRUE((*runner)->run(whole.batch()).ok());
   collector->add(**runner);
   return collector->importance();
 }

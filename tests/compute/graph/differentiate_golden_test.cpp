@@ -11,40 +11,13 @@
 #include "compute/graph/verify.h"
 #include "model/format/safetensors.h"
 #include "support/model_fixture.h"
+#include "support/training_batch.h"
 #include "test_data.h"
 
 namespace strata {
 namespace {
 
 using nlohmann::json;
-
-struct TrainingBatch {
-  explicit TrainingBatch(const json& rows) {
-    query_begin.push_back(0);
-    for (const json& row : rows) {
-      const auto tokens = row.get<std::vector<int32_t>>();
-      for (size_t i = 0; i < tokens.size(); ++i) {
-        if (i + 1 < tokens.size()) {
-          output_rows.push_back(static_cast<int32_t>(ids.size()));
-          targets.push_back(tokens[i + 1]);
-        }
-        ids.push_back(tokens[i]);
-        positions.push_back(static_cast<int32_t>(i));
-      }
-      query_begin.push_back(static_cast<int32_t>(ids.size()));
-    }
-  }
-  Batch batch() const {
-    Batch b;
-    b.ids = ids;
-    b.positions = positions;
-    b.query_begin = query_begin;
-    b.output_rows = output_rows;
-    b.targets = targets;
-    return b;
-  }
-  std::vector<int32_t> ids, positions, query_begin, output_rows, targets;
-};
 
 double l2_norm(std::span<const float> values) {
   double sum = 0;
@@ -102,7 +75,7 @@ TEST_P(Differentiate, GradientsOfGoldenModel) {
   ASSERT_TRUE(plan.ok()) << plan.status().message();
 
   const json golden = json::parse(test::read_text(folder / "train.json"));
-  const TrainingBatch batch(golden["ids"]);
+  const test::TrainingBatch batch(golden["ids"]);
   ExecutionContext context(*plan, model.pool());
   context.run(batch.batch());
   EXPECT_NEAR(context.output("loss")[0], golden["loss"].get<double>(), 1e-5);

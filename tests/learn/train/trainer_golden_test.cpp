@@ -8,42 +8,13 @@
 #include "learn/train/trainer.h"
 #include "model/arch/architecture.h"
 #include "model/checkpoint_weights.h"
+#include "support/training_batch.h"
 #include "test_data.h"
 
 namespace strata {
 namespace {
 
 using nlohmann::json;
-
-struct Rows {
-  explicit Rows(const json& rows) {
-    query_begin.push_back(0);
-    for (const json& row : rows) {
-      const auto tokens = row.get<std::vector<int32_t>>();
-      for (size_t i = 0; i < tokens.size(); ++i) {
-        if (i + 1 < tokens.size()) {
-          output_rows.push_back(static_cast<int32_t>(ids.size()));
-          targets.push_back(tokens[i + 1]);
-        }
-        ids.push_back(tokens[i]);
-        positions.push_back(static_cast<int32_t>(i));
-      }
-      query_begin.push_back(static_cast<int32_t>(ids.size()));
-      context_len.push_back(static_cast<int32_t>(tokens.size()));
-    }
-  }
-  Batch batch() const {
-    Batch b;
-    b.ids = ids;
-    b.positions = positions;
-    b.query_begin = query_begin;
-    b.context_len = context_len;
-    b.output_rows = output_rows;
-    b.targets = targets;
-    return b;
-  }
-  std::vector<int32_t> ids, positions, query_begin, context_len, output_rows, targets;
-};
 
 struct Loaded {
   explicit Loaded(const std::filesystem::path& folder)
@@ -78,7 +49,7 @@ class TrainerGolden : public testing::TestWithParam<const char*> {
 
 TEST_P(TrainerGolden, FiveStepsOfAdamW) {
   Loaded model(folder_);
-  const Rows rows(golden_["ids"]);
+  const test::TrainingBatch rows(golden_["ids"]);
   ThreadPool pool(2);
   auto trainer = Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options_);
   ASSERT_TRUE(trainer.ok()) << trainer.status().message();
@@ -121,10 +92,10 @@ std::vector<float> train(const std::filesystem::path& folder, const json& ids, c
   Loaded model(folder);
   ThreadPool pool(threads);
   auto trainer = *Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options);
-  const Rows whole(ids), first(json::array({ids[0]})), second(json::array({ids[1]}));
+  const test::TrainingBatch whole(ids), first(json::array({ids[0]})), second(json::array({ids[1]}));
   for (int step = 0; step < 3; ++step) {
     trainer->begin(in_parts ? 2 : 1);
-    for (const Rows* rows : in_parts ? std::vector{&first, &second} : std::vector{&whole}) {
+    for (const test::TrainingBatch* rows : in_parts ? std::vector{&first, &second} : std::vector{&whole}) {
       Batch batch = rows->batch();
       batch.target_total = static_cast<double>(whole.targets.size());
       trainer->accumulate(batch);
@@ -150,7 +121,7 @@ TEST_P(TrainerGolden, ThreadsChangeNoBitAndPartsOfAStepHardlyAny) {
 
 TEST_P(TrainerGolden, SaysWhereNumbersStopBeingFinite) {
   Loaded model(folder_);
-  const Rows rows(golden_["ids"]);
+  const test::TrainingBatch rows(golden_["ids"]);
   ThreadPool pool(1);
   auto trainer = *Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options_);
   EXPECT_EQ(trainer->first_fault(rows.batch()), "");
@@ -171,7 +142,7 @@ TEST_P(WholeGradient, IsTheSlopeOfTheLoss) {
   const std::filesystem::path folder = test::shared_data() / "golden-arch" / GetParam();
   Loaded model(folder);
   const json golden = json::parse(test::read_text(folder / "golden.json"));
-  const Rows rows(json::array({golden["prompts"][0]["ids"]}));
+  const test::TrainingBatch rows(json::array({golden["prompts"][0]["ids"]}));
   ThreadPool pool(2);
   TrainerOptions options;
   options.max_tokens = 64;
