@@ -52,26 +52,51 @@ void Render::append_text(std::string& out, const Value& value) {
   }
 }
 
+void Render::append_sequence(std::string& out, const Value& value, int depth) {
+  const Values& items = value.sequence->items;
+  const bool is_list = value.is(Kind::kList);
+  out += is_list ? '[' : '(';
+  for (size_t i = 0; i < items.size() && !failed_; ++i) {
+    if (i > 0) out += ", ";
+    append_repr(out, items[i], depth + 1);
+  }
+  if (!is_list && items.size() == 1) out += ',';
+  out += is_list ? ']' : ')';
+}
+
+void Render::append_entries(std::string& out, const Dict& dict, const EntryForm& form, int depth) {
+  out += form.open;
+  bool first = true;
+  for (const auto& [key, entry] : dict.entries()) {
+    if (failed_) return;
+    if (!first) out += ", ";
+    first = false;
+    out += form.before;
+    if (form.keys) append_repr(out, key, depth + 1);
+    out += form.between;
+    if (form.values) append_repr(out, entry, depth + 1);
+    out += form.after;
+  }
+  out += form.close;
+}
+
+void Render::append_view(std::string& out, const View& view, int depth) {
+  switch (view.part) {
+    case View::Part::kKeys:
+      return append_entries(out, *view.dict, {"dict_keys([", "])", true, false, "", "", ""}, depth);
+    case View::Part::kValues:
+      return append_entries(out, *view.dict, {"dict_values([", "])", false, true, "", "", ""}, depth);
+    case View::Part::kItems:
+      return append_entries(out, *view.dict, {"dict_items([", "])", true, true, "(", ", ", ")"}, depth);
+  }
+}
+
 void Render::append_repr(std::string& out, const Value& value, int depth) {
   if (depth > kMaxReprDepth) {
     fail("values nest too deeply to be printed");
     return;
   }
   if (!step() || !check_text(out.size())) return;
-  const auto append_entries = [&](const Dict& dict, std::string_view open, std::string_view close, bool keys,
-                                  bool values) {
-    out += open;
-    bool first = true;
-    for (const auto& [key, entry] : dict.entries()) {
-      if (failed_) return;
-      if (!first) out += ", ";
-      first = false;
-      if (keys) append_repr(out, key, depth + 1);
-      if (keys && values) out += ": ";
-      if (values) append_repr(out, entry, depth + 1);
-    }
-    out += close;
-  };
   switch (value.kind) {
     case Kind::kUndefined:
       out += "Undefined";
@@ -97,47 +122,14 @@ void Render::append_repr(std::string& out, const Value& value, int depth) {
       if (value.text->markup) out += ')';
       return;
     case Kind::kList:
-    case Kind::kTuple: {
-      const Values& items = value.sequence->items;
-      const bool is_list = value.is(Kind::kList);
-      out += is_list ? '[' : '(';
-      for (size_t i = 0; i < items.size() && !failed_; ++i) {
-        if (i > 0) out += ", ";
-        append_repr(out, items[i], depth + 1);
-      }
-      if (!is_list && items.size() == 1) out += ',';
-      out += is_list ? ']' : ')';
-      return;
-    }
+    case Kind::kTuple:
+      return append_sequence(out, value, depth);
     case Kind::kDict:
-      append_entries(*value.dict, "{", "}", true, true);
-      return;
+      return append_entries(out, *value.dict, {"{", "}", true, true, "", ": ", ""}, depth);
     case Kind::kNamespace:
-      append_entries(*value.dict, "<Namespace {", "}>", true, true);
-      return;
+      return append_entries(out, *value.dict, {"<Namespace {", "}>", true, true, "", ": ", ""}, depth);
     case Kind::kView:
-      switch (value.view->part) {
-        case View::Part::kKeys:
-          append_entries(*value.view->dict, "dict_keys([", "])", true, false);
-          return;
-        case View::Part::kValues:
-          append_entries(*value.view->dict, "dict_values([", "])", false, true);
-          return;
-        case View::Part::kItems:
-          break;
-      }
-      out += "dict_items([";
-      for (size_t i = 0; i < value.view->dict->size() && !failed_; ++i) {
-        const auto& [key, entry] = value.view->dict->entries()[i];
-        if (i > 0) out += ", ";
-        out += '(';
-        append_repr(out, key, depth + 1);
-        out += ", ";
-        append_repr(out, entry, depth + 1);
-        out += ')';
-      }
-      out += "])";
-      return;
+      return append_view(out, *value.view, depth);
     case Kind::kRange:
       out += "range(" + std::to_string(value.range->start) + ", " + std::to_string(value.range->stop);
       if (value.range->step != 1) out += ", " + std::to_string(value.range->step);

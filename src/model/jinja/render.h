@@ -134,6 +134,16 @@ class Render {
   void set_in_frame(Frame* frame, NameId id, const Value& value);
 
  private:
+  // What stands around entries and their parts.
+  struct EntryForm {
+    const char *open, *close;
+    bool keys, values;
+    const char *before, *between, *after;
+  };
+  void append_sequence(std::string& out, const Value& value, int depth);
+  void append_entries(std::string& out, const Dict& dict, const EntryForm& form, int depth);
+  void append_view(std::string& out, const View& view, int depth);
+
   struct Variable {
     bool known = false;
     Value value;
