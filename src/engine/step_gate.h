@@ -48,7 +48,7 @@ class StepGate {
     Member& operator=(const Member&) = delete;
 
     Turn enter();           // waits for this member's turn
-    void rest();            // no step follows for now: nobody waits for this member
+    void rest();            // after a step that none follows: nobody waits for this member
     Duration used() const;  // compute time of all its turns
 
    private:

@@ -154,7 +154,6 @@ STRATA_INLINE void multiply_groups(const Source& source, int g, int u, const int
   }
   STRATA_UNROLL
   for (int v = 0; v < F::kVectors; ++v) {
-
     STRATA_UNROLL
     for (int h = 0; h < F::kTogether; ++h) {
       const __m512i w[2] = {Source::code(source, g, u + h, v, 0), Source::code(source, g, u + h, v, 1)};
