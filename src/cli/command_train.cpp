@@ -45,6 +45,7 @@ Status train_command(const Settings& settings, const Arguments& arguments) {
   RunOptions options;
   options.out = settings.out;
   options.resumes = settings.resume;
+  options.memory = settings.memory;
   options.on_message = [](const std::string& line) { std::fprintf(stderr, "train: %s\n", line.c_str()); };
   options.on_step = [&](const RunProgress& step) { progress.show(step); };
   ASSIGN_OR_RETURN(const RunResult result, run_training(recipe, *kernels, pool, options));

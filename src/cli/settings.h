@@ -25,8 +25,8 @@ struct Settings {
   std::string packed_cache;  // empty: the user's cache folder
   uint64_t packed_cache_bytes = uint64_t{64} << 30;
   uint64_t weights_memory = 0;  // 0: all there is
-  int target_itl_ms = 0;     // 0: follows the decodes' own time
-  int max_queue_ms = 60000;  // 0: any
+  int target_itl_ms = 0;        // 0: follows the decodes' own time
+  int max_queue_ms = 60000;     // 0: any
   int max_waiting = 4096;
   // Server
   std::string host = "127.0.0.1";
@@ -58,6 +58,7 @@ struct Settings {
   // train
   std::string out;
   bool resume = false;
+  uint64_t memory = 0;  // 0: all there is
   // bench
   std::string prefill_sizes = "128,512,2048";
   std::string decode_batches = "1,4,8,16,32";

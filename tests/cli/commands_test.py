@@ -74,6 +74,9 @@ class Commands(unittest.TestCase):
         self.assertEqual(json.loads(strata("inspect", MODEL, "--json"))["architecture"], "LlamaForCausalLM")
         self.assertIn("paged_attention", strata("graph", MODEL))
         self.assertIn("rms_norm", strata("graph", MODEL, "--after", "build"))
+        self.assertIn("head_loss(", strata("graph", MODEL, "--after", "add_loss"))
+        self.assertNotIn("--- segment", strata("graph", MODEL, "--after", "differentiate"))
+        self.assertIn("--- segment 1", strata("graph", MODEL, "--after", "recompute"))
         self.assertTrue(strata("graph", MODEL, "--dot").startswith("digraph"))
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as text:
             text.write("Once upon a time there was a king who had a daughter, and she was so beautiful. " * 20)

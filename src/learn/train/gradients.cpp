@@ -45,6 +45,19 @@ void Gradients::begin(int n_batches) {
   }
 }
 
+size_t Gradients::sum_bytes(int n_batches) const {
+  std::vector<char> is_summed(sums_.size(), 0);
+  for (const Weight& weight : weights_) {
+    for (const WeightPart& part : weight.ref.parts)
+      is_summed[static_cast<size_t>(parameters_.index_of(part.tensor))] = 1;
+  }
+  size_t bytes = 0;
+  for (size_t i = 0; i < sums_.size(); ++i) {
+    if (is_summed[i] && !(n_batches == 1 && whole_[i])) bytes += parameters_.all()[i].memory.size();
+  }
+  return bytes;
+}
+
 void Gradients::add(ExecutionContext& context, ThreadPool& pool) {
   for (const Weight& weight : weights_) {
     const std::span<const float> values = context.output(weight.output);

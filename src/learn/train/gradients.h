@@ -19,6 +19,8 @@ class Gradients {
   Gradients(const Graph& differentiated, const Parameters& parameters);
 
   void begin(int n_batches);  // of the next step
+  // Memory for sums when steps have so many batches.
+  size_t sum_bytes(int n_batches) const;
   // After a run of one of them.
   void add(ExecutionContext& context, ThreadPool& pool);
   // Of the parameter at this position of Parameters::all(); empty when the loss does not depend on it. Valid until the

@@ -54,12 +54,4 @@ int64_t Parameters::count() const {
   return count;
 }
 
-Graph with_fp32_weights(const Graph& graph) {
-  Graph result = graph;
-  for (Node& node : result.nodes()) {
-    if (node.kind == NodeKind::kWeight) node.outputs[0].dtype = DType::kF32;
-  }
-  return result;
-}
-
 }  // namespace strata

@@ -44,7 +44,4 @@ class Parameters final : public WeightSource {
   std::map<std::string, int, std::less<>> index_;
 };
 
-// The same graph with every weight in fp32.
-Graph with_fp32_weights(const Graph& graph);
-
 }  // namespace strata

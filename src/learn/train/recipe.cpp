@@ -262,6 +262,7 @@ Status read_run(const YAML::Node& node, Recipe& recipe) {
   section.read_bounded("batch_tokens", recipe.batch_tokens, 1, 1 << 28);
   recipe.micro_tokens = std::min(recipe.batch_tokens, recipe.micro_tokens);
   section.read_bounded("micro_tokens", recipe.micro_tokens, 1, 1 << 20);
+  section.read_name("recompute", recipe.recompute, recompute_rule_from_name);
   section.read_bounded("checkpoint_every", recipe.checkpoint_every, 1);
   section.read_bounded("validate_every", recipe.validate_every, 1);
   section.read_bounded("validation_tokens", recipe.validation_tokens, 1, 1 << 28);

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "learn/data/corpus.h"
 #include "learn/data/tokenizer_training.h"
+#include "learn/train/choose_recompute.h"
 #include "learn/train/optimizer.h"
 #include "learn/train/schedule.h"
 #include "model/format/config_view.h"
@@ -37,6 +38,7 @@ struct Recipe {
   int64_t context = 256;
   int64_t batch_tokens = 4096;  // of a step
   int64_t micro_tokens = 4096;  // of one pass through the graph: what activations take memory for
+  RecomputeRule recompute = RecomputeRule::kNone;
   int64_t checkpoint_every = 200;
   int64_t validate_every = 200;
   int64_t validation_tokens = 16384;

@@ -66,6 +66,10 @@ class Run {
     options.optimizer = recipe_.optimizer;
     options.max_norm = recipe_.max_norm;
     options.average_decay = recipe_.average_decay;
+    options.n_batches = static_cast<int>(recipe_.batch_tokens / recipe_.micro_tokens);
+    options.context = recipe_.context;
+    options.recompute = recipe_.recompute;
+    options.memory = options_.memory;
     ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
     state_.origin = origin();
     if (options_.resumes && folder_.has(kCheckpoint)) {
@@ -79,6 +83,10 @@ class Run {
     say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
                     static_cast<double>(model_->parameters.count()) / 1e6, model_->tokenizer->vocab_size(),
                     recipe_.schedule.steps, recipe_.batch_tokens, trainer_->plan().arena_bytes() >> 20));
+    if (trainer_->recomputation().recomputes() || options_.memory > 0) {
+      say(fmt::format("{}; {:.1f} MiB planned in all", trainer_->recomputation().summary(),
+                      static_cast<double>(trainer_->planned_bytes()) / (1 << 20)));
+    }
     return ok_status();
   }
 

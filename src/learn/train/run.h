@@ -26,6 +26,7 @@ struct RunProgress {
 struct RunOptions {
   std::filesystem::path out;
   bool resumes = false;
+  uint64_t memory = 0;  // for all that the trainer plans; 0: the recipe says what is recomputed
   std::function<void(const std::string& line)> on_message;  // what is going on, for people
   std::function<void(const RunProgress&)> on_step;
 };

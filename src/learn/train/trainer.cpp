@@ -5,6 +5,7 @@
 
 #include "compute/graph/passes/add_loss.h"
 #include "compute/graph/passes/differentiate.h"
+#include "compute/graph/passes/fp32_weights.h"
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/kernels/float_mode.h"
@@ -22,6 +23,8 @@ std::span<float> numbers(const AlignedBuffer& buffer) {
   return {reinterpret_cast<float*>(buffer.data()), buffer.size() / sizeof(float)};
 }
 
+Graph lower(const Graph& graph) { return fuse(lower_attention_segments(graph)); }
+
 }  // namespace
 
 Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& parameters, const CpuKernels& kernels,
@@ -31,11 +34,19 @@ Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& p
   return trainer;
 }
 
-Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& graph) {
+SymbolValues Trainer::maxima() const {
   SymbolValues maxima;
   for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences})
     maxima[symbol] = options_.max_tokens;
-  ASSIGN_OR_RETURN(auto plan, Plan::make(fuse(lower_attention_segments(graph)), kernels_, binder_, maxima));
+  return maxima;
+}
+
+Result<std::shared_ptr<const Plan>> Trainer::make_plan(const Graph& graph) {
+  return Plan::make(lower(graph), kernels_, binder_, maxima());
+}
+
+Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& graph) {
+  ASSIGN_OR_RETURN(auto plan, make_plan(graph));
   return std::make_unique<ExecutionContext>(std::move(plan), pool_);
 }
 
@@ -43,9 +54,15 @@ Status Trainer::plan_graphs(const Graph& graph) {
   graph_ = with_fp32_weights(graph);
   const Graph loss = add_loss(graph_);
   ASSIGN_OR_RETURN(const Graph backward, differentiate(loss));
-  ASSIGN_OR_RETURN(context_, make_context(backward));
-  ASSIGN_OR_RETURN(evaluation_, make_context(loss));
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
+  reserve_memory(backward);
+  ASSIGN_OR_RETURN(evaluation_, make_context(loss));
+  RETURN_IF_ERROR(choose_recomputation(backward));
+  ASSIGN_OR_RETURN(context_, make_context(recomputation_.graph));
+  return ok_status();
+}
+
+void Trainer::reserve_memory(const Graph& backward) {
   memory_.resize(parameters_.all().size());
   for (const Node& node : backward.nodes()) {
     if (node.kind != NodeKind::kWeight || !backward.find_output("grad." + node.name).valid()) continue;
@@ -61,8 +78,36 @@ Status Trainer::plan_graphs(const Graph& graph) {
       std::copy(parameter.values().begin(), parameter.values().end(), numbers(memory.average).begin());
     }
   }
+}
+
+Status Trainer::choose_recomputation(const Graph& backward) {
+  RecomputeRequest request;
+  request.rule = options_.recompute;
+  request.memory = options_.memory;
+  request.maxima = maxima();
+  // A token sees itself and half of the others before it, on average.
+  request.context = static_cast<double>(options_.context > 0 ? options_.context : options_.max_tokens) / 2;
+  request.lower = lower;
+  if (request.memory > 0) {  // binds the weights in all their forms, which are then known
+    ASSIGN_OR_RETURN(const auto plan, make_plan(backward));
+    request.fixed = fixed_bytes(*plan);
+  }
+  ASSIGN_OR_RETURN(recomputation_, choose_recompute(backward, request));
   return ok_status();
 }
+
+uint64_t Trainer::fixed_bytes(const Plan& backward) const {
+  uint64_t bytes =
+      binder_.bound_bytes() + gradients_->sum_bytes(options_.n_batches) + evaluation_->plan().arena_bytes() +
+      static_cast<uint64_t>(pool_.n_threads()) * (evaluation_->plan().workspace_bytes() + backward.workspace_bytes());
+  for (size_t i = 0; i < memory_.size(); ++i) {
+    bytes += parameters_.all()[i].memory.size() + memory_[i].average.size();
+    for (const AlignedBuffer& buffer : memory_[i].optimizer) bytes += buffer.size();
+  }
+  return bytes;
+}
+
+uint64_t Trainer::planned_bytes() const { return fixed_bytes(context_->plan()) + context_->plan().arena_bytes(); }
 
 void Trainer::begin(int n_batches) { gradients_->begin(n_batches); }
 

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "compute/graph/plan/context.h"
 #include "compute/kernels/cpu_kernels.h"
+#include "learn/train/choose_recompute.h"
 #include "learn/train/gradients.h"
 #include "learn/train/optimizer.h"
 #include "learn/train/parameters.h"
@@ -23,12 +24,16 @@ struct TrainerOptions {
   OptimizerOptions optimizer;
   double max_norm = 0;       // gradients are clipped to this global norm; 0: they are not
   double average_decay = 0;  // of the moving average of the weights; 0: none is kept
+  int n_batches = 1;         // of a step, at most
+  int64_t context = 0;       // most tokens that see each other; 0: max_tokens
+  RecomputeRule recompute = RecomputeRule::kNone;
+  uint64_t memory = 0;  // for all that the trainer plans: it recomputes as much as fits in there; 0: as the rule says
 };
 
 class Trainer {
  public:
   // `graph`: a model that gives logits. The parameters, the kernels and the pool outlive the trainer. kInvalidArgument
-  // when an op on the way to the loss has no gradient.
+  // when an op on the way to the loss has no gradient, or the memory is too small.
   static Result<std::unique_ptr<Trainer>> make(const Graph& graph, Parameters& parameters, const CpuKernels& kernels,
                                                ThreadPool& pool, const TrainerOptions& options);
 
@@ -61,11 +66,19 @@ class Trainer {
   void refresh() { binder_.refresh(); }
 
   const Plan& plan() const { return context_->plan(); }
+  const RecomputeChoice& recomputation() const { return recomputation_; }
+  // Weights in all their forms, gradients, what the optimizer remembers, activations: all that a run writes here.
+  uint64_t planned_bytes() const;
 
  private:
   Trainer(Parameters& parameters, const CpuKernels& kernels, ThreadPool& pool, const TrainerOptions& options)
       : parameters_(parameters), kernels_(kernels), pool_(pool), options_(options), binder_(parameters, pool) {}
   Status plan_graphs(const Graph& graph);
+  void reserve_memory(const Graph& backward);
+  Status choose_recomputation(const Graph& backward);
+  SymbolValues maxima() const;
+  uint64_t fixed_bytes(const Plan& backward) const;  // of planned_bytes(): without the activations of a step
+  Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph);
   Result<std::unique_ptr<ExecutionContext>> make_context(const Graph& graph);
 
   Parameters& parameters_;
@@ -74,6 +87,7 @@ class Trainer {
   TrainerOptions options_;
   WeightBinder binder_;
   Graph graph_;  // the model's, in fp32
+  RecomputeChoice recomputation_;
   std::unique_ptr<ExecutionContext> context_;
   std::unique_ptr<ExecutionContext> evaluation_;
   std::unique_ptr<Gradients> gradients_;

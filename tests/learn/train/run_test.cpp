@@ -45,13 +45,14 @@ class RunTest : public testing::Test {
   }
 
   Result<RunResult> run(const std::string& text, const std::string& out, bool resumes = false, int threads = 2,
-                        const std::function<void(const RunProgress&)>& on_step = {}) {
+                        const std::function<void(const RunProgress&)>& on_step = {}, uint64_t memory = 0) {
     ThreadPool pool(threads);
     const Result<Recipe> recipe = parse_recipe(text, folder_);
     if (!recipe.ok()) return recipe.status();
     RunOptions options;
     options.out = folder_ / out;
     options.resumes = resumes;
+    options.memory = memory;
     options.on_step = on_step;
     options.on_message = [&](const std::string& line) { said_ += line + "\n"; };
     return run_training(*recipe, *find_cpu_kernels(), pool, options);
@@ -140,6 +141,30 @@ TEST_F(RunTest, KilledAnywhereAndResumedEndsWithTheSameBits) {
     EXPECT_EQ(nlohmann::json::parse(one)["loss"], nlohmann::json::parse(other)["loss"]);
   }
   EXPECT_FALSE(std::getline(b, other));
+}
+
+TEST_F(RunTest, RecomputationChangesNoBitAndFitsTheMemory) {
+  ASSERT_TRUE(run(recipe(), "plain").ok());
+  EXPECT_EQ(said_.find("recompute"), std::string::npos) << said_;
+  for (const char* rule : {"rows", "layers"}) {
+    std::string text = recipe();
+    text.replace(text.find("seed: 3"), 7, std::string("seed: 3, recompute: ") + rule);
+    ASSERT_TRUE(run(text, rule, false, 3).ok());
+    EXPECT_TRUE(bytes("plain", "model.safetensors") == bytes(rule, "model.safetensors")) << rule;
+    EXPECT_NE(said_.find(" of layers 0: activations "), std::string::npos) << said_;
+  }
+  const auto none = run(recipe(), "none", false, 1, {}, 1000);
+  ASSERT_FALSE(none.ok());
+  const std::string why = none.status().message();
+  EXPECT_NE(why.find("run.micro_tokens"), std::string::npos) << why;
+  const uint64_t least = std::stoull(why.substr(why.find("at least ") + 9));
+  ASSERT_TRUE(run(recipe(), "least", false, 1, {}, least).ok());
+  EXPECT_TRUE(bytes("plain", "model.safetensors") == bytes("least", "model.safetensors"));
+  EXPECT_NE(said_.find("all of layers 0"), std::string::npos) << said_;
+  EXPECT_FALSE(run(recipe(), "less", false, 1, {}, least - 1).ok());
+  said_.clear();
+  ASSERT_TRUE(run(recipe(), "plenty", false, 1, {}, 1 << 30).ok());
+  EXPECT_NE(said_.find("recompute: nothing: "), std::string::npos) << said_;
 }
 
 TEST_F(RunTest, AFolderIsWrittenByOneRunAtATimeAndKeptForOne) {

@@ -1,9 +1,15 @@
 #include "compute/graph/passes/pipeline.h"
 
+#include <algorithm>
+
+#include "compute/graph/passes/add_loss.h"
+#include "compute/graph/passes/differentiate.h"
 #include "compute/graph/passes/embed_outputs.h"
+#include "compute/graph/passes/fp32_weights.h"
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/passes/quantize.h"
+#include "compute/graph/passes/recompute.h"
 
 namespace strata {
 namespace {
@@ -18,6 +24,19 @@ constexpr Pass kInference[] = {
     {"quantize", [](const Graph& g, const CpuKernels& kernels, DType) { return quantize(g, kernels); }},
     {"fuse", [](const Graph& g, const CpuKernels&, DType) { return fuse(g); }},
 };
+
+constexpr std::string_view kTraining[] = {"fp32_weights", "add_loss", "differentiate", "recompute"};
+
+Result<Graph> graph_after_training_pass(const Graph& graph, std::string_view pass) {
+  Graph now = with_fp32_weights(graph);
+  if (pass == "fp32_weights") return now;
+  if (!now.find_output("logits").valid()) return invalid_argument("this model gives no logits: it has no loss");
+  now = add_loss(now);
+  if (pass == "add_loss") return now;
+  ASSIGN_OR_RETURN(now, differentiate(now));
+  if (pass == "differentiate") return now;
+  return recompute(now, std::vector<Recomputed>(static_cast<size_t>(count_layers(now)), Recomputed::kAll));
+}
 
 }  // namespace
 
@@ -44,12 +63,15 @@ std::vector<std::string_view> inference_passes() {
 Result<Graph> graph_after_pass(const Graph& graph, std::string_view pass, const CpuKernels& kernels, DType cache_type) {
   Graph now = graph;
   if (pass == "build") return now;
+  if (std::find(std::begin(kTraining), std::end(kTraining), pass) != std::end(kTraining))
+    return graph_after_training_pass(graph, pass);
   for (const Pass& step : kInference) {
     now = step.apply(now, kernels, cache_type);
     if (step.name == pass) return now;
   }
   std::string known;
   for (const std::string_view name : inference_passes()) known += (known.empty() ? "" : ", ") + std::string(name);
+  for (const std::string_view name : kTraining) known += ", " + std::string(name);
   return invalid_argument("no pass named \"" + std::string(pass) + "\" (known: " + known + ")");
 }
 

@@ -20,7 +20,8 @@ Result<Graph> lower_for_embedding(const Graph& graph, const CpuKernels& kernels)
 
 // The names of the passes for inference, in order, "build" (the graph as the architecture wrote it) first.
 std::vector<std::string_view> inference_passes();
-// The graph after one of them. kInvalidArgument when there is no pass of this name (lists them).
+// The graph after one of them, or of those that training begins with: fp32_weights, add_loss, differentiate, recompute
+// (of all layers). kInvalidArgument when there is no pass of this name (lists them), or the model cannot be trained.
 Result<Graph> graph_after_pass(const Graph& graph, std::string_view pass, const CpuKernels& kernels, DType cache_type);
 
 }  // namespace strata

@@ -10,6 +10,7 @@ namespace strata {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr int kForever = std::numeric_limits<int>::max();  // the last wave of outputs
 
 struct Buffer {
   size_t bytes = 0;
@@ -42,6 +43,7 @@ class Planner {
     }
     plan.bytes = arena_;
     plan.bytes_unshared = unshared_;
+    plan.bytes_inside = most_inside();
     return plan;
   }
 
@@ -49,7 +51,7 @@ class Planner {
   // The last wave that reads a value, counting reads through views of it.
   int last_use(Value value) const {
     int last = schedule_.wave_of_node[static_cast<size_t>(value.node)];
-    if (is_output_.count(value)) return std::numeric_limits<int>::max();
+    if (is_output_.count(value)) return kForever;
     for (const int32_t user : users_[static_cast<size_t>(value.node)]) {
       const Node& node = graph_.nodes()[static_cast<size_t>(user)];
       if (std::find(node.inputs.begin(), node.inputs.end(), value) == node.inputs.end()) continue;
@@ -141,6 +143,16 @@ class Planner {
                                      [&](size_t a, size_t b) { return buffers_[a].offset < buffers_[b].offset; }),
                     i);
     }
+  }
+
+  size_t most_inside() const {
+    std::vector<size_t> at(schedule_.waves.size() + 1, 0);
+    for (const Buffer& buffer : buffers_) {
+      if (buffer.last_wave == kForever) continue;
+      for (int wave = buffer.first_wave; wave <= buffer.last_wave; ++wave)
+        at[static_cast<size_t>(wave)] += buffer.bytes;
+    }
+    return *std::max_element(at.begin(), at.end());
   }
 
   const Graph& graph_;

@@ -15,6 +15,7 @@ struct MemoryPlan {
   std::vector<std::vector<size_t>> offset;  // by node and output; kNowhere for what is not in the arena
   size_t bytes = 0;                         // of the arena, after reuse
   size_t bytes_unshared = 0;                // if every value had memory of its own
+  size_t bytes_inside = 0;                  // the most at a time of what is no output: in training, activations
 };
 
 MemoryPlan plan_memory(const Graph& graph, const Schedule& schedule, const SymbolValues& maxima);
