@@ -23,6 +23,9 @@ struct Batch {
   std::span<const int32_t> long_rope;    // [T] 1: the token's sequence has outgrown the short context; empty: none has
   std::span<const int32_t> targets;      // [O] next-token ids for training, -1 ignored; empty in inference
   std::span<const float> target_weights;  // [O] factors of the targets' losses; empty: all 1
+  // What a teacher says of the output rows (kernels: TopProbabilitiesArgs), for distillation: [O, k] and [O, k + 1].
+  std::span<const int32_t> teacher_ids;
+  std::span<const float> teacher_probabilities;
   // What the sum of the losses is divided by; 0: by the weights of this batch's targets. A step that accumulates over
   // several batches gives the sum over all of them.
   double target_total = 0;

@@ -235,6 +235,59 @@ struct CrossEntropyColumnsArgs {
   float scale = 1;
 };
 
+// The `k` most probable tokens of each row with their probabilities softmax(logits / temperature): what a teacher says of
+// it, without [rows, vocab].
+struct TopProbabilitiesArgs {
+  float* logits = nullptr;         // [rows, vocab]; changed
+  int32_t* ids = nullptr;          // [rows, k] most probable first, ties to the lower id
+  float* probabilities = nullptr;  // [rows, k + 1]: the last is that of all other tokens together
+  int64_t vocab = 0;
+  int64_t k = 0;                   // 1 ... vocab
+  float temperature = 1;
+};
+
+// A row's loss is weights * ((1 - share) * cross-entropy + share * temperature^2 * D), D the divergence between the
+// teacher's distribution p and q = softmax(logits / temperature) over k + 1 outcomes: the k tokens of `ids`, and all
+// others together, of which the teacher says only how probable they are.
+//   D = sum p log(p / q), or reversed, sum q log(q / p)
+// Its gradient by logit j, with Q, P those of "all others": share * temperature * g, and g =
+//   D:         q - p of the k tokens, q * (1 - P / Q) of all others
+//   reversed:  q * (log(q / p) - D) of the k tokens, q * (log(Q / P) - D) of all others
+struct DistillArgs {
+  float* logits = nullptr;                 // [rows, vocab]; changed
+  const int32_t* targets = nullptr;        // [rows], negative: the row counts for nothing
+  const int32_t* ids = nullptr;            // [rows, k], different ones
+  const float* probabilities = nullptr;    // [rows, k + 1]
+  float* loss = nullptr;                   // [rows]
+  float* divergence = nullptr;             // [rows] D times the row's weight
+  // [rows, 3 + k]: log-sum-exp of the logits, of logits / temperature, g / q of all others; then each of the k tokens'
+  // gradient (as if none were the target), before weights and scale.
+  float* record = nullptr;
+  float* dlogits = nullptr;                // as CrossEntropyArgs has it; null, or `logits`
+  int64_t vocab = 0;
+  int64_t k = 0;
+  float temperature = 1;
+  float share = 1;
+  bool reversed = false;
+  float scale = 1;
+  const float* weights = nullptr;          // [rows] or null
+};
+
+// Columns [first, first + n) of distill's dlogits, from what it recorded.
+struct DistillColumnsArgs {
+  float* z = nullptr;               // [rows, n] logits in, gradients out
+  const float* record = nullptr;    // [rows, 3 + k]
+  const int32_t* ids = nullptr;     // [rows, k]
+  const int32_t* targets = nullptr; // [rows]
+  const float* weights = nullptr;   // [rows] or null
+  int64_t n = 0;
+  int64_t first = 0;
+  int64_t k = 0;
+  float temperature = 1;
+  float share = 1;
+  float scale = 1;
+};
+
 struct CpuKernels {
   std::string_view name;           // "reference", "generic", "avx2", "avx512"
   const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: the generic table's. See matmul_family().
@@ -314,6 +367,9 @@ struct CpuKernels {
   void (*segment_attention_grad)(const SegmentAttentionGradArgs&, int64_t item_begin, int64_t item_end);
   void (*cross_entropy)(const CrossEntropyArgs&, int64_t row_begin, int64_t row_end);
   void (*cross_entropy_columns)(const CrossEntropyColumnsArgs&, int64_t row_begin, int64_t row_end);
+  void (*top_probabilities)(const TopProbabilitiesArgs&, int64_t row_begin, int64_t row_end);
+  void (*distill)(const DistillArgs&, int64_t row_begin, int64_t row_end);
+  void (*distill_columns)(const DistillColumnsArgs&, int64_t row_begin, int64_t row_end);
   // dw[ids[t], :] += dy[t, :] for tokens t ascending with ids[t] in [id_begin, id_end). dw: [vocab, dim].
   void (*embed_grad)(float* dw, const float* dy, const int32_t* ids, int64_t tokens, int64_t dim, int32_t id_begin,
                      int32_t id_end);

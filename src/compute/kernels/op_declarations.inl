@@ -43,6 +43,9 @@ int64_t segment_attention_grad_items(const SegmentAttentionArgs& args);
 void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end);
 void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_end);
 void cross_entropy_columns(const CrossEntropyColumnsArgs& args, int64_t row_begin, int64_t row_end);
+void top_probabilities(const TopProbabilitiesArgs& args, int64_t row_begin, int64_t row_end);
+void distill(const DistillArgs& args, int64_t row_begin, int64_t row_end);
+void distill_columns(const DistillColumnsArgs& args, int64_t row_begin, int64_t row_end);
 void embed_grad(float* dw, const float* dy, const int32_t* ids, int64_t tokens, int64_t dim, int32_t id_begin,
                 int32_t id_end);
 void layer_norm_dx(float* dx, const float* dy, const float* x, const float* w, int64_t rows, int64_t dim, float eps,

@@ -225,6 +225,21 @@ Status read_data(const YAML::Node& node, const fs::path& folder, Recipe& recipe)
   return section.finish();
 }
 
+Status read_distillation(const YAML::Node& node, const fs::path& folder, Recipe& recipe) {
+  Section section(node, "distill");
+  if (!section.is_given()) return section.finish();
+  DistillationOptions d;
+  std::string teacher;
+  section.read("teacher", teacher);
+  section.read_bounded("temperature", d.temperature, 0.05, 100.0);
+  section.read_bounded("weight", d.weight, 0.0, 1.0);
+  section.read_bounded("top_k", d.top_k, 1, 256);
+  if (teacher.empty()) section.fail("distill.teacher: expected a folder or GGUF file");
+  d.teacher = folder / teacher;
+  recipe.distillation = d;
+  return section.finish();
+}
+
 Status read_optimizer(const YAML::Node& node, Recipe& recipe) {
   Section section(node, "optimizer");
   OptimizerOptions& o = recipe.optimizer;
@@ -275,11 +290,12 @@ Status read_run(const YAML::Node& node, Recipe& recipe) {
 Status read_sections(const YAML::Node& root, const fs::path& folder, Recipe& recipe) {
   Section file(root, "");
   if (!file.is_given()) return invalid_argument("expected the sections model, data and run");
-  RETURN_IF_ERROR(file.check_known({"model", "tokenizer", "data", "optimizer", "schedule", "run"}));
+  RETURN_IF_ERROR(file.check_known({"model", "tokenizer", "data", "distill", "optimizer", "schedule", "run"}));
   const YAML::Node& constant = root;
   RETURN_IF_ERROR(read_model(constant["model"], folder, recipe));
   RETURN_IF_ERROR(read_tokenizer(constant["tokenizer"], folder, recipe));
   RETURN_IF_ERROR(read_data(constant["data"], folder, recipe));
+  RETURN_IF_ERROR(read_distillation(constant["distill"], folder, recipe));
   RETURN_IF_ERROR(read_optimizer(constant["optimizer"], recipe));
   RETURN_IF_ERROR(read_schedule(constant["schedule"], recipe));
   return read_run(constant["run"], recipe);

@@ -1,4 +1,4 @@
-// A training run as a YAML file says it: sections model, tokenizer, data, optimizer, schedule and run. Keys that nobody
+// A training run as a YAML file says it: sections model, tokenizer, data, distill, optimizer, schedule and run. Keys that nobody
 // reads are errors, which name the nearest key that is known. docs/guides/training.md lists all keys.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "learn/data/corpus.h"
 #include "learn/data/tokenizer_training.h"
 #include "learn/train/choose_recompute.h"
+#include "learn/train/distillation.h"
 #include "learn/train/optimizer.h"
 #include "learn/train/schedule.h"
 #include "model/format/config_view.h"
@@ -28,6 +29,8 @@ struct Recipe {
   CorpusOptions corpus;
   double held_out = 0.01;  // data.validation
   int64_t group_blocks = 8;
+
+  std::optional<DistillationOptions> distillation;  // section distill
 
   OptimizerOptions optimizer;
   double max_norm = 1;

@@ -10,7 +10,9 @@
 #include "learn/train/run_checkpoint.h"
 #include "learn/train/run_folder.h"
 #include "learn/train/run_model.h"
+#include "learn/train/teacher.h"
 #include "model/format/quantize.h"
+#include "model/weights_identity.h"
 
 namespace strata {
 namespace {
@@ -70,6 +72,7 @@ class Run {
     options.context = recipe_.context;
     options.recompute = recipe_.recompute;
     options.memory = options_.memory;
+    RETURN_IF_ERROR(open_teacher(options));
     ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
     state_.origin = origin();
     if (options_.resumes && folder_.has(kCheckpoint)) {
@@ -90,11 +93,23 @@ class Run {
     return ok_status();
   }
 
-  // What decides the numbers of a run beside the code: another recipe or corpus would go elsewhere.
+  Status open_teacher(TrainerOptions& options) {
+    if (!recipe_.distillation) return ok_status();
+    auto teacher = Teacher::open(*recipe_.distillation, *model_->tokenizer, model_->built.config.vocab, kernels_, pool_,
+                                 recipe_.micro_tokens);
+    if (!teacher.ok()) return teacher.status().with_context("distill.teacher");
+    teacher_ = *std::move(teacher);
+    options.distillation = recipe_.distillation;
+    options.distillation->top_k = teacher_->top_k();
+    return ok_status();
+  }
+
+  // What decides the numbers of a run beside the code: another recipe, corpus or teacher would go elsewhere.
   std::string origin() const {
     std::string text = recipe_.text;
     for (const Corpus::File& file : corpus_.files())
       text += "\n" + file.path.filename().string() + " " + std::to_string(file.size);
+    if (teacher_) text += "\n" + hash_weight_contents(teacher_->model().checkpoint(), pool_).hex();
     return hash_bytes(std::as_bytes(std::span(text))).hex();
   }
 
@@ -136,16 +151,19 @@ class Run {
     line.learning_rate = learning_rate(recipe_.schedule, line.step);
     trainer_->begin(static_cast<int>(n_batches));
     PackedBatch batch;
+    Batch part;
     for (int64_t i = 0; i < n_batches; ++i) {
       RETURN_IF_ERROR(batch.fill(stream, recipe_.micro_tokens, recipe_.context));
-      Batch part = batch.batch();
+      part = batch.batch();
       part.target_total = static_cast<double>(recipe_.batch_tokens);
+      if (teacher_) teacher_->teach(part);
       const double loss = trainer_->accumulate(part);
       if (!std::isfinite(loss)) return not_finite(line.step, part);
       line.loss += loss;
+      if (teacher_) line.divergence = line.divergence.value_or(0) + trainer_->divergence();
     }
     line.gradient_norm = trainer_->gradient_norm();
-    if (!std::isfinite(line.gradient_norm)) return not_finite(line.step, batch.batch());
+    if (!std::isfinite(line.gradient_norm)) return not_finite(line.step, part);
     trainer_->apply(line.learning_rate, line.gradient_norm);
     state_.step = line.step;
     state_.position = stream.position();
@@ -186,6 +204,7 @@ class Run {
   RunFolder folder_;
   Corpus corpus_;
   std::unique_ptr<RunModel> model_;
+  std::unique_ptr<Teacher> teacher_;  // null: none
   std::unique_ptr<Trainer> trainer_;
   RunState state_;
   std::vector<PackedBatch> validation_;

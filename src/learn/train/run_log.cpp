@@ -20,6 +20,7 @@ std::string text_of(const StepLog& line) {
                                 {"learning_rate", line.learning_rate},
                                 {"gradient_norm", line.gradient_norm},
                                 {"tokens_per_second", std::round(line.tokens_per_second)}};
+  if (line.divergence) object["divergence"] = *line.divergence;
   if (line.validation_loss) object["validation_loss"] = *line.validation_loss;
   return object.dump() + "\n";
 }

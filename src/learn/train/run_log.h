@@ -17,6 +17,7 @@ struct StepLog {
   double gradient_norm = 0;
   double tokens_per_second = 0;
   std::optional<double> validation_loss = {};
+  std::optional<double> divergence = {};  // from the teacher
 };
 
 class RunLog {

@@ -53,7 +53,12 @@ Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& gra
 Status Trainer::plan_graphs(const Graph& graph) {
   graph_ = with_fp32_weights(graph);
   const Graph loss = add_loss(graph_);
-  ASSIGN_OR_RETURN(const Graph backward, differentiate(loss));
+  Graph trained = loss;
+  if (options_.distillation) {
+    const DistillationOptions& d = *options_.distillation;
+    ASSIGN_OR_RETURN(trained, add_distillation_loss(graph_, {d.temperature, d.weight}, d.top_k));
+  }
+  ASSIGN_OR_RETURN(const Graph backward, differentiate(trained));
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
   reserve_memory(backward);
   ASSIGN_OR_RETURN(evaluation_, make_context(loss));

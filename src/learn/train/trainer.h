@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "compute/graph/plan/context.h"
 #include "compute/kernels/cpu_kernels.h"
 #include "learn/train/choose_recompute.h"
+#include "learn/train/distillation.h"
 #include "learn/train/gradients.h"
 #include "learn/train/optimizer.h"
 #include "learn/train/parameters.h"
@@ -28,6 +30,8 @@ struct TrainerOptions {
   int64_t context = 0;       // most tokens that see each other; 0: max_tokens
   RecomputeRule recompute = RecomputeRule::kNone;
   uint64_t memory = 0;  // for all that the trainer plans: it recomputes as much as fits in there; 0: as the rule says
+  // Batches come with what a teacher says of them, top_k tokens a row.
+  std::optional<DistillationOptions> distillation = {};
 };
 
 class Trainer {
@@ -41,6 +45,7 @@ class Trainer {
   // The batch's share of the step's loss. Its target_total is the step's, not the batch's. Not finite: first_fault()
   // says where that began.
   double accumulate(const Batch& batch);
+  double divergence() { return context_->output("divergence")[0]; }  // its share of the divergence from a teacher
   double gradient_norm();  // of what was accumulated
   // Changes the weights. `norm`: gradient_norm().
   void apply(double learning_rate, double norm);

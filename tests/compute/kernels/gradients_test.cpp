@@ -106,5 +106,57 @@ TEST_P(GradientsTest, ColumnsOfTheLossAreThoseOfTheWhole) {
   for (int64_t i = 0; i < rows; ++i) EXPECT_FLOAT_EQ(loss[i], no_weights[i] * weights[i]);
 }
 
+// Of three rows the second is ignored; k from one to the whole vocabulary.
+TEST_P(GradientsTest, OfDistillationAreNearTheReference) {
+  const int64_t rows = 3, vocab = 203, first = 64, n = 70;
+  const std::vector<float> teacher = random_floats(21, rows * vocab, 3.0f), logits = random_floats(22, rows * vocab, 3.0f);
+  const std::vector<int32_t> targets = {100, -1, 70};
+  const std::vector<float> weights = {0.5f, 1, 2};
+  for (const int64_t k : {int64_t{1}, int64_t{24}, vocab}) {
+    for (const bool reversed : {false, true}) {
+      SCOPED_TRACE(std::to_string(k) + (reversed ? " reversed" : ""));
+      struct Result {
+        std::vector<int32_t> ids;
+        std::vector<float> p, loss, divergence, record, d, columns;
+      };
+      const auto run = [&](const CpuKernels& table, bool in_parts) {
+        Result r{std::vector<int32_t>(rows * k), std::vector<float>(rows * (k + 1)), std::vector<float>(rows),
+                 std::vector<float>(rows), std::vector<float>(rows * (k + 3)), logits, std::vector<float>(rows * n)};
+        std::vector<float> z = teacher;
+        const TopProbabilitiesArgs top{z.data(), r.ids.data(), r.p.data(), vocab, k, 2.0f};
+        DistillArgs args{.logits = r.d.data(), .targets = targets.data(), .ids = r.ids.data(),
+                         .probabilities = r.p.data(), .loss = r.loss.data(), .divergence = r.divergence.data(),
+                         .record = r.record.data(), .dlogits = r.d.data(), .vocab = vocab, .k = k, .temperature = 2,
+                         .share = 0.75f, .reversed = reversed, .scale = 0.25f, .weights = weights.data()};
+        for (int64_t i = 0; i < rows * n; ++i) r.columns[i] = logits[i / n * vocab + first + i % n];
+        const DistillColumnsArgs columns{r.columns.data(), r.record.data(), r.ids.data(), targets.data(),
+                                         weights.data(), n, first, k, 2.0f, 0.75f, 0.25f};
+        for (int64_t i = rows; i-- > 0;) {
+          const int64_t begin = in_parts ? i : 0, end = in_parts ? i + 1 : rows;
+          table.top_probabilities(top, begin, end);
+          table.distill(args, begin, end);
+          table.distill_columns(columns, begin, end);
+          if (!in_parts) break;
+        }
+        return r;
+      };
+      const Result got = run(kernels(), false), parts = run(kernels(), true), want = run(kReferenceKernels, false);
+      EXPECT_EQ(got.ids, want.ids);
+      expect_close(got.p, want.p, 2e-6f);
+      expect_close(got.loss, want.loss, 2e-6f);
+      expect_close(got.divergence, want.divergence, 2e-6f);
+      expect_close(got.d, want.d, 2e-6f);
+      expect_same_bits(parts.p, got.p);
+      expect_same_bits(parts.d, got.d);
+      expect_same_bits(parts.columns, got.columns);
+      std::vector<float> of_whole(rows * n);
+      for (int64_t i = 0; i < rows * n; ++i) of_whole[i] = got.d[i / n * vocab + first + i % n];
+      expect_close(got.columns, of_whole, 2e-6f);
+      EXPECT_EQ(got.loss[1], 0);
+      for (int64_t j = 0; j < vocab; ++j) EXPECT_EQ(got.d[vocab + j], 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace strata

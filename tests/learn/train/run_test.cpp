@@ -263,5 +263,74 @@ TEST_F(RunTest, ALossThatIsNotFiniteEndsTheRunAndKeepsTheCheckpoint) {
   EXPECT_FALSE(fs::exists(folder_ / "tuned/model.safetensors"));
 }
 
+// A student of half the layers beside its teacher.
+class DistillationRun : public RunTest {
+ protected:
+  void SetUp() override {
+    RunTest::SetUp();
+    ASSERT_TRUE(run(recipe(), "teacher").ok());
+  }
+  static std::string student(const std::string& distill) {
+    std::string text = recipe();
+    text.replace(text.find("num_hidden_layers: 2"), 20, "num_hidden_layers: 1");
+    text.replace(text.find("{vocab: 290}"), 12, "{path: teacher}");
+    return text + "distill: {" + distill + "}\n";
+  }
+  std::vector<nlohmann::json> log(const std::string& out) {
+    std::istringstream in(bytes(out, "log.jsonl"));
+    std::vector<nlohmann::json> lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
+    return lines;
+  }
+};
+
+TEST_F(DistillationRun, ComesNearerToItsTeacher) {
+  for (const char* teacher : {"teacher", "teacher/model.gguf"}) {
+    fs::remove_all(folder_ / "student");
+    const auto result = run(student("teacher: " + std::string(teacher) + ", temperature: 2, weight: 0.8"), "student");
+    ASSERT_TRUE(result.ok()) << result.status().message();
+    const auto lines = log("student");
+    ASSERT_EQ(lines.size(), 12U);
+    EXPECT_LT(lines.back()["divergence"], 0.5 * lines.front()["divergence"].get<double>());
+    EXPECT_TRUE(Model::load(folder_ / "student").ok());
+  }
+}
+
+TEST_F(DistillationRun, KilledAndResumedWithOtherThreadsEndsWithTheSameBits) {
+  const std::string text = student("teacher: teacher, temperature: 1.5, weight: 0.6, top_k: 12");
+  ASSERT_TRUE(run(text, "whole", false, 1).ok());
+  run_until(text, "killed", 8, false, 3);
+  ASSERT_TRUE(run(text, "killed", true, 2).ok());
+  for (const char* file : {"model.safetensors", "checkpoint.safetensors"})
+    EXPECT_TRUE(bytes("whole", file) == bytes("killed", file)) << file;
+  // Another teacher under the same name is not the same run.
+  fs::remove_all(folder_ / "teacher");
+  std::string other = recipe();
+  other.replace(other.find("seed: 3"), 7, "seed: 4");
+  ASSERT_TRUE(run(other, "teacher").ok());
+  EXPECT_FALSE(run(text, "whole", true).ok());
+}
+
+TEST_F(DistillationRun, FaultsSayWhatToDo) {
+  const auto refused = [&](const std::string& text) {
+    const auto result = run(text, "fault");
+    EXPECT_FALSE(result.ok());
+    fs::remove_all(folder_ / "fault");
+    return result.status().message();
+  };
+  EXPECT_NE(refused(student("teacher: nobody")).find("distill.teacher: "), std::string::npos);
+  EXPECT_NE(refused(student("weight: 1")).find("distill.teacher: expected a folder"), std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, top: 3")).find("distill: unknown key \"top\""), std::string::npos);
+  std::string own = student("teacher: teacher");
+  own.replace(own.find("{path: teacher}"), 15, "{vocab: 280}");
+  EXPECT_NE(refused(own).find("the teacher's tokenizer has 290 tokens, the student's 280"), std::string::npos);
+  std::string unigram = student("teacher: teacher");
+  unigram.replace(unigram.find("{path: teacher}"), 15, "{vocab: 290, kind: unigram, end_token: '<end>'}");
+  EXPECT_NE(refused(unigram).find("a teacher needs the student's tokenizer"), std::string::npos) << refused(unigram);
+  std::string padded = student("teacher: teacher");
+  padded.replace(padded.find("hidden_size"), 11, "vocab_size: 512, hidden_size");
+  EXPECT_NE(refused(padded).find("the teacher gives 290 logits, the student's vocab_size is 512"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace strata

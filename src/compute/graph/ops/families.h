@@ -16,6 +16,7 @@ std::span<const OpDef> pool_ops();
 std::span<const OpDef> attention_ops();
 std::span<const OpDef> expert_ops();
 std::span<const OpDef> loss_ops();
+std::span<const OpDef> distillation_ops();
 std::span<const OpDef> collective_ops();
 
 // Shorthand for shape rules.

@@ -80,12 +80,12 @@ Value cross_entropy(Graph& g, Value logits, Value targets) {
   return g.add_op("mean_loss", {g.add_op("cross_entropy", {logits, targets}), targets});
 }
 
-Value head_cross_entropy(Graph& g, Value x, Value w, Value bias, Value targets, const HeadForm& form) {
-  std::vector<Value> inputs{x, w, targets};
-  if (bias.valid()) inputs.push_back(bias);
+Value head_cross_entropy(Graph& g, const Head& head, Value targets) {
+  std::vector<Value> inputs{head.x, head.w, targets};
+  if (head.bias.valid()) inputs.push_back(head.bias);
   Attributes attributes;
-  if (form.scale != 1) attributes.set("scale", form.scale);
-  if (form.bend != 0) attributes.set("bend", form.bend);
+  if (head.form.scale != 1) attributes.set("scale", head.form.scale);
+  if (head.form.bend != 0) attributes.set("bend", head.form.bend);
   return g.add_op("mean_loss", {g.add_op("head_loss", std::move(inputs), std::move(attributes)), targets});
 }
 

@@ -104,6 +104,29 @@ struct HeadForm {
   double scale = 1;
   double bend = 0;
 };
-Value head_cross_entropy(Graph& g, Value x, Value w, Value bias, Value targets, const HeadForm& form);
+struct Head {
+  Value x, w, bias;
+  HeadForm form;
+};
+Value head_cross_entropy(Graph& g, const Head& head, Value targets);
+
+// What a teacher says of each output row: its k most probable tokens at a temperature ([O, k] i32), their probabilities
+// and that of all others ([O, k + 1]). The head's weights may be of any type.
+struct Taught {
+  Value ids;
+  Value probabilities;
+};
+Taught head_top(Graph& g, const Head& head, int64_t k, double temperature);
+// The loss of a head's rows against both the targets and a teacher; kernels: DistillArgs.
+struct Distillation {
+  double temperature = 1;
+  double share = 1;       // of the divergence from the teacher; the rest is the cross-entropy of the targets
+  bool reversed = false;  // how far the teacher is from the student, where the student put its probability
+};
+struct DistillLoss {
+  Value loss;        // [1]
+  Value divergence;  // [1] the mean divergence alone, without temperature^2 and share
+};
+DistillLoss head_distill(Graph& g, const Head& head, Value targets, const Taught& taught, const Distillation& form);
 
 }  // namespace strata::ops

@@ -14,7 +14,7 @@ class Backward {
   explicit Backward(const Graph& forward) : graph_(forward), n_forward_(forward.nodes().size()) {}
 
   Result<Graph> run(Value loss) {
-    graph_.outputs().clear();
+    std::erase_if(graph_.outputs(), [&](const NamedValue& output) { return output.value == loss; });
     graph_.add_output("loss", loss);
     mark_active();
     gradient_[loss] = loss;  // its rule does not read the incoming gradient: that of a loss by itself is one

@@ -1,6 +1,6 @@
 // Pass differentiate: adds the backward pass (reverse-mode differentiation). In: a graph with a scalar output `loss`.
-// Out: the same graph, in which the outputs are the loss and one "grad.<name>" per fp32 weight that the loss depends
-// on. A weight that is used twice (tied embeddings) gets the sum. The gradient of each op is in its OpDef.
+// Out: the same graph, with more outputs: one "grad.<name>" per fp32 weight that the loss depends on; the loss is
+// "loss". A weight that is used twice (tied embeddings) gets the sum. The gradient of each op is in its OpDef.
 #pragma once
 
 #include <string_view>

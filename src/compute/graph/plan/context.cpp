@@ -41,11 +41,12 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
       operand.data = states_[static_cast<size_t>(ref.index)];
       break;
     case OperandRef::Place::kInput: {
-      const std::span<const int32_t> spans[] = {batch_->ids,      batch_->positions, batch_->output_rows,
-                                                batch_->adapters, batch_->targets,   batch_->token_types,
-                                                batch_->long_rope};
-      const auto& span = spans[ref.index];
-      operand.data = span.empty() ? nullptr : const_cast<int32_t*>(span.data());
+      const Batch& b = *batch_;
+      const auto at = [](auto span) -> const void* { return span.empty() ? nullptr : span.data(); };
+      const void* inputs[] = {at(b.ids),         at(b.positions), at(b.output_rows), at(b.adapters),
+                              at(b.targets),     at(b.token_types), at(b.long_rope), at(b.teacher_ids),
+                              at(b.teacher_probabilities)};
+      operand.data = const_cast<void*>(inputs[ref.index]);
       break;
     }
   }

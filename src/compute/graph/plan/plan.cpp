@@ -14,8 +14,9 @@
 namespace strata {
 namespace {
 
-constexpr std::array<std::string_view, 7> kInputNames = {"ids",     "positions",   "output_rows", "adapters",
-                                                         "targets", "token_types", "long_rope"};
+constexpr std::array<std::string_view, 9> kInputNames = {
+    "ids",         "positions", "output_rows", "adapters",             "targets",
+    "token_types", "long_rope", "teacher_ids", "teacher_probabilities"};
 
 // Makes operand references for the values of one graph.
 class Operands {

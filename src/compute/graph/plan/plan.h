@@ -20,12 +20,9 @@ struct OperandRef {
   enum class Place : uint8_t { kNone, kArena, kConstant, kInput, kState, kWindow } place = Place::kNone;
   size_t offset = 0;               // kArena; kWindow: in the window of the step's segment
   const void* constant = nullptr;  // kConstant: a bound weight
-  int index = 0;                   // kInput: InputSlot; kState: number of the state
+  int index = 0;                   // kInput: which field of the batch; kState: number of the state
   TensorType type;
 };
-
-// The side inputs that graphs name.
-enum class InputSlot : uint8_t { kIds, kPositions, kOutputRows, kAdapters, kTargets, kTokenTypes };
 
 struct PlanStep {
   std::unique_ptr<StepKernel> kernel;

@@ -72,6 +72,9 @@ constexpr Entry kSteps[] = {
     {"mean_loss", make_loss_step},
     {"head_loss", make_loss_step},
     {"head_loss_dw", make_loss_step},
+    {"head_top", make_distillation_step},
+    {"head_distill", make_distillation_step},
+    {"head_distill_dw", make_distillation_step},
     {"all_sum", make_collective_step},
 };
 
@@ -88,8 +91,9 @@ bool RowKernel::is_brief(const StepArgs& args) const { return args.out[0].elemen
 
 WeightForm weight_form(const Node& node, size_t input) {
   const std::string_view op = node.op->name;
-  static constexpr std::string_view kPackedSecond[] = {"matmul",           "matmul_dx", "expert_matmul",
-                                                       "expert_matmul_dx", "head_loss", "head_loss_dw"};
+  static constexpr std::string_view kPackedSecond[] = {
+      "matmul",       "matmul_dx", "expert_matmul", "expert_matmul_dx", "head_loss",
+      "head_loss_dw", "head_top",  "head_distill",  "head_distill_dw"};
   if (input == 1 && std::find(std::begin(kPackedSecond), std::end(kPackedSecond), op) != std::end(kPackedSecond))
     return WeightForm::kPacked;
   if (input == 0 && op == "embed") return WeightForm::kRows;

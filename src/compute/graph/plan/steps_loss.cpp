@@ -3,26 +3,11 @@
 #include <cstring>
 
 #include "compute/graph/op.h"
+#include "compute/graph/plan/head_step.h"
 #include "compute/graph/plan/steps.h"
 
 namespace strata {
 namespace {
-
-// What the sum of the losses is divided by.
-double loss_divisor(const Batch& batch) {
-  if (batch.target_total > 0) return batch.target_total;
-  double total = 0;
-  for (size_t i = 0; i < batch.targets.size(); ++i) {
-    if (batch.targets[i] >= 0) total += batch.target_weights.empty() ? 1.0 : batch.target_weights[i];
-  }
-  return total > 0 ? total : 1;
-}
-
-float gradient_scale(const Batch& batch) { return static_cast<float>(1 / loss_divisor(batch)); }
-
-const float* weights_of(const Batch& batch) {
-  return batch.target_weights.empty() ? nullptr : batch.target_weights.data();
-}
 
 class CrossEntropyStep final : public RowKernel {
  public:
@@ -54,59 +39,6 @@ class MeanLossStep final : public StepKernel {
   }
 };
 
-// What head_loss and its gradient by the weights have in common: logits of some rows by some of the vocabulary.
-class HeadStep : public StepKernel {
- protected:
-  HeadStep(const StepContext& c, const Node& node)
-      : kernels_(c.kernels),
-        family_(family_for(c.kernels, DType::kF32, c.input(node, 1).last().factor)),
-        vocab_(c.input(node, 1).shape[0].factor),
-        hidden_(c.input(node, 1).last().factor),
-        scale_(static_cast<float>(node.attributes.number("scale", 1))),
-        bend_(static_cast<float>(node.attributes.number("bend"))) {}
-
-  // z [rows, n] = the logits of x by vocabulary [first, first + n), first a multiple of kPackRows. `inner` [rows, n] is
-  // what tanh gets, where the head bends.
-  void logits(float* z, float* inner, const float* x, const void* packed, const float* bias, int64_t rows,
-              int64_t first, int64_t n) const {
-    MatmulArgs m;
-    m.x = x;
-    m.y = z;
-    m.y_stride = n;
-    m.packed = static_cast<const std::byte*>(packed) + (first == 0 ? 0 : family_.packed_bytes(first, hidden_));
-    m.rows = rows;
-    m.n = n;
-    m.k = hidden_;
-    family_.run(m, 0, family_.tiles(m));
-    if (bias != nullptr) kernels_.add_bias(z, z, bias + first, rows, n);
-    if (scale_ != 1) kernels_.scale(z, z, scale_, rows * n);
-    if (bend_ == 0) return;
-    std::memcpy(inner, z, static_cast<size_t>(rows * n) * sizeof(float));
-    kernels_.activate(Activation::kTanh, z, z, rows * n);
-    kernels_.scale(z, z, bend_, rows * n);
-  }
-
-  // From the gradient by z to that by x w^T + bias, in place.
-  void to_inner(float* dz, const float* inner, int64_t count) const {
-    if (bend_ != 0) {
-      kernels_.activate_grad(Activation::kTanh, dz, dz, inner, count);
-      kernels_.scale(dz, dz, bend_, count);
-    }
-    if (scale_ != 1) kernels_.scale(dz, dz, scale_, count);
-  }
-
-  bool bends() const { return bend_ != 0; }
-
-  const CpuKernels& kernels_;
-  const MatmulFamily& family_;
-  const int64_t vocab_;
-  const int64_t hidden_;
-
- private:
-  float scale_;
-  float bend_;
-};
-
 // Items are blocks of rows, whose logits are in the worker's own memory.
 class HeadLossStep final : public HeadStep {
  public:
@@ -114,7 +46,7 @@ class HeadLossStep final : public HeadStep {
       : HeadStep(c, node),
         gradients_(node.attributes.integer("gradients") != 0),
         has_bias_(node.inputs.size() > 3),
-        block_(std::clamp<int64_t>(kBlockNumbers / vocab_ / 16 * 16, 16, 64)) {}
+        block_(rows_of_block()) {}
   int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + block_ - 1) / block_; }
   size_t workspace_bytes() const override {
     return static_cast<size_t>(block_ * vocab_) * sizeof(float) * (bends() ? 2 : 1);
@@ -144,7 +76,6 @@ class HeadLossStep final : public HeadStep {
   }
 
  private:
-  static constexpr int64_t kBlockNumbers = int64_t{1} << 21;  // logits that a worker holds: 8 MiB
   bool gradients_;
   bool has_bias_;
   int64_t block_;
@@ -156,7 +87,7 @@ class HeadLossDwStep final : public HeadStep {
   HeadLossDwStep(const StepContext& c, const Node& node) : HeadStep(c, node), has_bias_(node.inputs.size() > 4) {}
   int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
   size_t workspace_bytes() const override {
-    return static_cast<size_t>(kRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1);
+    return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1);
   }
   void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
     for (int64_t item = begin; item < end; ++item) {
@@ -166,10 +97,8 @@ class HeadLossDwStep final : public HeadStep {
   }
 
  private:
-  static constexpr int64_t kRows = 256;
-
   void block(const StepArgs& a, int64_t first, int64_t n, float* z) const {
-    float* inner = z + kRows * kPackRows;
+    float* inner = z + kColumnRows * kPackRows;
     float* dw = a.out[0].f32() + first * hidden_;
     float* db = has_bias_ ? a.out[1].f32() + first : nullptr;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
@@ -180,8 +109,8 @@ class HeadLossDwStep final : public HeadStep {
     args.n = n;
     args.first = first;
     args.scale = gradient_scale(*a.batch);
-    for (int64_t row = 0; row < a.in[0].leading(); row += kRows) {
-      const int64_t rows = std::min(kRows, a.in[0].leading() - row);
+    for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
+      const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
       const float* x = a.in[0].f32() + row * hidden_;
       logits(z, inner, x, a.in[1].data, has_bias_ ? a.in[4].f32() : nullptr, rows, first, n);
       args.targets = a.in[2].i32() + row;

@@ -6,6 +6,7 @@ namespace strata::avx512 {
 #include "compute/kernels/cpu/lanes/elementary.inl"
 #include "compute/kernels/cpu/lanes/row.inl"
 #include "compute/kernels/cpu/lanes/norm.inl"
+#include "compute/kernels/cpu/lanes/distillation.inl"
 #include "compute/kernels/cpu/lanes/elementwise.inl"
 #include "compute/kernels/cpu/lanes/rope.inl"
 #include "compute/kernels/cpu/lanes/experts.inl"

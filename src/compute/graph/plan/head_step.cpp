@@ -1,0 +1,65 @@
+#include "compute/graph/plan/head_step.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "compute/graph/op.h"
+
+namespace strata {
+
+double loss_divisor(const Batch& batch) {
+  if (batch.target_total > 0) return batch.target_total;
+  double total = 0;
+  for (size_t i = 0; i < batch.targets.size(); ++i) {
+    if (batch.targets[i] >= 0) total += batch.target_weights.empty() ? 1.0 : batch.target_weights[i];
+  }
+  return total > 0 ? total : 1;
+}
+
+float gradient_scale(const Batch& batch) { return static_cast<float>(1 / loss_divisor(batch)); }
+
+const float* weights_of(const Batch& batch) {
+  return batch.target_weights.empty() ? nullptr : batch.target_weights.data();
+}
+
+HeadStep::HeadStep(const StepContext& c, const Node& node)
+    : kernels_(c.kernels),
+      family_(family_for(c.kernels, c.input(node, 1).dtype, c.input(node, 1).last().factor)),
+      vocab_(c.input(node, 1).shape[0].factor),
+      hidden_(c.input(node, 1).last().factor),
+      scale_(static_cast<float>(node.attributes.number("scale", 1))),
+      bend_(static_cast<float>(node.attributes.number("bend"))) {}
+
+int64_t HeadStep::rows_of_block() const {
+  constexpr int64_t kBlockNumbers = int64_t{1} << 21;
+  return std::clamp<int64_t>(kBlockNumbers / vocab_ / 16 * 16, 16, 64);
+}
+
+void HeadStep::logits(float* z, float* inner, const void* x, const void* packed, const float* bias, int64_t rows,
+                      int64_t first, int64_t n) const {
+  MatmulArgs m;
+  m.x = x;
+  m.y = z;
+  m.y_stride = n;
+  m.packed = static_cast<const std::byte*>(packed) + (first == 0 ? 0 : family_.packed_bytes(first, hidden_));
+  m.rows = rows;
+  m.n = n;
+  m.k = hidden_;
+  family_.run(m, 0, family_.tiles(m));
+  if (bias != nullptr) kernels_.add_bias(z, z, bias + first, rows, n);
+  if (scale_ != 1) kernels_.scale(z, z, scale_, rows * n);
+  if (bend_ == 0) return;
+  std::memcpy(inner, z, static_cast<size_t>(rows * n) * sizeof(float));
+  kernels_.activate(Activation::kTanh, z, z, rows * n);
+  kernels_.scale(z, z, bend_, rows * n);
+}
+
+void HeadStep::to_inner(float* dz, const float* inner, int64_t count) const {
+  if (bend_ != 0) {
+    kernels_.activate_grad(Activation::kTanh, dz, dz, inner, count);
+    kernels_.scale(dz, dz, bend_, count);
+  }
+  if (scale_ != 1) kernels_.scale(dz, dz, scale_, count);
+}
+
+}  // namespace strata

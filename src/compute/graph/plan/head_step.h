@@ -1,0 +1,40 @@
+// What the steps of a head with its loss have in common: logits of some rows by some of the vocabulary, which are in a
+// worker's own memory and nowhere else.
+#pragma once
+
+#include "compute/graph/plan/steps.h"
+
+namespace strata {
+
+// What the sum of the losses is divided by.
+double loss_divisor(const Batch& batch);
+float gradient_scale(const Batch& batch);
+const float* weights_of(const Batch& batch);  // null: all 1
+
+class HeadStep : public StepKernel {
+ protected:
+  HeadStep(const StepContext& c, const Node& node);
+
+  static constexpr int64_t kColumnRows = 256;  // of x, for a block of the vocabulary
+
+  // Of x, for the whole vocabulary: their logits are 8 MiB or less where that is 16 rows.
+  int64_t rows_of_block() const;
+  // z [rows, n] = the logits of x by vocabulary [first, first + n), first a multiple of kPackRows. `x`: rows in the form
+  // that the weights ask for. `inner` [rows, n] is what tanh gets, where the head bends.
+  void logits(float* z, float* inner, const void* x, const void* packed, const float* bias, int64_t rows, int64_t first,
+              int64_t n) const;
+  // From the gradient by z to that by x w^T + bias, in place.
+  void to_inner(float* dz, const float* inner, int64_t count) const;
+  bool bends() const { return bend_ != 0; }
+
+  const CpuKernels& kernels_;
+  const MatmulFamily& family_;
+  const int64_t vocab_;
+  const int64_t hidden_;
+
+ private:
+  float scale_;
+  float bend_;
+};
+
+}  // namespace strata

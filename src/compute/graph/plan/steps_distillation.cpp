@@ -1,0 +1,158 @@
+// Steps of distillation: what a teacher's head says, and a student's head with its loss.
+#include <algorithm>
+#include <cstring>
+
+#include "compute/graph/op.h"
+#include "compute/graph/plan/head_step.h"
+
+namespace strata {
+namespace {
+
+// Items are blocks of rows.
+class HeadTopStep final : public HeadStep {
+ public:
+  HeadTopStep(const StepContext& c, const Node& node)
+      : HeadStep(c, node), temperature_(static_cast<float>(node.attributes.number("temperature", 1))) {}
+  int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block(); }
+  size_t workspace_bytes() const override {
+    return static_cast<size_t>(rows_of_block() * vocab_) * sizeof(float) * (bends() ? 2 : 1);
+  }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
+    auto* z = static_cast<float*>(workspace);
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t first = item * rows_of_block();
+      const int64_t rows = std::min(rows_of_block(), a.in[0].leading() - first);
+      const auto* x = static_cast<const std::byte*>(a.in[0].data) +
+                      static_cast<size_t>(first) * row_bytes(a.in[0].dtype, hidden_);
+      logits(z, z + rows_of_block() * vocab_, x, a.in[1].data, a.in[2].f32(), rows, 0, vocab_);
+      TopProbabilitiesArgs args;
+      args.logits = z;
+      args.k = a.out[0].last();
+      args.ids = static_cast<int32_t*>(a.out[0].data) + first * args.k;
+      args.probabilities = a.out[1].f32() + first * (args.k + 1);
+      args.vocab = vocab_;
+      args.temperature = temperature_;
+      kernels_.top_probabilities(args, 0, rows);
+    }
+  }
+
+ private:
+  float temperature_;
+};
+
+class DistillStep : public HeadStep {
+ protected:
+  DistillStep(const StepContext& c, const Node& node)
+      : HeadStep(c, node),
+        temperature_(static_cast<float>(node.attributes.number("temperature", 1))),
+        share_(static_cast<float>(node.attributes.number("share", 1))) {}
+  float temperature_;
+  float share_;
+};
+
+// Items are blocks of rows. In: x, w, targets, ids, probabilities, maybe bias.
+class HeadDistillStep final : public DistillStep {
+ public:
+  HeadDistillStep(const StepContext& c, const Node& node)
+      : DistillStep(c, node),
+        gradients_(node.attributes.integer("gradients") != 0),
+        reversed_(node.attributes.integer("reversed") != 0) {}
+  int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block(); }
+  size_t workspace_bytes() const override {
+    return static_cast<size_t>(rows_of_block() * vocab_) * sizeof(float) * (bends() ? 2 : 1);
+  }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
+    auto* z = static_cast<float*>(workspace);
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t first = item * rows_of_block();
+      block(a, first, std::min(rows_of_block(), a.in[0].leading() - first), z);
+    }
+  }
+
+ private:
+  void block(const StepArgs& a, int64_t first, int64_t rows, float* z) const {
+    float* inner = z + rows_of_block() * vocab_;
+    logits(z, inner, a.in[0].f32() + first * hidden_, a.in[1].data, a.in[5].f32(), rows, 0, vocab_);
+    const float* weights = weights_of(*a.batch);
+    DistillArgs args;
+    args.logits = z;
+    args.targets = a.in[2].i32() + first;
+    args.k = a.in[3].last();
+    args.ids = a.in[3].i32() + first * args.k;
+    args.probabilities = a.in[4].f32() + first * (args.k + 1);
+    args.loss = a.out[0].f32() + first;
+    args.divergence = a.out[1].f32() + first;
+    args.record = a.out[2].f32() + first * (args.k + 3);
+    args.dlogits = gradients_ ? z : nullptr;
+    args.vocab = vocab_;
+    args.temperature = temperature_;
+    args.share = share_;
+    args.reversed = reversed_;
+    args.scale = gradient_scale(*a.batch);
+    args.weights = weights == nullptr ? nullptr : weights + first;
+    kernels_.distill(args, 0, rows);
+    if (!gradients_) return;
+    to_inner(z, inner, rows * vocab_);
+    kernels_.matmul_dx(a.out[3].f32() + first * hidden_, z, family_, a.in[1].data, vocab_, hidden_, 0, rows);
+  }
+
+  bool gradients_;
+  bool reversed_;
+};
+
+// Items are blocks of the vocabulary, as in head_loss_dw. In: x, w, targets, ids, record, maybe bias.
+class HeadDistillDwStep final : public DistillStep {
+ public:
+  HeadDistillDwStep(const StepContext& c, const Node& node) : DistillStep(c, node) {}
+  int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
+  size_t workspace_bytes() const override {
+    return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1);
+  }
+  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t first = item * kPackRows;
+      block(a, first, std::min(kPackRows, vocab_ - first), static_cast<float*>(workspace));
+    }
+  }
+
+ private:
+  void block(const StepArgs& a, int64_t first, int64_t n, float* z) const {
+    float* inner = z + kColumnRows * kPackRows;
+    float* dw = a.out[0].f32() + first * hidden_;
+    float* db = a.out[1].data == nullptr ? nullptr : a.out[1].f32() + first;
+    std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
+    if (db != nullptr) std::memset(db, 0, static_cast<size_t>(n) * sizeof(float));
+    const float* weights = weights_of(*a.batch);
+    DistillColumnsArgs args;
+    args.z = z;
+    args.n = n;
+    args.first = first;
+    args.k = a.in[3].last();
+    args.temperature = temperature_;
+    args.share = share_;
+    args.scale = gradient_scale(*a.batch);
+    for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
+      const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
+      const float* x = a.in[0].f32() + row * hidden_;
+      logits(z, inner, x, a.in[1].data, a.in[5].f32(), rows, first, n);
+      args.targets = a.in[2].i32() + row;
+      args.ids = a.in[3].i32() + row * args.k;
+      args.record = a.in[4].f32() + row * (args.k + 3);
+      args.weights = weights == nullptr ? nullptr : weights + row;
+      kernels_.distill_columns(args, 0, rows);
+      to_inner(z, inner, rows * n);
+      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n);
+      if (db != nullptr) kernels_.add_bias_grad(db, z, rows, n, 0, n);
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<StepKernel> make_distillation_step(const StepContext& c, const Node& node) {
+  if (node.op->name == "head_top") return std::make_unique<HeadTopStep>(c, node);
+  if (node.op->name == "head_distill") return std::make_unique<HeadDistillStep>(c, node);
+  return std::make_unique<HeadDistillDwStep>(c, node);
+}
+
+}  // namespace strata
