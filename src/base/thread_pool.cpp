@@ -202,7 +202,7 @@ void ThreadPool::State::stay_out(Duration time) {
 }
 
 void ThreadPool::State::work_until(int worker, int home, const std::atomic<bool>& done) {
-  Absence absence;
+  Absence absence(n_threads);
   int64_t interrupted = interruptions();  // as of a moment since when this worker has not slept
   for (;;) {
     const uint32_t seen = opened.load(std::memory_order_acquire);
@@ -216,7 +216,8 @@ void ThreadPool::State::work_until(int worker, int home, const std::atomic<bool>
       const Duration stall = waiting_since.until(opened.load(std::memory_order_relaxed));
       open_phases(worker);
       if (worker == 0 || stall < Absence::kLate || interruptions() == interrupted) continue;
-      stay_out(absence.decide(stall, steady_clock().now()));
+      const Duration time = absence.decide(stall, steady_clock().now());
+      if (time > Duration::zero()) stay_out(time);
       interrupted = interruptions();
     }
   }

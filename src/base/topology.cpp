@@ -12,6 +12,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/control_groups.h"
 
 namespace strata {
 namespace {
@@ -75,21 +76,9 @@ double quota_of(const fs::path& folder) {
 // The least quota of this process's control group and those above it.
 double read_quota(const fs::path& root) {
   double least = 0;
-  std::ifstream in(root / "proc/self/cgroup");
-  for (std::string line; std::getline(in, line);) {  // "0::/a/b", or "4:cpu,cpuacct:/a/b" of version 1
-    const size_t first = line.find(':');
-    const size_t second = first == line.npos ? line.npos : line.find(':', first + 1);
-    if (second == line.npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool v2 = controllers == ",,";
-    if (!v2 && controllers.find(",cpu,") == controllers.npos) continue;
-    const fs::path base = root / (v2 ? "sys/fs/cgroup" : "sys/fs/cgroup/cpu");
-    fs::path group = fs::path(line.substr(second + 1)).relative_path();
-    for (;; group = group.parent_path()) {
-      const double quota = quota_of(base / group);
-      if (quota > 0 && (least == 0 || quota < least)) least = quota;
-      if (group.empty()) break;
-    }
+  for (const fs::path& group : control_groups(root, "cpu")) {
+    const double quota = quota_of(group);
+    if (quota > 0 && (least == 0 || quota < least)) least = quota;
   }
   return least;
 }

@@ -40,7 +40,7 @@ struct Engine::Impl {
   }
 
   void run() {
-    for (bool idle = false; take_inbox(idle);) idle = !loop.step();
+    for (bool idle = false; take_inbox(idle);) idle = !loop.step() && !runner->prepare();
     loop.cancel_all();
   }
 

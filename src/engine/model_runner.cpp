@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/free_memory.h"
 #include "compute/graph/op.h"
 #include "compute/graph/passes/keep_expert_groups.h"
 #include "compute/graph/passes/keep_matmul_inputs.h"
@@ -32,6 +33,13 @@ std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType c
   std::string text;
   for (const std::string& id : ids) text += id + "+";
   return text + std::string(name(cache_type));
+}
+
+// Lets the system give the pages of memory that nobody else uses meanwhile; what it holds stays.
+void touch(std::byte* begin, size_t bytes) {
+  constexpr size_t kPage = 4096;
+  volatile std::byte* memory = begin;
+  for (size_t at = 0; at < bytes; at += kPage) memory[at] = memory[at];
 }
 
 }  // namespace
@@ -120,6 +128,8 @@ ModelRunner::ModelRunner(std::shared_ptr<WeightBinder> binder, std::shared_ptr<c
     offset += plan->states()[state].shape.block_bytes() * static_cast<size_t>(limits.n_blocks);
   }
   find_expert_groups();
+  // Where memory is short, only what is used is taken.
+  if (cache_.size() <= free_memory().value_or(0) / 2) preparable_blocks_ = limits_.n_blocks;
 }
 
 void ModelRunner::find_expert_groups() {
@@ -161,6 +171,20 @@ void ModelRunner::clear_block(int index) {
   for (size_t state = 0; state < state_offset_.size(); ++state) {
     std::memset(block(state, index), 0, context_.plan().states()[state].shape.block_bytes());
   }
+}
+
+// Blocks are given out in ascending order.
+bool ModelRunner::prepare() {
+  constexpr int kBlocks = 32;
+  if (state_offset_.empty() || prepared_blocks_ >= preparable_blocks_) return false;
+  const int end = std::min(prepared_blocks_ + kBlocks, preparable_blocks_);
+  std::byte* begin = block(prepared_states_, prepared_blocks_);
+  touch(begin, static_cast<size_t>(block(prepared_states_, end) - begin));
+  if (++prepared_states_ == state_offset_.size()) {
+    prepared_states_ = 0;
+    prepared_blocks_ = end;
+  }
+  return true;
 }
 
 }  // namespace strata

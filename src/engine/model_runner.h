@@ -41,6 +41,8 @@ class ModelRunner final : public Runner {
   Result<std::span<const float>> run(const Batch& batch) override;
   void copy_block(int from, int to) override;
   void clear_block(int block) override;
+  // The system gives memory as it is first touched, which can take milliseconds: better not in the middle of a step.
+  bool prepare() override;
   const ExpertLoad* expert_load() const override { return expert_load_.get(); }
 
   const Plan& plan() const { return context_.plan(); }
@@ -63,6 +65,9 @@ class ModelRunner final : public Runner {
   RunnerLimits limits_;
   AlignedBuffer cache_;  // state after state, block after block
   std::vector<size_t> state_offset_;
+  int preparable_blocks_ = 0;
+  int prepared_blocks_ = 0;     // in all states
+  size_t prepared_states_ = 0;  // for which the blocks after these are prepared too
   std::vector<std::span<const int32_t>> expert_groups_;  // of the last run: `begin` of each layer with experts
   std::unique_ptr<ExpertLoad> expert_load_;
   size_t weight_bytes_ = 0;

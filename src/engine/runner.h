@@ -36,6 +36,9 @@ class Runner {
   virtual void copy_block(int from, int to) = 0;
   // Sets a block to zero before it is used again: unwritten slots are zero, never NaN.
   virtual void clear_block(int block) = 0;
+  // Called again and again while there is nothing to compute: does a little of what later steps would have to wait for.
+  // False when nothing is left of that.
+  virtual bool prepare() { return false; }
   // How the model's experts are used; any thread. Null: it has none.
   virtual const ExpertLoad* expert_load() const { return nullptr; }
 };

@@ -14,7 +14,8 @@ constexpr double kSoleShare = 0.75;
 constexpr double kCrowdShare = 6;
 constexpr double kLeastShare = 0.25;  // where the decodes alone use the target up
 
-constexpr double kDisagreement = 1.3;
+// So many in a row, then one without prefill: it alone shows what the decodes take on the machine as it is now.
+constexpr int kMostMixedSteps = 32;
 
 constexpr double kShareMemory = 0.1;  // of a running average
 
@@ -58,8 +59,11 @@ void Scheduler::schedule(TimePoint now, StepPlan& plan) {
   snapshot_ = running_;
   place_decodes(room, plan);
   room.seconds = prefill_seconds(plan);
+  if (!plan.empty() && mixed_steps_ >= kMostMixedSteps) room.seconds = 0;
   lacks_room_ = running() >= options_.max_sequences && !waiting_.empty();
   place_prefills(room, plan);
+  const StepLoad load = load_of(plan);
+  mixed_steps_ = load.decodes > 0 && load.prefill_tokens > 0 ? mixed_steps_ + 1 : 0;
   counters_.preemptions += static_cast<uint64_t>(plan.preempted);
 }
 
@@ -73,16 +77,19 @@ void Scheduler::place_decodes(Room& room, StepPlan& plan) {
 
 void Scheduler::observe(const StepPlan& plan, Duration took) {
   const StepLoad load = load_of(plan);
+  const double expected = cost_.seconds(load);
   cost_.learn(load, took);
-  if (load.prefill_tokens == 0) decode_cost_.learn(load, took);
+  if (load.prefill_tokens == 0) {
+    decode_cost_.learn(load, took);
+  } else if (load.decodes > 0 && expected > 0) {
+    decode_cost_.follow(cost_.seconds(load) / expected);
+  }
 }
 
 // What the step's decodes would take without prefill. Steps that are all cut to one length do not tell what of it is
-// prefill's, so the steps without any are asked, as long as the two do not disagree much: then the machine has changed.
+// prefill's, only how the machine as a whole changes, so the steps without any are asked.
 double Scheduler::decode_seconds(const StepLoad& decodes) const {
-  const double mixed = cost_.seconds(decodes);
-  if (!decode_cost_.known()) return mixed;
-  return std::clamp(decode_cost_.seconds(decodes), mixed / kDisagreement, mixed);
+  return (decode_cost_.known() ? decode_cost_ : cost_).seconds(decodes);
 }
 
 // The time that prefill may take of the step whose decodes are planned.

@@ -159,6 +159,7 @@ class Scheduler {
   StepCost cost_;                // of all steps
   StepCost decode_cost_;         // of steps without prefill
   double decode_seconds_ = 0;   // expected, of the decodes in the step planned last
+  int mixed_steps_ = 0;         // steps in a row that had decodes and prefill
   bool lacks_room_ = false;     // the first in the queue could not be admitted to that step
   double unknown_share_ = 1;    // of prompts, not in the prefix cache when they came; recent average
   SchedulerCounters counters_;

@@ -19,6 +19,7 @@ constexpr double kMachineDrift = 0.02;  // of all costs together, from step to s
 constexpr double kCostDrift = 0.005;    // of each cost alone
 constexpr double kDoubt = 1;            // most that is ever forgotten: the standard deviation of a cost over itself
 constexpr double kMostSurprise = 3;     // standard deviations of which one step can convince
+constexpr double kMostFollowed = 1.05;  // more in one step is not the machine
 constexpr double kLeastShare = 1e-3;    // no cost falls below this part of its share in the shape
 
 double dot(const auto& a, const auto& b) {
@@ -64,9 +65,9 @@ void StepCost::begin(const Vector& load, double seconds) {
 }
 
 // What may have changed since the step before. A cost that is not seen for long is doubted, but not without limit.
-void StepCost::drift() {
+void StepCost::drift(double machine) {
   for (size_t i = 0; i < kCosts; ++i) {
-    for (size_t j = 0; j < kCosts; ++j) variance_[i][j] += kMachineDrift * kMachineDrift * costs_[i] * costs_[j];
+    for (size_t j = 0; j < kCosts; ++j) variance_[i][j] += machine * machine * costs_[i] * costs_[j];
     variance_[i][i] += kCostDrift * kCostDrift * costs_[i] * costs_[i];
   }
   for (size_t i = 0; i < kCosts; ++i) {
@@ -85,7 +86,7 @@ void StepCost::learn(const StepLoad& load, Duration took) {
   if (load.empty() || measured <= 0) return;
   const Vector x = vector_of(load);
   if (!known_) return begin(x, measured);
-  drift();
+  drift(kMachineDrift);
   Vector gain{};
   for (size_t i = 0; i < kCosts; ++i) gain[i] = dot(variance_[i], x);
   const double expected = dot(costs_, x);
@@ -99,6 +100,15 @@ void StepCost::learn(const StepLoad& load, Duration took) {
   }
   const double total = *std::max_element(costs_.begin(), costs_.end());
   for (size_t i = 0; i < kCosts; ++i) costs_[i] = std::max(costs_[i], kLeastShare * kShape[i] * total);
+}
+
+void StepCost::follow(double ratio) {
+  ratio = std::clamp(ratio, 1 / kMostFollowed, kMostFollowed);
+  for (size_t i = 0; i < kCosts; ++i) {
+    costs_[i] *= ratio;
+    for (size_t j = 0; j < kCosts; ++j) variance_[i][j] *= ratio * ratio;
+  }
+  drift(0);
 }
 
 double StepCost::seconds(const StepLoad& load) const { return load.empty() ? 0 : dot(costs_, vector_of(load)); }

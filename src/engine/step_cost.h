@@ -35,6 +35,9 @@ class StepCost {
   bool known() const { return known_; }
   void learn(const StepLoad& load, Duration took);
 
+  // The machine takes `ratio` times as long as at the step before, as another StepCost saw.
+  void follow(double ratio);
+
   double seconds(const StepLoad& load) const;  // of a whole step
   // Of one prompt token that has `begin` before it, in a step that is made anyway; and what a step costs before it has
   // any token.
@@ -50,7 +53,7 @@ class StepCost {
 
   static Vector vector_of(const StepLoad& load);
   void begin(const Vector& load, double seconds);
-  void drift();
+  void drift(double machine);
 
   bool known_ = false;
   Vector costs_{};                         // seconds

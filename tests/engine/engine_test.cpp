@@ -69,11 +69,15 @@ class GatedRunner final : public Runner {
   }
   void copy_block(int from, int to) override { runner_.copy_block(from, to); }
   void clear_block(int block) override { runner_.clear_block(block); }
+  bool prepare() override { return ++prepared < preparable; }
   void open() {
     const std::lock_guard lock(mutex_);
     open_ = true;
     changed_.notify_all();
   }
+
+  int preparable = 0;
+  std::atomic<int> prepared = 0;
 
  private:
   FakeRunner runner_;
@@ -260,6 +264,21 @@ TEST_F(EngineTest, IdleMeansAsleep) {
   const double before = cpu_seconds();
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   EXPECT_LT(cpu_seconds() - before, 0.003);
+}
+
+TEST_F(EngineTest, PreparesWhileIdleAndServesWhoComesMeanwhile) {
+  auto runner = std::make_unique<GatedRunner>(test_limits());
+  runner->preparable = 1 << 30;
+  runner->open();
+  std::atomic<int>& prepared = runner->prepared;
+  Engine engine(std::move(runner), tokenizer_, {}, steady_clock());
+  while (prepared < 10) std::this_thread::yield();
+  Client client(simple(4));
+  ASSERT_TRUE(engine.submit(simple(4), client.sink()).ok());
+  client.wait();
+  EXPECT_EQ(client.transcript.answers[0].tokens.size(), 4u);
+  const int before = prepared;
+  while (prepared == before) std::this_thread::yield();
 }
 
 TEST_F(EngineTest, TwoEnginesTakeTurnsAtOneGate) {

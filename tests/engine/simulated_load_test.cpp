@@ -67,6 +67,32 @@ TEST(SimulatedLoadTest, TheGapHoldsOnASlowerMachineWithDearAttention) {
   EXPECT_LT(seen.ttft, 2.6 * alone_ttft(2000, slow));
 }
 
+// Another process takes half of the machine while the prompt is computed: the gap is twice what it is now.
+TEST(SimulatedLoadTest, APromptIsNotStarvedWhenTheMachineBecomesSlower) {
+  MachineCost slow;
+  for (double* cost : {&slow.base_s, &slow.decode_s, &slow.prefill_s, &slow.decode_1k_s, &slow.prefill_1k_s}) *cost *= 2;
+  SimulatedLoad load;
+  for (int i = 0; i < 8; ++i) load.add(0.3 * i, 60, 900);
+  double slow_at = 0;
+  load.add(2.4, 60, 170, 0, [&](double now) {
+    load.runner->cost = slow;
+    slow_at = now;
+  });
+  const size_t prompt = load.requests.size();
+  load.add(5.4, 2000, 2);
+  load.run();
+  EXPECT_GT(slow_at, 5.5);
+  EXPECT_LT(slow_at, 7);
+  EXPECT_LT(load.requests[prompt]->ttft(), 2.6 * alone_ttft(2000, slow));
+  double longest = 0;
+  double heard = load.requests[0]->first_s;
+  for (const double gap : load.requests[0]->gaps_s) {
+    heard += gap;
+    if (heard > slow_at) longest = std::max(longest, gap);
+  }
+  EXPECT_LT(longest, 2 * decode_seconds(slow, 8));
+}
+
 TEST(SimulatedLoadTest, ATargetForTheGapIsKept) {
   EngineOptions options;
   options.target_itl = std::chrono::milliseconds(100);

@@ -103,6 +103,23 @@ TEST(StepCostTest, OneKindOfStepForLongDoesNotSpoilTheOther) {
   EXPECT_NEAR(cost.seconds(mixed) / Machine().seconds(mixed), 1, 0.05);
 }
 
+TEST(StepCostTest, FollowsWhatAnotherSawOfTheMachine) {
+  StepCost cost;
+  Dice dice(8);
+  train(cost, Machine(), dice, 200);
+  const StepLoad some = load(8, 300, 0, 0);
+  const double before = cost.seconds(some);
+  cost.follow(1.04);
+  EXPECT_NEAR(cost.seconds(some), 1.04 * before, 1e-9);
+  cost.follow(1 / 1.04);
+  cost.follow(3);  // not the machine: the other did not know the step
+  EXPECT_LT(cost.seconds(some), 1.06 * before);
+  // It is not taken for what was measured: steps that say otherwise are believed.
+  for (int i = 0; i < 16; ++i) cost.follow(1.04);
+  for (int i = 0; i < 30; ++i) cost.learn(some, duration(Machine().seconds(some)));
+  EXPECT_NEAR(cost.seconds(some), Machine().seconds(some), 0.1 * before);
+}
+
 TEST(StepCostTest, ChunksFillTheTimeTheyAreGiven) {
   StepCost cost;
   Dice dice(1);
