@@ -13,7 +13,8 @@ prefix    CLIENTS requests at once that share a system prompt of WORDS words, tw
 overload  Finds the sustainable rate: the highest of RATES (requests/s, open loop) at which 95 of 100 requests are answered
           within 3 times the end-to-end time of a single client. Then sends TIMES that rate for SECONDS. Prints goodput (answers within 3 x the unloaded
           end-to-end p50) as a share of the sustainable rate, TTFT of the admitted against the unloaded, and how fast
-          refusals came. Start the server with limits (docs/guides/serve-under-load.md).
+          refusals came. Start the server with limits (docs/guides/serve-under-load.md). Each phase is printed to standard
+          error as it ends; --unloaded and --sustainable take what an earlier call found instead of measuring it again.
 
 Standard library only; one thread watches all streams of `gap`, so that measuring costs little of the machine.
 """
@@ -24,11 +25,15 @@ import selectors
 import socket
 import statistics
 import subprocess
+import sys
 import time
 import urllib.parse
 import urllib.request
 
 WORDS = "the king went into a forest and said to his daughter that river was old when night came home with bread".split()
+
+
+LOAD = ("--prompt-words", 128, "--max-tokens", 64)  # of `overload`
 
 
 def text_of(words, seed):
@@ -121,8 +126,12 @@ def gap(args):
 
 
 def bench(args, *options):
+    """The report of one load. `bench serve` also ends with an error where single requests failed; the report says which."""
     command = [args.strata, "bench", "serve", f"http://{args.url.netloc}", "--json", *map(str, options)]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not done.stdout.startswith("{"):
+        raise SystemExit(f"{' '.join(command)}: no report (status {done.returncode})\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout)
 
 
 def prefix(args):
@@ -136,26 +145,46 @@ def prefix(args):
     return result
 
 
-def overload(args):
-    load = ("--prompt-words", 128, "--max-tokens", 64)
-    single = bench(args, *load, "--requests", 8, "--concurrency", 1, "--seed", 11)
-    e2e, ttft = single["e2e_ms"]["p50"], single["ttft_ms"]["p50"]
-    limits = ("--e2e-limit", 3 * e2e)
-    sustainable, tried = 0.0, {}
+def told(name, phase):
+    print(json.dumps({name: phase}), file=sys.stderr, flush=True)
+    return phase
+
+
+def unloaded(args):
+    if args.unloaded:
+        ttft, e2e = map(float, args.unloaded.split(","))
+        return {"ttft_ms": ttft, "e2e_ms": e2e}
+    report = bench(args, *LOAD, "--requests", 8, "--concurrency", 1, "--seed", 11)
+    return told("unloaded", {"ttft_ms": report["ttft_ms"]["p50"], "e2e_ms": report["e2e_ms"]["p50"]})
+
+
+def sustainable(args, limits):
+    """The highest rate at which 95 of 100 are answered in time, and what became of each rate. A refusal is no answer."""
+    if args.sustainable:
+        return args.sustainable, {}
+    best, tried = 0.0, {}
     for rate in map(float, args.rates.split(",")):
-        report = bench(args, *load, *limits, "--rate", rate, "--requests", max(12, int(rate * args.probe)), "--seed", int(rate * 1000))
-        tried[rate] = {"in_time": report["goodput"]["share"], "e2e_p95": report["e2e_ms"]["p95"], "requests_s": report["requests_s"], "statuses": report["statuses"]}
-        if report["goodput"]["share"] < 0.95:  # a refusal is not an answer in time
+        report = bench(args, *LOAD, *limits, "--rate", rate, "--requests", max(20, int(rate * args.probe)), "--seed", int(rate * 1000))
+        tried[rate] = told(rate, {"in_time": report["goodput"]["share"], "e2e_p95": report["e2e_ms"]["p95"], "statuses": report["statuses"]})
+        if tried[rate]["in_time"] < 0.95:
             break
-        sustainable = rate
-    if not sustainable:
-        return {"unloaded": {"ttft_ms": ttft, "e2e_ms": e2e}, "rates": tried, "error": "no rate is sustainable (give lower --rates)"}
-    rate = args.times * sustainable
-    report = bench(args, *load, *limits, "--rate", rate, "--requests", int(rate * args.seconds), "--seed", 99)
-    return {"unloaded": {"ttft_ms": ttft, "e2e_ms": e2e}, "rates": tried, "sustainable_rps": sustainable, "sent_rps": rate, "statuses": report["statuses"],
-            "requests_s": report["requests_s"], "goodput_rps": report["goodput"]["requests_s"],
-            "goodput_of_sustainable": report["goodput"]["requests_s"] / sustainable,
-            "ttft_ms": report["ttft_ms"], "ttft_p99_of_unloaded": report["ttft_ms"]["p99"] / ttft,
+        best = rate
+    return best, tried
+
+
+def overload(args):
+    alone = unloaded(args)
+    limits = ("--e2e-limit", round(3 * alone["e2e_ms"]))
+    rate, tried = sustainable(args, limits)
+    result = {"unloaded": alone, "rates": tried, "sustainable_rps": rate}
+    if not rate:
+        return {**result, "error": "no rate is sustainable (give lower --rates)"}
+    sent = args.times * rate
+    report = bench(args, *LOAD, *limits, "--rate", sent, "--requests", int(sent * args.seconds), "--seed", 99)
+    good = report["goodput"]["requests"] / args.seconds
+    return {**result, "sent_rps": sent, "statuses": report["statuses"], "goodput_rps": good, "goodput_of_sustainable": good / rate,
+            "in_time_of_admitted": report["goodput"]["requests"] / max(1, report["statuses"].get("200", 0)),
+            "ttft_ms": report["ttft_ms"], "ttft_p99_of_unloaded": report["ttft_ms"]["p99"] / alone["ttft_ms"],
             "e2e_ms": report["e2e_ms"], "rejected_ms": report.get("rejected_ms")}
 
 
@@ -171,6 +200,8 @@ def main():
     parser.add_argument("--before", type=float, default=3, help="gap: seconds of undisturbed streams")
     parser.add_argument("--rates", default="0.5,1,1.5,2,2.5,3,3.5,4,5,6")
     parser.add_argument("--probe", type=float, default=15, help="overload: seconds of each rate")
+    parser.add_argument("--unloaded", metavar="TTFT_MS,E2E_MS")
+    parser.add_argument("--sustainable", type=float, metavar="RATE")
     parser.add_argument("--times", type=float, default=10)
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args()

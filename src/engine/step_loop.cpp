@@ -80,6 +80,7 @@ void StepLoop::add(Submission submission) {
 void StepLoop::cancel(uint64_t handle) {
   const auto found = active_.find(handle);
   if (found != active_.end()) end_without_tokens(*found->second, FinishReason::kCancelled, ok_status());
+  deliver();
   publish_counters();
 }
 
@@ -93,6 +94,7 @@ bool StepLoop::step() {
   scheduler_.schedule(now_, plan_);
   if (plan_.empty()) {
     CHECK(scheduler_.empty());  // with no step in flight there is always one to make
+    deliver();
     if (gate_) gate_->rest();
     publish_counters();
     return false;
@@ -104,9 +106,11 @@ bool StepLoop::step() {
     scheduler_.commit(plan_);
     collect_outcomes();
     handle_outcomes(*logits);
+    deliver();
     scheduler_.observe(plan_, clock_.now() - run_began_);
   } else {
     fail_plan(logits.status());
+    deliver();
   }
   ++counters_.steps;
   publish_counters();
@@ -271,24 +275,32 @@ void StepLoop::end_without_tokens(ActiveRequest& active, FinishReason reason, co
   }
 }
 
-// Completes and delivers an event; the request is gone after its last.
+// Completes an event and puts it with those to deliver; the request is gone after its last.
 void StepLoop::send(ActiveRequest& active, Event&& event) {
   if (event.choice == 0) event.prompt_logprobs = std::exchange(active.prompt_logprobs, {});
-  if (event.finish == FinishReason::kNone) {
-    active.sink(std::move(event));
-    return;
-  }
-  event.last = --active.open_choices == 0;
+  if (event.finish != FinishReason::kNone) event.last = --active.open_choices == 0;
   if (!event.last) {
-    active.sink(std::move(event));
+    letters_.push_back({&active.sink, std::move(event), nullptr});
     return;
   }
   event.usage = {static_cast<int>(active.request.prompt.size()), active.completion_tokens, active.cached_tokens};
   if (observer_ != nullptr) observer_->on_finished(to_seconds(now_ - active.submitted), event.finish, event.usage);
-  active.sink(std::move(event));
   note_release();
-  active_.erase(active.handle);
-  --counters_.live;
+  const auto found = active_.find(active.handle);
+  letters_.push_back({&active.sink, std::move(event), std::move(found->second)});
+  active_.erase(found);
+}
+
+// All events of a step at once: the threads that are woken by the first would take the processor while others are still
+// being made.
+void StepLoop::deliver() {
+  for (Letter& letter : letters_) {
+    (*letter.sink)(std::move(letter.event));
+    if (letter.ended == nullptr) continue;
+    letter.ended.reset();
+    --counters_.live;
+  }
+  letters_.clear();
 }
 
 void StepLoop::note_release() {

@@ -50,6 +50,13 @@ class StepLoop {
     int position;  // of the token that gave the row
   };
 
+  // An event on its way. The last one of a request takes the request along, since the sink is part of it.
+  struct Letter {
+    EventSink* sink;
+    Event event;
+    std::unique_ptr<ActiveRequest> ended;
+  };
+
   void expire();
   void note_first_scheduling();
   Result<std::span<const float>> run_plan();
@@ -62,6 +69,7 @@ class StepLoop {
   void observe_token(ActiveRequest& active, int choice);
   void end_without_tokens(ActiveRequest& active, FinishReason reason, const Status& error);
   void send(ActiveRequest& active, Event&& event);
+  void deliver();
   void note_release();
   void publish_counters();
 
@@ -78,6 +86,7 @@ class StepLoop {
   StepBatch batch_;
   Sampler sampler_;
   std::vector<Outcome> outcomes_;
+  std::vector<Letter> letters_;
   std::unordered_map<uint64_t, std::unique_ptr<ActiveRequest>> active_;
   TimePoint now_;
   TimePoint run_began_;
