@@ -11,6 +11,7 @@
 #include "cli/disk_speed.h"
 #include "cli/model_cost.h"
 #include "cli/model_runs.h"
+#include "cli/profile_table.h"
 #include "cli/progress.h"
 #include "cli/runtime.h"
 #include "compute/kernels/ceilings.h"
@@ -112,16 +113,6 @@ Status measure(std::vector<Figure>& figures, int repeat, ModelRunner& runner, Ce
   return ok_status();
 }
 
-Json profile_json(const Figure& figure) {
-  Json rows = Json::array();
-  for (const ProfileRow& row : figure.best().profile) {
-    rows.push_back({{"what", row.what}, {"share", row.share}, {"seconds", row.seconds}});
-    if (row.gops > 0) rows.back()["gops"] = row.gops;
-    if (row.gbs > 0) rows.back()["gbs"] = row.gbs;
-  }
-  return rows;
-}
-
 Json speed_json(const Figure& figure) {
   return {{"tok_s", figure.units() / figure.best().seconds},
           {"median_tok_s", figure.units() / figure.median_seconds()},
@@ -156,18 +147,6 @@ Json decode_json(const Figure& figure, const ModelCost& cost, const Ceilings& pe
   if (experts > 0) json["experts_share"] = experts;
   json["fraction_of_read"] = read_s / figure.best().seconds;
   return json;
-}
-
-void print_profile(const Json& rows) {
-  std::printf("%26s %8s %10s %10s\n", "share", "Gop/s", "GB/s", "of threads' time");
-  for (const Json& row : rows) {
-    const double share = row["share"];
-    if (share < 0.002) continue;
-    std::printf("%26.3f %8s %10s  %s\n", share,
-                row.contains("gops") ? fmt::format("{:.0f}", row["gops"].get<double>()).c_str() : "",
-                row.contains("gbs") ? fmt::format("{:.1f}", row["gbs"].get<double>()).c_str() : "",
-                row["what"].get<std::string>().c_str());
-  }
 }
 
 void print(const Json& json) {
@@ -250,7 +229,7 @@ Json report(const std::vector<Figure>& figures, const ModelCost& cost, const Cei
   for (const Figure& figure : figures) {
     Json& list = json[figure.sequences == 0 ? "prefill" : "decode"];
     list.push_back(figure.sequences == 0 ? prefill_json(figure, cost, peak) : decode_json(figure, cost, peak));
-    if (profile) list.back()["profile"] = profile_json(figure);
+    if (profile) list.back()["profile"] = profile_json(figure.best().profile);
   }
   return json;
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/profile_table.h"
 #include "cli/runtime.h"
 #include "learn/train/run.h"
 
@@ -23,8 +24,8 @@ class TrainingProgress {
     std::fprintf(stderr, "%sstep %lld/%lld  loss %.4f", terminal_ ? "\r\033[K" : "", static_cast<long long>(now.step),
                  static_cast<long long>(progress.steps), now.loss);
     if (validation_ > 0) std::fprintf(stderr, "  validation %.4f", validation_);
-    std::fprintf(stderr, "  %.0f tokens/s  %.0f s left%s", now.tokens_per_second, progress.seconds_left,
-                 terminal_ && !is_last ? "" : "\n");
+    std::fprintf(stderr, "  %.0f tokens/s  %.0f %% of peak  %.0f s left%s", now.tokens_per_second,
+                 now.fraction_of_peak * 100, progress.seconds_left, terminal_ && !is_last ? "" : "\n");
   }
 
  private:
@@ -46,6 +47,7 @@ Status train_command(const Settings& settings, const Arguments& arguments) {
   options.out = settings.out;
   options.resumes = settings.resume;
   options.memory = settings.memory;
+  options.profiles = settings.profile;
   options.on_message = [](const std::string& line) { std::fprintf(stderr, "train: %s\n", line.c_str()); };
   options.on_step = [&](const RunProgress& step) { progress.show(step); };
   ASSIGN_OR_RETURN(const RunResult result, run_training(recipe, *kernels, pool, options));
@@ -56,6 +58,7 @@ Status train_command(const Settings& settings, const Arguments& arguments) {
                                              {"validation_loss", result.validation_loss}}
                           .dump()
                           .c_str());
+  if (settings.profile) print_profile(profile_json(result.profile));
   return ok_status();
 }
 

@@ -1,9 +1,6 @@
 #include "cli/model_runs.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <map>
 #include <numeric>
 
 #include "compute/graph/passes/keep_expert_groups.h"
@@ -52,8 +49,6 @@ class SteadyBatch {
   Batch batch_;
 };
 
-bool is_matmul(const PlanStep& step) { return step.op == "matmul" || step.op == "expert_matmul"; }
-
 // Waves that multiply by weights, the waiting for their last piece included.
 double matmul_seconds(const ExecutionContext& context) {
   double seconds = 0;
@@ -67,68 +62,6 @@ double matmul_seconds(const ExecutionContext& context) {
     if (matmul) seconds += context.wave_seconds()[wave];
   }
   return seconds;
-}
-
-std::string describe(const Plan& plan, const PlanTask& task) {
-  std::string text;
-  for (const size_t index : task.steps) {
-    const PlanStep& step = plan.steps()[index];
-    if (!text.empty()) text += "+";
-    text += step.op;
-    if (!is_matmul(step)) continue;
-    const TensorType& weight = step.in[1].type;
-    text += fmt::format(" {} {}x{}", name(weight.dtype), weight.shape[weight.shape.size() - 2].factor,
-                        weight.shape.back().factor);
-  }
-  return text;
-}
-
-struct Work {
-  double seconds = 0, ops = 0, bytes = 0;
-};
-
-// Operations and bytes of a task's matmuls over `steps` steps of these sizes together.
-void count_matmuls(const Plan& plan, const PlanTask& task, const SymbolValues& sizes, double steps, Work& work) {
-  for (const size_t index : task.steps) {
-    const PlanStep& step = plan.steps()[index];
-    if (!is_matmul(step)) continue;
-    const TensorType& weight = step.in[1].type;
-    double numbers = 1;
-    for (const Dim& dim : weight.shape) numbers *= static_cast<double>(dim.factor);
-    double outputs = 1;
-    for (const Dim& dim : step.out[0].type.shape) outputs *= static_cast<double>(dim.at(sizes));
-    work.ops += 2 * outputs * static_cast<double>(weight.shape.back().factor);
-    const DTypeTraits& t = traits(weight.dtype);
-    work.bytes += steps * numbers / t.block_elements * t.block_bytes;
-  }
-}
-
-// `sizes`: the sums over the steps that took `seconds` together.
-std::vector<ProfileRow> profile(const ExecutionContext& context, const SymbolValues& sizes, double steps,
-                                double seconds, int threads) {
-  std::map<std::string, Work> kinds;
-  double worked = 0;
-  const std::vector<double> task_seconds = context.task_seconds();
-  const Plan& plan = context.plan();
-  for (const auto& wave : plan.waves()) {
-    for (const PlanTask& task : wave) {
-      Work& work = kinds[describe(plan, task)];
-      work.seconds += task_seconds[task.steps.front()];
-      worked += task_seconds[task.steps.front()];
-      count_matmuls(plan, task, sizes, steps, work);
-    }
-  }
-  const double all = seconds * threads;
-  const double waves = threads * std::accumulate(context.wave_seconds().begin(), context.wave_seconds().end(), 0.0);
-  kinds["waiting"].seconds = waves - worked;
-  kinds["outside the waves"].seconds = all - waves;
-  std::vector<ProfileRow> rows;
-  for (const auto& [what, work] : kinds) {
-    const double wall = work.seconds / threads * 1e9;
-    rows.push_back({what, work.seconds, work.seconds / all, work.ops / wall, work.ops > 0 ? work.bytes / wall : 0});
-  }
-  std::sort(rows.begin(), rows.end(), [](const ProfileRow& a, const ProfileRow& b) { return a.seconds > b.seconds; });
-  return rows;
 }
 
 // The share of the experts that the last step used, over all layers; 0 without experts.
@@ -163,7 +96,7 @@ Result<RunTimes> run_prefill(ModelRunner& runner, int64_t tokens) {
   sizes[Symbol::kOutputs] = chunks;
   sizes[Symbol::kSequences] = chunks;
   times.matmul_seconds = matmul_seconds(runner.context());
-  times.profile = profile(runner.context(), sizes, chunks, times.seconds, runner.context().n_threads());
+  times.profile = profile(runner.context(), sizes, chunks, times.seconds);
   return times;
 }
 
@@ -196,7 +129,7 @@ Result<RunTimes> run_decode(ModelRunner& runner, int64_t sequences, int64_t cont
   SymbolValues sizes;
   sizes[Symbol::kTokens] = sizes[Symbol::kOutputs] = sizes[Symbol::kSequences] = sequences * kDecodeSteps;
   times.matmul_seconds = matmul_seconds(runner.context()) / kDecodeSteps;
-  times.profile = profile(runner.context(), sizes, kDecodeSteps, times.seconds, runner.context().n_threads());
+  times.profile = profile(runner.context(), sizes, kDecodeSteps, times.seconds);
   times.seconds /= kDecodeSteps;
   return times;
 }

@@ -4,18 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "compute/graph/plan/profile.h"
 #include "engine/model_runner.h"
 
 namespace strata::cli {
-
-// What all threads did during the steps of a measurement, most seconds first.
-struct ProfileRow {
-  std::string what;    // "matmul Q4_K 5632x2048", "rms_norm+to_activation", "waiting"
-  double seconds = 0;  // of all threads together, over all steps
-  double share = 0;    // of the threads' time
-  double gops = 0;     // matmuls of all threads: operations and bytes (of the file's type) per second
-  double gbs = 0;
-};
 
 struct RunTimes {
   double seconds = 0;  // of the prompt, or of a step

@@ -23,7 +23,7 @@ uint64_t fixed_bytes(const Graph& graph, const CpuKernels& kernels, WeightBinder
   for (const Node& op : graph.nodes()) {
     for (size_t input = 0; op.kind == NodeKind::kOp && input < op.inputs.size(); ++input) {
       const Node& weight = graph.node(op.inputs[input]);
-      if (weight.kind != NodeKind::kWeight || weight_form(op, input) != WeightForm::kRows) continue;
+      if (weight.kind != NodeKind::kWeight || weight_form(graph, op, input) != WeightForm::kRows) continue;
       if (binder.stored_rows(weight) == nullptr || !tables.insert(op.inputs[input].node).second) continue;
       bytes += graph.type(op.inputs[input]).bytes({});
     }

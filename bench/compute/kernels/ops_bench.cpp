@@ -72,7 +72,9 @@ void register_table(const CpuKernels& k) {
   measure(isa + "/segment_attention/2x256", "GFLOP/s", 4 * 64 * pairs,
           [&k, aligned] { k.segment_attention(grad.forward, 0, k.segment_attention_items(grad.forward), aligned); });
   measure(isa + "/segment_attention_grad/2x256", "GFLOP/s", 10 * 64 * pairs,
-          [&k] { k.segment_attention_grad(grad, 0, k.segment_attention_grad_items(grad.forward)); });
+          [&k, aligned] {
+            k.segment_attention_grad(grad, 0, k.segment_attention_grad_items(grad.forward), aligned);
+          });
   // An encoder: 32 texts of 16 tokens, and 1 of 512; 12 heads of 32.
   static std::vector<float> wide = ramp(kTokens * 384), attended = wide, lse(kTokens * 12);
   static std::vector<int32_t> texts(33), one = {0, kTokens};

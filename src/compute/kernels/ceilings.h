@@ -21,6 +21,8 @@ struct Ceilings {
   double fp32_gops = 0;
   double read_gbs = 0;
 };
+// One arithmetic figure alone, for programs that only want something to compare themselves with: some ten milliseconds.
+double arithmetic_ceiling(const CpuKernels& kernels, int threads, double Ceilings::* figure);
 // The better of each figure.
 Ceilings best_of(const Ceilings& a, const Ceilings& b);
 

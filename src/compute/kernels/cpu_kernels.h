@@ -196,8 +196,8 @@ struct SegmentAttentionArgs {
 struct SegmentAttentionGradArgs {
   SegmentAttentionArgs forward;     // with out and log_sum_exp as the forward call left them
   const float* dout = nullptr;      // [tokens, n_heads, v_dim]
-  float* dq = nullptr;              // [tokens, n_heads, k_dim]     all three are overwritten; sums run over queries
-  float* dk = nullptr;              // [tokens, n_kv_heads, k_dim]  ascending, within one over heads of the group
+  float* dq = nullptr;              // [tokens, n_heads, k_dim]     all three are overwritten; sums run over blocks of
+  float* dk = nullptr;              // [tokens, n_kv_heads, k_dim]  queries, within one over heads of the group
   float* dv = nullptr;              // [tokens, n_kv_heads, v_dim]
 };
 
@@ -294,13 +294,15 @@ struct CpuKernels {
 
   // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.
   void (*to_activation)(DType type, void* dst, const float* x, int64_t rows, int64_t k);
-  // dw[n, k] += sum_i dy[i, n] * x[i, k], i ascending; computes rows [n_begin, n_end) of dw.
-  void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k,
-                    int64_t n_begin, int64_t n_end);
-  // dx[rows, k] = sum_n dy[rows, n] * w[n, :], n ascending, w the dequantized packed weight; rows [row_begin, row_end).
-  // Each call unpacks all of w: ranges of 32 rows and more hide that.
-  void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n,
-                    int64_t k, int64_t row_begin, int64_t row_end);
+  // dw[n, k] += sum_i dy[i, n] * x[i, k], i ascending; computes rows [n_begin, n_end) of dw, columns [k_begin, k_end).
+  // Blocks of 128 by 128 or more hide the bringing together of their factors.
+  void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
+                    int64_t n_end, int64_t k_begin, int64_t k_end);
+  // dx[rows, k] = sum_n dy[rows, n] * w[n, :], n ascending; rows [row_begin, row_end), columns [k_begin, k_end). w: the
+  // dequantized weight that the family packed, k_begin a multiple of 256, k_end too, unless it is k; or, without family,
+  // rows of fp32. Each call unpacks its columns of w: hundreds of rows hide that.
+  void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily* family, const void* w, int64_t n, int64_t k,
+                    int64_t row_begin, int64_t row_end, int64_t k_begin, int64_t k_end);
 
   // Elementwise outputs may alias their inputs, y of a norm or softmax its x. Slices of an elementwise call, and rows
   // of a call by rows, may be computed by calls of their own (pointers offset) and give the same bits.
@@ -360,11 +362,12 @@ struct CpuKernels {
   // db[j] += sum_i dy[i, j] for j in [dim_begin, dim_end): the gradient of add_bias.
   void (*add_bias_grad)(float* db, const float* dy, int64_t rows, int64_t dim, int64_t dim_begin, int64_t dim_end);
   int64_t (*segment_attention_items)(const SegmentAttentionArgs&);
-  // As attention_workspace; depends on the shape only, not on the segments.
+  // As attention_workspace, for both directions; depends on the shape only, not on the segments.
   size_t (*segment_attention_workspace)(const SegmentAttentionArgs&);
   void (*segment_attention)(const SegmentAttentionArgs&, int64_t item_begin, int64_t item_end, void* workspace);
   int64_t (*segment_attention_grad_items)(const SegmentAttentionArgs&);
-  void (*segment_attention_grad)(const SegmentAttentionGradArgs&, int64_t item_begin, int64_t item_end);
+  void (*segment_attention_grad)(const SegmentAttentionGradArgs&, int64_t item_begin, int64_t item_end,
+                                 void* workspace);
   void (*cross_entropy)(const CrossEntropyArgs&, int64_t row_begin, int64_t row_end);
   void (*cross_entropy_columns)(const CrossEntropyColumnsArgs&, int64_t row_begin, int64_t row_end);
   void (*top_probabilities)(const TopProbabilitiesArgs&, int64_t row_begin, int64_t row_end);

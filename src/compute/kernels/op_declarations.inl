@@ -40,7 +40,8 @@ int64_t segment_attention_items(const SegmentAttentionArgs& args);
 size_t segment_attention_workspace(const SegmentAttentionArgs& args);
 void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int64_t item_end, void* workspace);
 int64_t segment_attention_grad_items(const SegmentAttentionArgs& args);
-void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end);
+void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end,
+                            void* workspace);
 void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_end);
 void cross_entropy_columns(const CrossEntropyColumnsArgs& args, int64_t row_begin, int64_t row_end);
 void top_probabilities(const TopProbabilitiesArgs& args, int64_t row_begin, int64_t row_end);

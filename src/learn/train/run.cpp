@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "compute/kernels/ceilings.h"
 #include "learn/data/packed_batch.h"
 #include "learn/train/run_checkpoint.h"
 #include "learn/train/run_folder.h"
@@ -41,17 +42,28 @@ class Run {
     const TimePoint start = steady_clock().now();
     const int64_t first = state_.step;
     while (state_.step < recipe_.schedule.steps) {
+      const TimePoint begin = steady_clock().now();
       ASSIGN_OR_RETURN(StepLog line, step(stream));
+      line.seconds = to_seconds(steady_clock().now() - begin);
+      if (state_.step > first + 1) measured_ += line.seconds;
+      if (options_.profiles && state_.step == first + 1) trainer_->measure();
       const double seconds = to_seconds(steady_clock().now() - start);
       const auto done = static_cast<double>(state_.step - first);
       line.tokens_per_second = done * static_cast<double>(recipe_.batch_tokens) / std::max(seconds, 1e-9);
+      line.fraction_of_peak = peak_ > 0 ? operations_ / std::max(seconds, 1e-9) / peak_ : 0;
       RETURN_IF_ERROR(log.add(line));
       const auto left = static_cast<double>(recipe_.schedule.steps - state_.step);
       if (options_.on_step) options_.on_step({line, recipe_.schedule.steps, seconds / done * left});
       if (is_time(recipe_.checkpoint_every)) RETURN_IF_ERROR(checkpoint(log));
     }
+    RunResult result;
+    result.steps = state_.step;
+    result.parameters = model_->parameters.count();
+    if (options_.profiles && state_.step > first + 1) {
+      const int64_t tokens = (state_.step - first - 1) * recipe_.batch_tokens;
+      result.profile = trainer_->profile(tokens, measured_);
+    }
     RETURN_IF_ERROR(finish(log));
-    RunResult result{state_.step, model_->parameters.count()};
     if (!log.lines().empty()) {
       result.loss = log.lines().back().loss;
       result.validation_loss = log.lines().back().validation_loss.value_or(0);
@@ -83,6 +95,7 @@ class Run {
     RETURN_IF_ERROR(write_text(folder_.file(kRecipe), recipe_.text));
     RETURN_IF_ERROR(write_text(folder_.file("config.json"), model_->config));
     RETURN_IF_ERROR(read_validation());
+    peak_ = 1e9 * arithmetic_ceiling(kernels_, pool_.n_threads(), &Ceilings::fp32_gops);
     say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
                     static_cast<double>(model_->parameters.count()) / 1e6, model_->tokenizer->vocab_size(),
                     recipe_.schedule.steps, recipe_.batch_tokens, trainer_->plan().arena_bytes() >> 20));
@@ -158,6 +171,7 @@ class Run {
       part.target_total = static_cast<double>(recipe_.batch_tokens);
       if (teacher_) teacher_->teach(part);
       const double loss = trainer_->accumulate(part);
+      operations_ += trainer_->cost().operations(part);
       if (!std::isfinite(loss)) return not_finite(line.step, part);
       line.loss += loss;
       if (teacher_) line.divergence = line.divergence.value_or(0) + trainer_->divergence();
@@ -208,6 +222,9 @@ class Run {
   std::unique_ptr<Trainer> trainer_;
   RunState state_;
   std::vector<PackedBatch> validation_;
+  double peak_ = 0;        // operations per second of this machine
+  double operations_ = 0;  // of the steps so far
+  double measured_ = 0;    // seconds of the steps but the first
 };
 
 }  // namespace

@@ -8,9 +8,11 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "compute/graph/plan/profile.h"
 #include "compute/kernels/cpu_kernels.h"
 #include "learn/train/recipe.h"
 #include "learn/train/run_log.h"
@@ -27,6 +29,7 @@ struct RunOptions {
   std::filesystem::path out;
   bool resumes = false;
   uint64_t memory = 0;  // for all that the trainer plans; 0: the recipe says what is recomputed
+  bool profiles = false;  // RunResult::profile
   std::function<void(const std::string& line)> on_message;  // what is going on, for people
   std::function<void(const RunProgress&)> on_step;
 };
@@ -36,6 +39,7 @@ struct RunResult {
   int64_t parameters = 0;
   double loss = 0;             // of the last step
   double validation_loss = 0;  // 0: nothing is held out
+  std::vector<ProfileRow> profile;  // where the time of the steps but the first went
 };
 
 // kInvalidArgument names the key, file or tensor at fault; a loss that is not finite is one that names step and layer.

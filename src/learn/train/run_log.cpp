@@ -19,7 +19,9 @@ std::string text_of(const StepLog& line) {
                                 {"loss", line.loss},
                                 {"learning_rate", line.learning_rate},
                                 {"gradient_norm", line.gradient_norm},
-                                {"tokens_per_second", std::round(line.tokens_per_second)}};
+                                {"tokens_per_second", std::round(line.tokens_per_second)},
+                                {"fraction_of_peak", std::round(line.fraction_of_peak * 1e4) / 1e4},
+                                {"seconds", std::round(line.seconds * 1e6) / 1e6}};
   if (line.divergence) object["divergence"] = *line.divergence;
   if (line.validation_loss) object["validation_loss"] = *line.validation_loss;
   return object.dump() + "\n";
@@ -32,7 +34,7 @@ std::optional<StepLog> line_of(const std::string& text) {
     return object.contains(key) && object[key].is_number() ? object[key].get<double>() : 0.0;
   };
   StepLog line{static_cast<int64_t>(number("step")), number("loss"), number("learning_rate"), number("gradient_norm"),
-               number("tokens_per_second")};
+               number("tokens_per_second"), number("fraction_of_peak"), number("seconds")};
   if (object.contains("validation_loss")) line.validation_loss = number("validation_loss");
   return line;
 }

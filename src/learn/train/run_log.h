@@ -15,7 +15,9 @@ struct StepLog {
   double loss = 0;
   double learning_rate = 0;
   double gradient_norm = 0;
-  double tokens_per_second = 0;
+  double tokens_per_second = 0;  // since the start, or since the run was resumed
+  double fraction_of_peak = 0;   // operations of the steps per second, of what the machine can (0: not known)
+  double seconds = 0;            // of this step
   std::optional<double> validation_loss = {};
   std::optional<double> divergence = {};  // from the teacher
 };

@@ -15,6 +15,19 @@ namespace {
 
 constexpr int64_t kPiece = 16384;  // numbers that a thread updates at a time
 
+// Adds the time of its life.
+class Timed {
+ public:
+  explicit Timed(double& seconds) : seconds_(seconds), start_(steady_clock().now()) {}
+  ~Timed() { seconds_ += to_seconds(steady_clock().now() - start_); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  double& seconds_;
+  TimePoint start_;
+};
+
 bool all_finite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
@@ -53,6 +66,7 @@ Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& gra
 Status Trainer::plan_graphs(const Graph& graph) {
   graph_ = with_fp32_weights(graph);
   const Graph loss = add_loss(graph_);
+  cost_ = std::make_unique<StepCost>(loss);
   Graph trained = loss;
   if (options_.distillation) {
     const DistillationOptions& d = *options_.distillation;
@@ -118,14 +132,43 @@ void Trainer::begin(int n_batches) { gradients_->begin(n_batches); }
 
 double Trainer::accumulate(const Batch& batch) {
   context_->run(batch);
+  ++spent_.passes;
+  const Timed timed(spent_.adding);
   gradients_->add(*context_, pool_);
   return context_->output("loss")[0];
 }
 
-double Trainer::gradient_norm() { return global_norm(*gradients_, parameters_.all().size(), pool_); }
+double Trainer::gradient_norm() {
+  const Timed timed(spent_.norm);
+  return global_norm(*gradients_, parameters_.all().size(), pool_);
+}
+
+void Trainer::measure() {
+  context_->measure_waves();
+  spent_ = {};
+}
+
+std::vector<ProfileRow> Trainer::profile(int64_t tokens, double seconds) const {
+  SymbolValues sizes;
+  for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) sizes[symbol] = tokens;
+  std::vector<ProfileRow> rows = strata::profile(*context_, sizes, static_cast<double>(spent_.passes), seconds);
+  const std::pair<const char*, double> parts[] = {{"(outside) sums of gradients", spent_.adding},
+                                                  {"(outside) norm of gradients", spent_.norm},
+                                                  {"(outside) update of parameters", spent_.update},
+                                                  {"(outside) packing of weights", spent_.packing}};
+  for (const auto& [what, of_part] : parts) rows.push_back({what, of_part * pool_.n_threads(), of_part / seconds});
+  return rows;
+}
 
 void Trainer::apply(double learning_rate, double norm) {
   ++step_;
+  update_parameters(learning_rate, norm);
+  const Timed timed(spent_.packing);
+  binder_.refresh();
+}
+
+void Trainer::update_parameters(double learning_rate, double norm) {
+  const Timed timed(spent_.update);
   const double scale = clip_factor(norm, options_.max_norm);
   struct Piece {
     size_t parameter, begin, size;
@@ -151,7 +194,6 @@ void Trainer::apply(double learning_rate, double norm) {
         update_average(numbers(memory.average).subspan(at, size), piece.values, options_.average_decay);
     }
   });
-  binder_.refresh();
 }
 
 double Trainer::evaluate(const Batch& batch) {

@@ -12,12 +12,14 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "compute/graph/plan/context.h"
+#include "compute/graph/plan/profile.h"
 #include "compute/kernels/cpu_kernels.h"
 #include "learn/train/choose_recompute.h"
 #include "learn/train/distillation.h"
 #include "learn/train/gradients.h"
 #include "learn/train/optimizer.h"
 #include "learn/train/parameters.h"
+#include "learn/train/step_cost.h"
 
 namespace strata {
 
@@ -74,10 +76,16 @@ class Trainer {
   const RecomputeChoice& recomputation() const { return recomputation_; }
   // Weights in all their forms, gradients, what the optimizer remembers, activations: all that a run writes here.
   uint64_t planned_bytes() const;
+  const StepCost& cost() const { return *cost_; }
+
+  // Where the time of steps goes from here on, and where it went: `tokens` in `seconds`.
+  void measure();
+  std::vector<ProfileRow> profile(int64_t tokens, double seconds) const;
 
  private:
   Trainer(Parameters& parameters, const CpuKernels& kernels, ThreadPool& pool, const TrainerOptions& options)
       : parameters_(parameters), kernels_(kernels), pool_(pool), options_(options), binder_(parameters, pool) {}
+  void update_parameters(double learning_rate, double norm);
   Status plan_graphs(const Graph& graph);
   void reserve_memory(const Graph& backward);
   Status choose_recomputation(const Graph& backward);
@@ -96,8 +104,15 @@ class Trainer {
   std::unique_ptr<ExecutionContext> context_;
   std::unique_ptr<ExecutionContext> evaluation_;
   std::unique_ptr<Gradients> gradients_;
+  std::unique_ptr<StepCost> cost_;
   std::vector<Memory> memory_;
   int64_t step_ = 0;
+  // Seconds of what a step does outside its graph, and passes through the graph; counted all the time.
+  struct Spent {
+    double adding = 0, norm = 0, update = 0, packing = 0;
+    int64_t passes = 0;
+  };
+  Spent spent_;
 };
 
 }  // namespace strata

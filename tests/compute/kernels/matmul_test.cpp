@@ -319,15 +319,16 @@ TEST_P(MatmulTest, NotANumberStaysVisible) {
 }
 
 TEST_P(MatmulTest, WeightGradientAddsRowsAscending) {
-  for (const Shape& s : {Shape{1, 3, 5}, Shape{70, 13, 300}, Shape{9, 30, 64}}) {
+  for (const Shape& s : {Shape{1, 3, 5}, Shape{70, 13, 300}, Shape{9, 30, 64}, Shape{66, 150, 200}}) {
     const std::vector<float> dy = random_floats(1, static_cast<size_t>(s.rows * s.n));
     const std::vector<float> x = random_floats(2, static_cast<size_t>(s.rows * s.k));
     std::vector<float> actual = random_floats(3, static_cast<size_t>(s.n * s.k)), expected = actual, apart = actual;
-    kernels().matmul_dw(actual.data(), dy.data(), x.data(), s.rows, s.n, s.k, 0, s.n);
-    kReferenceKernels.matmul_dw(expected.data(), dy.data(), x.data(), s.rows, s.n, s.k, 0, s.n);
+    kernels().matmul_dw(actual.data(), dy.data(), x.data(), s.rows, s.n, s.k, 0, s.n, 0, s.k);
+    kReferenceKernels.matmul_dw(expected.data(), dy.data(), x.data(), s.rows, s.n, s.k, 0, s.n, 0, s.k);
     expect_close(actual, expected, 2e-6f);
     for (int64_t j = s.n - 1; j >= 0; --j) {
-      kernels().matmul_dw(apart.data(), dy.data(), x.data(), s.rows, s.n, s.k, j, j + 1);
+      for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{s.k / 3, s.k}, {0, s.k / 3}})
+        kernels().matmul_dw(apart.data(), dy.data(), x.data(), s.rows, s.n, s.k, j, j + 1, begin, end);
     }
     expect_same_bits(apart, actual);
   }
@@ -339,18 +340,34 @@ TEST_P(MatmulTest, InputGradientAddsOutputsAscending) {
     SCOPED_TRACE(name(type));
     const Weights weights(type, s.n, s.k, 37);
     const std::vector<float> dy = random_floats(4, static_cast<size_t>(s.rows * s.n));
-    const auto gradient = [&](const CpuKernels& table, int64_t step) {
+    const auto gradient = [&](const CpuKernels& table, int64_t step, int64_t columns) {
       const MatmulFamily& family = *matmul_family(table, type, s.k);
       const Buffer packed = weights.pack(family);
       std::vector<float> dx(static_cast<size_t>(s.rows * s.k), NAN);
       for (int64_t i = 0; i < s.rows; i += step) {
-        table.matmul_dx(dx.data(), dy.data(), family, packed.data(), s.n, s.k, i, std::min(i + step, s.rows));
+        for (int64_t c = 0; c < s.k; c += columns) {
+          table.matmul_dx(dx.data(), dy.data(), &family, packed.data(), s.n, s.k, i, std::min(i + step, s.rows), c,
+                          c + columns);
+        }
       }
       return dx;
     };
-    expect_close(gradient(kernels(), s.rows), gradient(kReferenceKernels, s.rows), 2e-6f);
-    expect_same_bits(gradient(kernels(), 2), gradient(kernels(), s.rows));
+    expect_close(gradient(kernels(), s.rows, s.k), gradient(kReferenceKernels, s.rows, s.k), 2e-6f);
+    expect_same_bits(gradient(kernels(), 2, 256), gradient(kernels(), s.rows, s.k));
   }
+}
+
+TEST_P(MatmulTest, InputGradientByRowsIsThatByPackedWeights) {
+  const Shape s = {71, 70, 300};
+  const Weights weights(DType::kF32, s.n, s.k, 38);
+  const std::vector<float> dy = random_floats(5, static_cast<size_t>(s.rows * s.n)), w = weights.dequantized();
+  const MatmulFamily& family = *matmul_family(kernels(), DType::kF32, s.k);
+  const Buffer packed = weights.pack(family);
+  std::vector<float> by_rows(static_cast<size_t>(s.rows * s.k), NAN), by_family = by_rows;
+  kernels().matmul_dx(by_rows.data(), dy.data(), nullptr, w.data(), s.n, s.k, 0, s.rows, 0, 256);
+  kernels().matmul_dx(by_rows.data(), dy.data(), nullptr, w.data(), s.n, s.k, 0, s.rows, 256, s.k);
+  kernels().matmul_dx(by_family.data(), dy.data(), &family, packed.data(), s.n, s.k, 0, s.rows, 0, s.k);
+  expect_same_bits(by_rows, by_family);
 }
 
 // The specification itself: a product of the numbers that weights and activations stand for, in double precision.

@@ -20,10 +20,10 @@ constexpr SegmentCase kCases[] = {
     {"encoder_window", 3, 3, 16, 40, 0, 10, false}, {"alibi", 6, 2, 20, 16, 0, 0, true, true},
     {"alibi_window_softcap", 4, 2, 24, 16, 2.0f, 7, true, true}, {"encoder_alibi", 4, 4, 32, 32, 0, 0, false, true},
 };
-const std::vector<int32_t> kSegments = {0, 37, 38, 75};
+const std::vector<int32_t> kSegments = {0, 37, 38, 75, 145};  // the last is longer than a tile
 constexpr float kSlopes[] = {0.5f, 0.25f, 0.1f, 0.07f, 0.3f, 0.01f};
 
-// The workspace of a forward pass, filled with what must not matter.
+// The workspace of both passes, filled with what must not matter.
 class Workspace {
  public:
   Workspace(const CpuKernels& kernels, const SegmentAttentionArgs& args)
@@ -67,7 +67,7 @@ struct Trial {
     const int64_t grad_items = kernels.segment_attention_grad_items(args.forward);
     const int64_t grad_grain = items_apart ? 1 : grad_items;
     for (int64_t item = grad_items - grad_grain; item >= 0; item -= grad_grain) {
-      kernels.segment_attention_grad(args, item, item + grad_grain);
+      kernels.segment_attention_grad(args, item, item + grad_grain, workspace.get());
     }
   }
 

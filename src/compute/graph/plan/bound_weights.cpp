@@ -12,7 +12,7 @@ std::optional<BoundWeight> bound_weight(const Graph& graph, const CpuKernels& ke
   const Node& weight = graph.node(graph.behind_views(op.inputs[input]));
   if (weight.kind != NodeKind::kWeight) return std::nullopt;
   BoundWeight bound{weight, nullptr};
-  if (weight_form(op, input) == WeightForm::kPacked) {
+  if (weight_form(graph, op, input) == WeightForm::kPacked) {
     const TensorType& type = graph.type(op.inputs[input]);
     bound.family = &family_for(kernels, type.dtype, type.last().factor);
   }
@@ -25,7 +25,7 @@ std::vector<BoundWeight> bound_weights(const Graph& graph, const CpuKernels& ker
   const auto add = [&](const Node& op, size_t input) {
     std::optional<BoundWeight> bound = bound_weight(graph, kernels, op, input);
     if (!bound) return;
-    if (weight_form(op, input) == WeightForm::kRows && binder.stored_rows(bound->node) != nullptr) return;
+    if (weight_form(graph, op, input) == WeightForm::kRows && binder.stored_rows(bound->node) != nullptr) return;
     if (known.insert(bound->name()).second) out.push_back(*std::move(bound));
   };
   for (const Wave& wave : schedule_waves(graph).waves) {

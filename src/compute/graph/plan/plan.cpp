@@ -129,7 +129,7 @@ Status Plan::add_steps(const Graph& graph, const CpuKernels& kernels, WeightBind
           return invalid_argument("plan: no " + std::string(kernels.name) + " kernel for op " + std::string(step.op));
         CHECK_LE(node.inputs.size(), static_cast<size_t>(kMaxOperands));
         for (size_t i = 0; i < node.inputs.size(); ++i) {
-          const WeightForm form = weight_form(node, i);
+          const WeightForm form = weight_form(graph, node, i);
           const TensorType& type = graph.type(node.inputs[i]);
           const MatmulFamily* family =
               form == WeightForm::kPacked ? &family_for(kernels, type.dtype, type.last().factor) : nullptr;

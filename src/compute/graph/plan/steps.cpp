@@ -89,11 +89,12 @@ int64_t RowKernel::grain(const StepArgs& args) const {
 
 bool RowKernel::is_brief(const StepArgs& args) const { return args.out[0].elements() <= kBriefNumbers; }
 
-WeightForm weight_form(const Node& node, size_t input) {
+WeightForm weight_form(const Graph& graph, const Node& node, size_t input) {
   const std::string_view op = node.op->name;
   static constexpr std::string_view kPackedSecond[] = {
       "matmul",       "matmul_dx", "expert_matmul", "expert_matmul_dx", "head_loss",
       "head_loss_dw", "head_top",  "head_distill",  "head_distill_dw"};
+  if (input == 1 && op == "matmul_dx" && graph.type(node.inputs[1]).dtype == DType::kF32) return WeightForm::kRows;
   if (input == 1 && std::find(std::begin(kPackedSecond), std::end(kPackedSecond), op) != std::end(kPackedSecond))
     return WeightForm::kPacked;
   if (input == 0 && op == "embed") return WeightForm::kRows;

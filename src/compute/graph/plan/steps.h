@@ -17,7 +17,7 @@ struct StepContext {
 
 // How the plan gives a weight operand to a step.
 enum class WeightForm : uint8_t { kDense, kPacked, kRows };
-WeightForm weight_form(const Node& node, size_t input);
+WeightForm weight_form(const Graph& graph, const Node& node, size_t input);
 
 // The family that multiplies by weights of this type and k; CHECKs that there is one.
 const MatmulFamily& family_for(const CpuKernels& kernels, DType weight, int64_t k);

@@ -123,7 +123,7 @@ class SegmentAttentionStep final : public StepKernel {
   }
   // Finding an item walks over the segments before it: with thousands of them, items go out many at a time.
   int64_t grain(const StepArgs& a) const override { return 1 + items(a) / 256; }
-  size_t workspace_bytes() const override { return grad_ ? 0 : kernels_.segment_attention_workspace(form_); }
+  size_t workspace_bytes() const override { return kernels_.segment_attention_workspace(form_); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
     if (!grad_) return kernels_.segment_attention(forward(a), begin, end, workspace);
     SegmentAttentionGradArgs args;
@@ -132,7 +132,7 @@ class SegmentAttentionStep final : public StepKernel {
     args.dq = a.out[0].f32();
     args.dk = a.out[1].f32();
     args.dv = a.out[2].f32();
-    kernels_.segment_attention_grad(args, begin, end);
+    kernels_.segment_attention_grad(args, begin, end, workspace);
   }
 
  private:

@@ -93,7 +93,8 @@ class HeadDistillStep final : public DistillStep {
     kernels_.distill(args, 0, rows);
     if (!gradients_) return;
     to_inner(z, inner, rows * vocab_);
-    kernels_.matmul_dx(a.out[3].f32() + first * hidden_, z, family_, a.in[1].data, vocab_, hidden_, 0, rows);
+    kernels_.matmul_dx(a.out[3].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
+                       hidden_);
   }
 
   bool gradients_;
@@ -141,7 +142,7 @@ class HeadDistillDwStep final : public DistillStep {
       args.weights = weights == nullptr ? nullptr : weights + row;
       kernels_.distill_columns(args, 0, rows);
       to_inner(z, inner, rows * n);
-      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n);
+      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);
       if (db != nullptr) kernels_.add_bias_grad(db, z, rows, n, 0, n);
     }
   }

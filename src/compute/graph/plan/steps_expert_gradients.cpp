@@ -60,7 +60,7 @@ class ExpertMatmulDxStep final : public StepKernel {
         const int64_t pair = a.in[2].i32()[i];
         const int64_t row = pair / pairs_per_row_;
         if (row < begin || row >= end) continue;
-        kernels_.matmul_dx(one, a.in[0].f32() + pair * n, family_, packed, n, k_, 0, 1);
+        kernels_.matmul_dx(one, a.in[0].f32() + pair * n, &family_, packed, n, k_, 0, 1, 0, k_);
         float* to = a.out[0].f32() + row * k_;
         kernels_.add(to, to, one, k_);
       }
@@ -92,7 +92,7 @@ class ExpertMatmulDwStep final : public StepKernel {
       for (int64_t i = a.in[3].i32()[expert]; i < a.in[3].i32()[expert + 1]; ++i) {
         const int64_t pair = a.in[2].i32()[i];
         kernels_.matmul_dw(a.out[0].f32() + expert * n * k, a.in[0].f32() + pair * n,
-                           a.in[1].f32() + pair / pairs_per_row_ * k, 1, n, k, first, last);
+                           a.in[1].f32() + pair / pairs_per_row_ * k, 1, n, k, first, last, 0, k);
       }
     }
   }

@@ -71,7 +71,8 @@ class HeadLossStep final : public HeadStep {
       kernels_.cross_entropy(args, 0, rows);
       if (!gradients_) continue;
       to_inner(z, inner, rows * vocab_);
-      kernels_.matmul_dx(a.out[2].f32() + first * hidden_, z, family_, a.in[1].data, vocab_, hidden_, 0, rows);
+      kernels_.matmul_dx(a.out[2].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
+                         hidden_);
     }
   }
 
@@ -118,7 +119,7 @@ class HeadLossDwStep final : public HeadStep {
       args.weights = weights == nullptr ? nullptr : weights + row;
       kernels_.cross_entropy_columns(args, 0, rows);
       to_inner(z, inner, rows * n);
-      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n);
+      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);
       if (has_bias_) kernels_.add_bias_grad(db, z, rows, n, 0, n);
     }
   }

@@ -30,38 +30,75 @@ class MatmulStep final : public StepKernel {
   const MatmulFamily& family_;
 };
 
-// Gradients are computed many rows at a time: each piece reads, or unpacks, all of the other operand.
-int64_t gradient_grain(int64_t rows) { return std::clamp<int64_t>((rows / 16 + 15) / 16 * 16, 32, 256); }
+// A matrix of results in tiles, those of one range of rows after each other.
+struct GradientTiles {
+  int64_t rows, columns;            // of the matrix
+  int64_t tile_rows, tile_columns;  // of a tile
+  struct Tile {
+    int64_t row, row_end, column, column_end;
+  };
+  int64_t row_tiles() const { return (rows + tile_rows - 1) / tile_rows; }
+  int64_t column_tiles() const { return (columns + tile_columns - 1) / tile_columns; }
+  int64_t count() const { return row_tiles() * column_tiles(); }
+  Tile tile(int64_t i) const {
+    const int64_t row = i / column_tiles() * tile_rows, column = i % column_tiles() * tile_columns;
+    return {row, std::min(rows, row + tile_rows), column, std::min(columns, column + tile_columns)};
+  }
+};
 
+// Equal ranges of at most `most`, each a multiple of `step`.
+int64_t even_tile(int64_t n, int64_t most, int64_t step) {
+  const int64_t tiles = (n + most - 1) / most;
+  return std::max(step, ((n + tiles - 1) / std::max<int64_t>(1, tiles) + step - 1) / step * step);
+}
+
+// Tiles of columns of w by many rows, for which it is unpacked.
 class MatmulDxStep final : public StepKernel {
  public:
   MatmulDxStep(const StepContext& c, const Node& node)
-      : kernels_(c.kernels), family_(family_for(c.kernels, c.input(node, 1).dtype, c.input(node, 1).last().factor)) {}
-  int64_t items(const StepArgs& a) const override { return a.out[0].rows(); }
-  int64_t grain(const StepArgs& a) const override { return gradient_grain(items(a)); }
+      : kernels_(c.kernels),
+        family_(weight_form(c.graph, node, 1) == WeightForm::kPacked
+                    ? &family_for(c.kernels, c.input(node, 1).dtype, c.input(node, 1).last().factor)
+                    : nullptr) {}
+  int64_t items(const StepArgs& a) const override { return tiles(a).count(); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
-    kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), begin,
-                       end);
+    for (int64_t i = begin; i < end; ++i) {
+      const GradientTiles::Tile t = tiles(a).tile(i);
+      kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), t.row,
+                         t.row_end, t.column, t.column_end);
+    }
   }
 
  private:
+  GradientTiles tiles(const StepArgs& a) const {
+    const int64_t rows = a.out[0].rows(), k = a.out[0].last();
+    return {rows, k, even_tile(rows, family_ == nullptr ? 192 : 512, 6), 256};
+  }
   const CpuKernels& kernels_;
-  const MatmulFamily& family_;
+  const MatmulFamily* family_;
 };
 
-// Items are rows of the weight's gradient.
+// Tiles of the weight's gradient.
 class MatmulDwStep final : public StepKernel {
  public:
   explicit MatmulDwStep(const CpuKernels& kernels) : kernels_(kernels) {}
-  int64_t items(const StepArgs& a) const override { return a.out[0].leading(); }
-  int64_t grain(const StepArgs& a) const override { return gradient_grain(items(a)); }
+  int64_t items(const StepArgs& a) const override { return tiles(a).count(); }
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     const int64_t k = a.out[0].last();
-    std::memset(a.out[0].f32() + begin * k, 0, static_cast<size_t>((end - begin) * k) * sizeof(float));
-    kernels_.matmul_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.out[0].leading(), k, begin, end);
+    for (int64_t i = begin; i < end; ++i) {
+      const GradientTiles::Tile t = tiles(a).tile(i);
+      for (int64_t row = t.row; row < t.row_end; ++row)
+        std::fill(a.out[0].f32() + row * k + t.column, a.out[0].f32() + row * k + t.column_end, 0.0F);
+      kernels_.matmul_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.out[0].leading(), k, t.row,
+                         t.row_end, t.column, t.column_end);
+    }
   }
 
  private:
+  static GradientTiles tiles(const StepArgs& a) {
+    const int64_t n = a.out[0].leading(), k = a.out[0].last();
+    return {n, k, even_tile(n, 128, 6), even_tile(k, 128, 64)};
+  }
   const CpuKernels& kernels_;
 };
 

@@ -1,5 +1,6 @@
 #include "compute/kernels/reference/matmul.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -195,22 +196,26 @@ constexpr MatmulFamily kIQ4_XS = quantized_family<DType::kIQ4_XS, DType::kActQ8>
 }  // namespace
 
 void matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
-               int64_t n_end) {
+               int64_t n_end, int64_t k_begin, int64_t k_end) {
   for (int64_t j = n_begin; j < n_end; ++j) {
-    for (int64_t c = 0; c < k; ++c) {
+    for (int64_t c = k_begin; c < k_end; ++c) {
       for (int64_t i = 0; i < rows; ++i) dw[j * k + c] = std::fma(dy[i * n + j], x[i * k + c], dw[j * k + c]);
     }
   }
 }
 
-void matmul_dx(float* dx, const float* dy, const MatmulFamily& family, const void* packed, int64_t n, int64_t k,
-               int64_t row_begin, int64_t row_end) {
-  std::vector<float> w(static_cast<size_t>(k));
-  for (int64_t c = row_begin * k; c < row_end * k; ++c) dx[c] = 0;
+void matmul_dx(float* dx, const float* dy, const MatmulFamily* family, const void* w, int64_t n, int64_t k,
+               int64_t row_begin, int64_t row_end, int64_t k_begin, int64_t k_end) {
+  std::vector<float> row(static_cast<size_t>(k));
+  for (int64_t i = row_begin; i < row_end; ++i) std::fill(dx + i * k + k_begin, dx + i * k + k_end, 0.0f);
   for (int64_t j = 0; j < n; ++j) {
-    family.unpack(w.data(), packed, n, k, j, j + 1, 0, k);
+    if (family != nullptr) {
+      family->unpack(row.data(), w, n, k, j, j + 1, 0, k);
+    } else {
+      std::copy_n(static_cast<const float*>(w) + j * k, k, row.data());
+    }
     for (int64_t i = row_begin; i < row_end; ++i) {
-      for (int64_t c = 0; c < k; ++c) dx[i * k + c] = std::fma(dy[i * n + j], w[c], dx[i * k + c]);
+      for (int64_t c = k_begin; c < k_end; ++c) dx[i * k + c] = std::fma(dy[i * n + j], row[c], dx[i * k + c]);
     }
   }
 }

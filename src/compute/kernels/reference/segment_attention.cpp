@@ -113,7 +113,7 @@ void segment_attention(const SegmentAttentionArgs& args, int64_t item_begin, int
   }
 }
 
-void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end) {
+void segment_attention_grad(const SegmentAttentionGradArgs& args, int64_t item_begin, int64_t item_end, void*) {
   const SegmentAttentionArgs& f = args.forward;
   for (int64_t item = item_begin; item < item_end; ++item) {
     const Piece piece = piece_of(f, item);

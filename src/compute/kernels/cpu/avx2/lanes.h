@@ -18,6 +18,9 @@ inline constexpr int kLanes = 16;
 // as many would leave none for the operands.
 inline constexpr int kMaxTileRows = 4;
 constexpr int tile_vectors(int rows) { return rows >= 4 ? 1 : rows == 2 ? 2 : 4; }
+// Register tile of the products of rows (outer_products.inl): the sums fill 12 of 16 registers.
+inline constexpr int kProductRows = 6;
+inline constexpr int kProductVectors = 1;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = true;
 

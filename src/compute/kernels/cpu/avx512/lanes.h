@@ -17,6 +17,9 @@ inline constexpr int kLanes = 16;
 // Register tile of attention: rows of q that share a load of K and V. 8 rows x 2 vectors fill 16 of 32 registers.
 inline constexpr int kMaxTileRows = 8;
 constexpr int tile_vectors(int rows) { return rows >= 8 ? 2 : 4; }
+// Register tile of the products of rows (outer_products.inl): the sums fill 24 of 32 registers.
+inline constexpr int kProductRows = 6;
+inline constexpr int kProductVectors = 4;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = true;
 

@@ -10,4 +10,6 @@ namespace strata::generic {
 #include "compute/kernels/cpu/lanes/cache_read.inl"
 #include "compute/kernels/cpu/lanes/attention.inl"
 #include "compute/kernels/cpu/lanes/segment_attention.inl"
+#include "compute/kernels/cpu/lanes/outer_products.inl"
+#include "compute/kernels/cpu/lanes/segment_attention_grad.inl"
 }  // namespace strata::generic

@@ -18,6 +18,9 @@ inline constexpr int kLanes = 16;
 // Register tile of attention: sixteen 128-bit registers hold one row's scores beside the keys.
 inline constexpr int kMaxTileRows = 2;
 constexpr int tile_vectors(int) { return 1; }
+// Register tile of the products of rows (outer_products.inl): the sums fill 8 of 16 registers.
+inline constexpr int kProductRows = 2;
+inline constexpr int kProductVectors = 1;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = false;
 
