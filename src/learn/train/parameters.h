@@ -44,4 +44,21 @@ class Parameters final : public WeightSource {
   std::map<std::string, int, std::less<>> index_;
 };
 
+// The weights of a graph in training: parameters, and what is frozen.
+class TrainedWeights final : public WeightSource {
+ public:
+  TrainedWeights(const Parameters& parameters, const WeightSource* frozen) : parameters_(parameters), frozen_(frozen) {}
+  std::optional<WeightTensor> find(std::string_view name) const override {
+    return changes(name) || frozen_ == nullptr ? parameters_.find(name) : frozen_->find(name);
+  }
+  void release(std::string_view name) const override {
+    if (!changes(name) && frozen_ != nullptr) frozen_->release(name);
+  }
+  bool changes(std::string_view name) const override { return parameters_.index_of(name) >= 0; }
+
+ private:
+  const Parameters& parameters_;
+  const WeightSource* frozen_;
+};
+
 }  // namespace strata

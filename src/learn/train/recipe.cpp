@@ -171,6 +171,21 @@ Status read_model(const YAML::Node& node, const fs::path& folder, Recipe& recipe
   return ok_status();
 }
 
+Status read_lora(const YAML::Node& node, Recipe& recipe) {
+  Section section(node, "lora");
+  if (!node) return ok_status();
+  AdapterOptions options;
+  section.read_bounded("rank", options.rank, 1, 4096);
+  options.alpha = 2 * static_cast<double>(options.rank);
+  section.read_bounded("alpha", options.alpha, 0.0, 1e6);
+  std::vector<std::string> targets;
+  section.read_list("targets", targets);
+  if (!targets.empty()) options.targets = std::move(targets);
+  if (recipe.base.empty()) section.fail("lora: an adapter wants a model to adapt (give model.base)");
+  recipe.lora = std::move(options);
+  return section.finish();
+}
+
 Result<TokenizerKind> tokenizer_kind(std::string_view name) {
   if (name == "bpe") return TokenizerKind::kBpe;
   if (name == "unigram") return TokenizerKind::kUnigram;
@@ -290,9 +305,10 @@ Status read_run(const YAML::Node& node, Recipe& recipe) {
 Status read_sections(const YAML::Node& root, const fs::path& folder, Recipe& recipe) {
   Section file(root, "");
   if (!file.is_given()) return invalid_argument("expected the sections model, data and run");
-  RETURN_IF_ERROR(file.check_known({"model", "tokenizer", "data", "distill", "optimizer", "schedule", "run"}));
+  RETURN_IF_ERROR(file.check_known({"model", "lora", "tokenizer", "data", "distill", "optimizer", "schedule", "run"}));
   const YAML::Node& constant = root;
   RETURN_IF_ERROR(read_model(constant["model"], folder, recipe));
+  RETURN_IF_ERROR(read_lora(constant["lora"], recipe));
   RETURN_IF_ERROR(read_tokenizer(constant["tokenizer"], folder, recipe));
   RETURN_IF_ERROR(read_data(constant["data"], folder, recipe));
   RETURN_IF_ERROR(read_distillation(constant["distill"], folder, recipe));

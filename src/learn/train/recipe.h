@@ -1,5 +1,5 @@
-// A training run as a YAML file says it: sections model, tokenizer, data, distill, optimizer, schedule and run. Keys that nobody
-// reads are errors, which name the nearest key that is known. docs/guides/training.md lists all keys.
+// A training run as a YAML file says it: sections model, lora, tokenizer, data, distill, optimizer, schedule and run.
+// Keys that nobody reads are errors, which name the nearest key that is known. docs/guides/training.md lists all keys.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "learn/data/corpus.h"
 #include "learn/data/tokenizer_training.h"
+#include "learn/train/adapter.h"
 #include "learn/train/choose_recompute.h"
 #include "learn/train/distillation.h"
 #include "learn/train/optimizer.h"
@@ -22,6 +23,8 @@ struct Recipe {
   std::filesystem::path base;  // model.base: a folder or GGUF file to go on from; empty: a new model
   std::string config_json;     // of a new model, as config.json has it but for vocab_size and token ids
   double initial_deviation = 0.02;
+
+  std::optional<AdapterOptions> lora;  // an adapter of the base is trained; else all weights are
 
   std::filesystem::path tokenizer;                 // tokenizer.path: a folder that has one
   std::optional<TokenizerTraining> new_tokenizer;  // else trained on the corpus

@@ -85,6 +85,7 @@ class Run {
     options.recompute = recipe_.recompute;
     options.memory = options_.memory;
     RETURN_IF_ERROR(open_teacher(options));
+    if (model_->base != nullptr) options.frozen = &model_->base->weights;
     ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
     state_.origin = origin();
     if (options_.resumes && folder_.has(kCheckpoint)) {
@@ -93,7 +94,7 @@ class Run {
       say(fmt::format("going on after step {}", state_.step));
     }
     RETURN_IF_ERROR(write_text(folder_.file(kRecipe), recipe_.text));
-    RETURN_IF_ERROR(write_text(folder_.file("config.json"), model_->config));
+    if (!model_->config.empty()) RETURN_IF_ERROR(write_text(folder_.file("config.json"), model_->config));
     RETURN_IF_ERROR(read_validation());
     peak_ = 1e9 * arithmetic_ceiling(kernels_, pool_.n_threads(), &Ceilings::fp32_gops);
     say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
@@ -202,6 +203,10 @@ class Run {
 
   Status finish(const RunLog& log) {
     RETURN_IF_ERROR(write_text(folder_.file("loss.svg"), loss_svg(log.lines())));
+    if (model_->base != nullptr) {
+      return save_adapter(folder_.path(), model_->adapters, model_->base->checkpoint, *recipe_.lora,
+                          result_numbers(model_->parameters, *trainer_));
+    }
     RETURN_IF_ERROR(save_weights(folder_.file("model.safetensors"), model_->parameters, *trainer_));
     const Result<QuantizeResult> gguf = quantize_file(folder_.path(), folder_.file("model.gguf"), "F16", pool_);
     return gguf.ok() ? ok_status() : gguf.status().with_context("model.gguf");

@@ -96,16 +96,23 @@ Result<RunState> load_checkpoint(const fs::path& path, const std::string& origin
   return state;
 }
 
+std::vector<std::span<const float>> result_numbers(const Parameters& parameters, Trainer& trainer) {
+  std::vector<std::span<const float>> numbers;
+  for (size_t i = 0; i < parameters.all().size(); ++i) {
+    const AlignedBuffer& average = trainer.memory()[i].average;
+    const AlignedBuffer& from = average.size() > 0 ? average : parameters.all()[i].memory;
+    numbers.emplace_back(reinterpret_cast<const float*>(from.data()), from.size() / sizeof(float));
+  }
+  return numbers;
+}
+
 Status save_weights(const fs::path& path, const Parameters& parameters, Trainer& trainer) {
   ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::create(path));
   for (const Parameter& parameter : parameters.all())
     RETURN_IF_ERROR(writer.declare_tensor(parameter.name, DType::kF32, parameter.shape));
   RETURN_IF_ERROR(writer.begin_data());
-  for (size_t i = 0; i < parameters.all().size(); ++i) {
-    const AlignedBuffer& average = trainer.memory()[i].average;
-    const AlignedBuffer& numbers = average.size() > 0 ? average : parameters.all()[i].memory;
-    RETURN_IF_ERROR(writer.write({numbers.data(), numbers.size()}));
-  }
+  for (const std::span<const float> numbers : result_numbers(parameters, trainer))
+    RETURN_IF_ERROR(writer.write(std::as_bytes(numbers)));
   return writer.finish();
 }
 

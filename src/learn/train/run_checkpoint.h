@@ -24,7 +24,9 @@ Status save_checkpoint(const std::filesystem::path& path, const RunState& state,
 Result<RunState> load_checkpoint(const std::filesystem::path& path, const std::string& origin, Parameters& parameters,
                                  Trainer& trainer);
 
-// The weights alone (of parameters that are averaged, the average), as a model's folder has them.
+// The numbers of each parameter as the result has them: of parameters that are averaged, the average.
+std::vector<std::span<const float>> result_numbers(const Parameters& parameters, Trainer& trainer);
+// The weights alone, as a model's folder has them.
 Status save_weights(const std::filesystem::path& path, const Parameters& parameters, Trainer& trainer);
 
 }  // namespace strata

@@ -41,9 +41,13 @@ Result<std::unique_ptr<Tokenizer>> prepare_tokenizer(const Recipe& recipe, const
     }
     return tokenizer_from_folder(folder.path());
   }
-  const fs::path& from = recipe.base.empty() ? recipe.tokenizer : recipe.base;
-  RETURN_IF_ERROR(copy_files(from, folder));
-  return tokenizer_from_folder(from);
+  if (!recipe.base.empty()) {
+    ASSIGN_OR_RETURN(const Checkpoint base, Checkpoint::open(recipe.base));
+    if (!recipe.lora && base.gguf() == nullptr) RETURN_IF_ERROR(copy_files(recipe.base, folder));
+    return load_tokenizer(base);
+  }
+  RETURN_IF_ERROR(copy_files(recipe.tokenizer, folder));
+  return tokenizer_from_folder(recipe.tokenizer);
 }
 
 std::string published_type(std::string_view architecture) {
@@ -96,12 +100,28 @@ Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> toke
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
+Status check_known(const BuiltModel& built, const Tokenizer& tokenizer, const fs::path& base) {
+  if (!built.graph.find_output("logits").valid())
+    return invalid_argument(base.string() + ": this model gives no logits: it cannot be trained on text");
+  if (tokenizer.vocab_size() > built.config.vocab) return too_small(built.config.vocab, tokenizer.vocab_size());
+  return ok_status();
+}
+
+Result<RunModel> adapted_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(recipe.base));
+  auto base = std::make_unique<FrozenBase>(std::move(checkpoint));
+  ASSIGN_OR_RETURN(BuiltModel built, build_model(base->checkpoint));
+  RETURN_IF_ERROR(check_known(built, *tokenizer, recipe.base));
+  ASSIGN_OR_RETURN(AdaptedModel adapted, adapt_model(built.graph, base->checkpoint, *recipe.lora, recipe.seed));
+  built.graph = std::move(adapted.graph);
+  return RunModel{std::move(built), std::move(adapted.parameters), std::move(tokenizer), "",
+                  std::move(base),  std::move(adapted.adapters)};
+}
+
 Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(recipe.base));
   ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
-  if (!built.graph.find_output("logits").valid())
-    return invalid_argument(recipe.base.string() + ": this model gives no logits: it cannot be trained on text");
-  if (tokenizer->vocab_size() > built.config.vocab) return too_small(built.config.vocab, tokenizer->vocab_size());
+  RETURN_IF_ERROR(check_known(built, *tokenizer, recipe.base));
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built.graph, CheckpointWeights(checkpoint)));
   json config = checkpoint.config().json();
   config.erase("quantization_config");
@@ -114,11 +134,14 @@ Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> to
 
 Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool) {
   std::error_code error;
-  if (!recipe.base.empty() && !fs::is_directory(recipe.base, error))
-    return invalid_argument("model.base: " + recipe.base.string() + " is no folder (give a Hugging Face folder)");
+  if (!recipe.base.empty() && !recipe.lora && !fs::is_directory(recipe.base, error)) {
+    return invalid_argument("model.base: " + recipe.base.string() +
+                            " is no folder: all weights are trained from a Hugging Face folder only (a GGUF file can "
+                            "be given an adapter: section lora)");
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, prepare_tokenizer(recipe, corpus, folder, pool));
-  Result<RunModel> model =
-      recipe.base.empty() ? new_model(recipe, std::move(tokenizer)) : known_model(recipe, std::move(tokenizer));
+  const auto make = recipe.base.empty() ? new_model : recipe.lora ? adapted_model : known_model;
+  Result<RunModel> model = make(recipe, std::move(tokenizer));
   if (model.ok() && model->built.config.max_context < recipe.context) {
     return invalid_argument("run.context: " + std::to_string(recipe.context) + " tokens, the model takes " +
                             std::to_string(model->built.config.max_context));

@@ -1,4 +1,4 @@
-// What a run begins with: its model and tokenizer, new or from a folder, and the files that go with the weights.
+// What a run begins with: its model and tokenizer, new or from files, and the files that go with the weights.
 #pragma once
 
 #include <memory>
@@ -8,15 +8,25 @@
 #include "learn/train/recipe.h"
 #include "learn/train/run_folder.h"
 #include "model/arch/architecture.h"
+#include "model/checkpoint_weights.h"
 #include "model/text/tokenizer.h"
 
 namespace strata {
+
+// The model that an adapter is trained for, whose weights stay as they are.
+struct FrozenBase {
+  explicit FrozenBase(Checkpoint opened) : checkpoint(std::move(opened)), weights(checkpoint) {}
+  Checkpoint checkpoint;
+  CheckpointWeights weights;
+};
 
 struct RunModel {
   BuiltModel built;
   Parameters parameters;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::string config;  // config.json of the result
+  std::string config;  // config.json of the result; empty: it is an adapter
+  std::unique_ptr<FrozenBase> base = {};
+  std::vector<TrainedAdapter> adapters = {};
 };
 
 // Writes the tokenizer's files into the folder, where they are not there yet; one that the folder has is used again.

@@ -8,6 +8,7 @@
 #include "compute/graph/passes/fp32_weights.h"
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/lower_attention.h"
+#include "compute/graph/passes/quantize.h"
 #include "compute/kernels/float_mode.h"
 
 namespace strata {
@@ -36,8 +37,6 @@ std::span<float> numbers(const AlignedBuffer& buffer) {
   return {reinterpret_cast<float*>(buffer.data()), buffer.size() / sizeof(float)};
 }
 
-Graph lower(const Graph& graph) { return fuse(lower_attention_segments(graph)); }
-
 }  // namespace
 
 Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& parameters, const CpuKernels& kernels,
@@ -45,6 +44,10 @@ Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& p
   auto trainer = std::unique_ptr<Trainer>(new Trainer(parameters, kernels, pool, options));
   RETURN_IF_ERROR(trainer->plan_graphs(graph));
   return trainer;
+}
+
+Graph Trainer::lower(const Graph& graph) const {
+  return fuse(quantize(lower_attention_segments(graph), kernels_));
 }
 
 SymbolValues Trainer::maxima() const {
@@ -64,7 +67,7 @@ Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& gra
 }
 
 Status Trainer::plan_graphs(const Graph& graph) {
-  graph_ = with_fp32_weights(graph);
+  graph_ = options_.frozen == nullptr ? with_fp32_weights(graph) : graph;
   const Graph loss = add_loss(graph_);
   cost_ = std::make_unique<StepCost>(loss);
   Graph trained = loss;
@@ -72,12 +75,14 @@ Status Trainer::plan_graphs(const Graph& graph) {
     const DistillationOptions& d = *options_.distillation;
     ASSIGN_OR_RETURN(trained, add_distillation_loss(graph_, {d.temperature, d.weight}, d.top_k));
   }
-  ASSIGN_OR_RETURN(const Graph backward, differentiate(trained));
+  const auto is_trained = [&](const Node& weight) { return weights_.changes(weight.weight.parts[0].tensor); };
+  ASSIGN_OR_RETURN(const Graph backward, differentiate(trained, "loss", is_trained));
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
   reserve_memory(backward);
   ASSIGN_OR_RETURN(evaluation_, make_context(loss));
   RETURN_IF_ERROR(choose_recomputation(backward));
   ASSIGN_OR_RETURN(context_, make_context(recomputation_.graph));
+  binder_.release_sources();
   return ok_status();
 }
 
@@ -106,7 +111,7 @@ Status Trainer::choose_recomputation(const Graph& backward) {
   request.maxima = maxima();
   // A token sees itself and half of the others before it, on average.
   request.context = static_cast<double>(options_.context > 0 ? options_.context : options_.max_tokens) / 2;
-  request.lower = lower;
+  request.lower = [this](const Graph& graph) { return lower(graph); };
   if (request.memory > 0) {  // binds the weights in all their forms, which are then known
     ASSIGN_OR_RETURN(const auto plan, make_plan(backward));
     request.fixed = fixed_bytes(*plan);

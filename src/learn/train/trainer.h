@@ -34,6 +34,9 @@ struct TrainerOptions {
   uint64_t memory = 0;  // for all that the trainer plans: it recomputes as much as fits in there; 0: as the rule says
   // Batches come with what a teacher says of them, top_k tokens a row.
   std::optional<DistillationOptions> distillation = {};
+  // Weights that are no parameters, which stay as they are and as they are stored; it outlives the trainer. Null: all
+  // weights are parameters.
+  const WeightSource* frozen = nullptr;
 };
 
 class Trainer {
@@ -84,11 +87,17 @@ class Trainer {
 
  private:
   Trainer(Parameters& parameters, const CpuKernels& kernels, ThreadPool& pool, const TrainerOptions& options)
-      : parameters_(parameters), kernels_(kernels), pool_(pool), options_(options), binder_(parameters, pool) {}
+      : parameters_(parameters),
+        kernels_(kernels),
+        pool_(pool),
+        options_(options),
+        weights_(parameters, options.frozen),
+        binder_(weights_, pool) {}
   void update_parameters(double learning_rate, double norm);
   Status plan_graphs(const Graph& graph);
   void reserve_memory(const Graph& backward);
   Status choose_recomputation(const Graph& backward);
+  Graph lower(const Graph& graph) const;
   SymbolValues maxima() const;
   uint64_t fixed_bytes(const Plan& backward) const;  // of planned_bytes(): without the activations of a step
   Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph);
@@ -98,8 +107,9 @@ class Trainer {
   const CpuKernels& kernels_;
   ThreadPool& pool_;
   TrainerOptions options_;
+  TrainedWeights weights_;
   WeightBinder binder_;
-  Graph graph_;  // the model's, in fp32
+  Graph graph_;  // the model's, in fp32 where nothing is frozen
   RecomputeChoice recomputation_;
   std::unique_ptr<ExecutionContext> context_;
   std::unique_ptr<ExecutionContext> evaluation_;

@@ -44,6 +44,27 @@ struct Fault {
   const char* message;
 };
 
+TEST(Recipe, AnAdapterWantsABase) {
+  const std::string rest = "data: {paths: a.txt}\nlora: {rank: 4, targets: [q_proj, v_proj]}\n";
+  const Result<Recipe> recipe = parse_recipe("model: {base: model.gguf}\n" + rest, "/there");
+  ASSERT_TRUE(recipe.ok()) << recipe.status().message();
+  EXPECT_EQ(recipe->base, "/there/model.gguf");
+  ASSERT_TRUE(recipe->lora.has_value());
+  EXPECT_EQ(recipe->lora->rank, 4);
+  EXPECT_EQ(recipe->lora->alpha, 8);
+  EXPECT_EQ(recipe->lora->targets, (std::vector<std::string>{"q_proj", "v_proj"}));
+  const auto plain = parse_recipe("model: {base: m}\ndata: {paths: a.txt}\nlora:\n", "/");
+  ASSERT_TRUE(plain.ok()) << plain.status().message();
+  EXPECT_EQ(plain->lora->targets, std::vector<std::string>{"all-linear"});
+  EXPECT_FALSE(parse_recipe("model: {base: m}\ndata: {paths: a.txt}\n", "/")->lora.has_value());
+  const auto fault = [&](const std::string& text) { return parse_recipe(text, "/").status().message(); };
+  EXPECT_NE(fault("model: {architecture: LlamaForCausalLM}\n" + rest).find("give model.base"), std::string::npos);
+  EXPECT_NE(fault("model: {base: m}\ndata: {paths: a}\nlora: {rnk: 4}\n").find("nearest known is \"rank\""),
+            std::string::npos);
+  EXPECT_NE(fault("model: {base: m}\ndata: {paths: a}\nlora: {rank: 0}\n").find("lora.rank: expected 1 to"),
+            std::string::npos);
+}
+
 TEST(Recipe, FaultsNameTheKey) {
   for (const Fault& fault : {
            Fault{"weight_decay", "wieght_decay",

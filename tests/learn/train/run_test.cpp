@@ -11,6 +11,7 @@
 
 #include "base/read_file.h"
 #include "learn/train/run_folder.h"
+#include "model/format/lora_adapter.h"
 #include "model/format/safetensors.h"
 #include "model/format/safetensors_writer.h"
 #include "model/model.h"
@@ -211,6 +212,36 @@ TEST_F(RunTest, AModelGoesOnFromAFolder) {
   EXPECT_EQ(result->validation_loss, 0);
   EXPECT_EQ(bytes("base", "tokenizer.json"), bytes("tuned", "tokenizer.json"));
   EXPECT_TRUE(Model::load(folder_ / "tuned").ok());
+}
+
+TEST_F(RunTest, AnAdapterIsTrainedForAFolderOrAFile) {
+  ASSERT_TRUE(run(recipe(), "base").ok());
+  const auto text = [](const std::string& base) {
+    return "model: {base: " + base +
+           "}\nlora: {rank: 2}\ndata: {paths: text.txt, validation: 0.1, block_bytes: 1024}\noptimizer: {average: "
+           "0.9}\n"
+           "schedule: {peak: 1e-2, steps: 6}\nrun: {context: 24, batch_tokens: 64, checkpoint_every: 2}\n";
+  };
+  for (const char* base : {"base", "base/model.gguf"}) {
+    const std::string out = base == std::string("base") ? "of_folder" : "of_file";
+    const auto result = run(text(base), out);
+    ASSERT_TRUE(result.ok()) << result.status().message();
+    EXPECT_LT(result->loss, 4.5);
+    EXPECT_GT(result->validation_loss, 0);
+    const auto adapter = LoraAdapter::open(folder_ / out);
+    ASSERT_TRUE(adapter.ok()) << adapter.status().message();
+    EXPECT_EQ(adapter->pairs().size(), 14u);  // 2 layers
+    EXPECT_EQ(result->parameters, 2 * 2 * (2 * 64 + 2 * 48 + 3 * 80));
+    for (const char* other : {"config.json", "model.safetensors", "model.gguf", "tokenizer.json"})
+      EXPECT_FALSE(fs::exists(folder_ / out / other)) << other;
+  }
+  run_until(text("base/model.gguf"), "killed", 3, false, 1);
+  ASSERT_TRUE(run(text("base/model.gguf"), "killed", true, 3).ok());
+  EXPECT_NE(said_.find("going on after step 2"), std::string::npos);
+  for (const char* file : {"adapter_model.safetensors", "adapter_config.json", "checkpoint.safetensors"})
+    EXPECT_TRUE(bytes("of_file", file) == bytes("killed", file)) << file;
+  const auto whole = run("model: {base: base/model.gguf}\ndata: {paths: text.txt}\n", "whole");
+  EXPECT_NE(whole.status().message().find("section lora"), std::string::npos) << whole.status().message();
 }
 
 TEST_F(RunTest, FaultsSayWhatToDo) {

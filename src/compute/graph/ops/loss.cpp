@@ -20,8 +20,8 @@ std::string infer_mean_loss(Types in, const Attributes&, std::vector<TensorType>
 
 std::string check_head(Types in, size_t first_extra) {
   if (in.size() < 3 || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].last() ||
-      !is_f32(in[0]) || !is_f32(in[1]) || in[2].dtype != DType::kI32) {
-    return "wants x [O, hidden], w [vocab, hidden] in fp32 and targets [O] i32";
+      !is_f32(in[0]) || in[2].dtype != DType::kI32) {
+    return "wants x [O, hidden], w [vocab, hidden] and targets [O] i32";
   }
   if (in.size() > first_extra && in[first_extra].shape != Shape{in[1].shape[0]}) return "wants bias [vocab]";
   return {};
@@ -40,7 +40,7 @@ std::string infer_head_loss(Types in, const Attributes& a, std::vector<TensorTyp
 std::string infer_head_loss_dw(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (std::string error = check_head(in, 4); !error.empty()) return error;
   if (in.size() < 4 || in[3].shape != in[2].shape) return "wants log-sum-exp [O]";
-  out = {in[1]};
+  out = {{DType::kF32, in[1].shape}};
   if (in.size() > 4) out.push_back(in[4]);
   return {};
 }

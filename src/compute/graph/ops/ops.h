@@ -99,7 +99,7 @@ Value all_sum(Graph& g, Value x);  // over the ranks of the tensor-parallel grou
 // logits: [O, vocab]; targets: [O] i32, -1 ignored -> the mean loss [1], targets weighed as the batch says.
 Value cross_entropy(Graph& g, Value logits, Value targets);
 // The same of the logits z of a head, which are never in memory all together: z = scale * (x w^T + bias), and where bend
-// is not 0, bend * tanh(z). x: [O, hidden]; w: [vocab, hidden] in fp32; bias: [vocab] or invalid.
+// is not 0, bend * tanh(z). x: [O, hidden]; w: [vocab, hidden]; bias: [vocab] or invalid.
 struct HeadForm {
   double scale = 1;
   double bend = 0;

@@ -30,9 +30,8 @@ Graph add_loss(const Graph& graph) {
   const Value logits = take_logits(result);
   const Value targets = result.add_input("targets", {DType::kI32, {Dim::outputs()}});
   const std::optional<ops::Head> head = find_head(result, logits);
-  const bool fuses = head && is_f32(result, head->w);
-  result.add_output("loss", fuses ? ops::head_cross_entropy(result, *head, targets)
-                                  : ops::cross_entropy(result, logits, targets));
+  result.add_output("loss", head ? ops::head_cross_entropy(result, *head, targets)
+                                 : ops::cross_entropy(result, logits, targets));
   return prune(result);
 }
 

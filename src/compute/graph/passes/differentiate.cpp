@@ -11,7 +11,8 @@ namespace {
 
 class Backward {
  public:
-  explicit Backward(const Graph& forward) : graph_(forward), n_forward_(forward.nodes().size()) {}
+  Backward(const Graph& forward, const std::function<bool(const Node&)>& is_trained)
+      : graph_(forward), n_forward_(forward.nodes().size()), is_trained_(is_trained) {}
 
   Result<Graph> run(Value loss) {
     std::erase_if(graph_.outputs(), [&](const NamedValue& output) { return output.value == loss; });
@@ -30,12 +31,12 @@ class Backward {
   }
 
  private:
-  // Nodes that depend on a weight: gradients flow through these only.
+  // Nodes that depend on a trained weight: gradients flow through these only.
   void mark_active() {
     active_.assign(n_forward_, 0);
     for (size_t i = 0; i < n_forward_; ++i) {
       const Node& node = graph_.nodes()[i];
-      active_[i] = node.kind == NodeKind::kWeight;
+      active_[i] = node.kind == NodeKind::kWeight && (!is_trained_ || is_trained_(node));
       for (const Value input : node.inputs) active_[i] |= active_[static_cast<size_t>(input.node)];
     }
   }
@@ -67,17 +68,19 @@ class Backward {
 
   Graph graph_;
   const size_t n_forward_;
+  const std::function<bool(const Node&)>& is_trained_;
   std::vector<char> active_;
   std::map<Value, Value> gradient_;
 };
 
 }  // namespace
 
-Result<Graph> differentiate(const Graph& graph, std::string_view loss) {
+Result<Graph> differentiate(const Graph& graph, std::string_view loss,
+                            const std::function<bool(const Node& weight)>& is_trained) {
   if (!graph.find_output(loss).valid())
     return invalid_argument("differentiate: the graph has no output " + std::string(loss));
   const Graph forward = expand_latent_attention(graph);
-  return Backward(forward).run(forward.find_output(loss));
+  return Backward(forward, is_trained).run(forward.find_output(loss));
 }
 
 }  // namespace strata

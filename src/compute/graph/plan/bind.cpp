@@ -192,7 +192,12 @@ const std::byte* WeightBinder::bind(const BoundWeight& weight) {
 
 void WeightBinder::refresh() {
   CHECK(file_ == nullptr);
-  for (const Made& made : made_) make(made.weight, made.buffer.data());
+  for (const Made& made : made_) {
+    const auto& parts = made.weight.node.weight.parts;
+    const bool changes =
+        std::any_of(parts.begin(), parts.end(), [&](const WeightPart& part) { return source_.changes(part.tensor); });
+    if (changes) make(made.weight, made.buffer.data());
+  }
 }
 
 void WeightBinder::use(std::shared_ptr<const PackedFile> file, FileUse how) {

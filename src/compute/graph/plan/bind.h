@@ -37,6 +37,8 @@ class WeightSource {
   virtual ~WeightSource() = default;
   virtual std::optional<WeightTensor> find(std::string_view name) const = 0;
   virtual void release(std::string_view /*name*/) const {}  // its pages are not needed soon
+  // Its numbers may be others at the next refresh().
+  virtual bool changes(std::string_view /*name*/) const { return false; }
 };
 
 // Bytes, 64-byte aligned, never moved.
@@ -87,8 +89,8 @@ class WeightBinder {
   const void* stored_rows(const Node& weight);
   void release_sources();  // after all plans are made
 
-  // Reads everything that was bound from its source again, into the same memory: the plans compute with the source's
-  // new numbers. No context of theirs may run meanwhile. CHECKs that no file of packed weights is used.
+  // Reads what was bound from tensors that change again, into the same memory: the plans compute with the source's new
+  // numbers. No context of theirs may run meanwhile. CHECKs that no file of packed weights is used.
   void refresh();
 
   // Adds these weights to a file, one after the other, without binding them.

@@ -35,6 +35,16 @@ int64_t HeadStep::rows_of_block() const {
   return std::clamp<int64_t>(kBlockNumbers / vocab_ / 16 * 16, 16, 64);
 }
 
+size_t HeadStep::activation_bytes(int64_t rows) const {
+  return family_.activation == DType::kF32 ? 0 : static_cast<size_t>(rows) * row_bytes(family_.activation, hidden_);
+}
+
+const void* HeadStep::in_form(const float* x, int64_t rows, void* room) const {
+  if (family_.activation == DType::kF32) return x;
+  kernels_.to_activation(family_.activation, room, x, rows, hidden_);
+  return room;
+}
+
 void HeadStep::logits(float* z, float* inner, const void* x, const void* packed, const float* bias, int64_t rows,
                       int64_t first, int64_t n) const {
   MatmulArgs m;

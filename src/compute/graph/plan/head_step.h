@@ -19,6 +19,9 @@ class HeadStep : public StepKernel {
 
   // Of x, for the whole vocabulary: their logits are 8 MiB or less where that is 16 rows.
   int64_t rows_of_block() const;
+  // Rows of x in the form that the weights ask for: in `room`, activation_bytes(rows), or as they are.
+  const void* in_form(const float* x, int64_t rows, void* room) const;
+  size_t activation_bytes(int64_t rows) const;
   // z [rows, n] = the logits of x by vocabulary [first, first + n), first a multiple of kPackRows. `x`: rows in the form
   // that the weights ask for. `inner` [rows, n] is what tanh gets, where the head bends.
   void logits(float* z, float* inner, const void* x, const void* packed, const float* bias, int64_t rows, int64_t first,

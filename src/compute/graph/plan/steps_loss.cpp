@@ -49,16 +49,17 @@ class HeadLossStep final : public HeadStep {
         block_(rows_of_block()) {}
   int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + block_ - 1) / block_; }
   size_t workspace_bytes() const override {
-    return static_cast<size_t>(block_ * vocab_) * sizeof(float) * (bends() ? 2 : 1);
+    return static_cast<size_t>(block_ * vocab_) * sizeof(float) * (bends() ? 2 : 1) + activation_bytes(block_);
   }
   void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
     auto* z = static_cast<float*>(workspace);
     float* inner = z + block_ * vocab_;
+    float* room = bends() ? inner + block_ * vocab_ : inner;
     for (int64_t item = begin; item < end; ++item) {
       const int64_t first = item * block_;
       const int64_t rows = std::min(block_, a.in[0].leading() - first);
       const float* x = a.in[0].f32() + first * hidden_;
-      logits(z, inner, x, a.in[1].data, has_bias_ ? a.in[3].f32() : nullptr, rows, 0, vocab_);
+      logits(z, inner, in_form(x, rows, room), a.in[1].data, has_bias_ ? a.in[3].f32() : nullptr, rows, 0, vocab_);
       CrossEntropyArgs args;
       args.logits = z;
       args.targets = a.in[2].i32() + first;
@@ -88,7 +89,8 @@ class HeadLossDwStep final : public HeadStep {
   HeadLossDwStep(const StepContext& c, const Node& node) : HeadStep(c, node), has_bias_(node.inputs.size() > 4) {}
   int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
   size_t workspace_bytes() const override {
-    return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1);
+    return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1) +
+           activation_bytes(kColumnRows);
   }
   void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
     for (int64_t item = begin; item < end; ++item) {
@@ -100,6 +102,7 @@ class HeadLossDwStep final : public HeadStep {
  private:
   void block(const StepArgs& a, int64_t first, int64_t n, float* z) const {
     float* inner = z + kColumnRows * kPackRows;
+    float* room = bends() ? inner + kColumnRows * kPackRows : inner;
     float* dw = a.out[0].f32() + first * hidden_;
     float* db = has_bias_ ? a.out[1].f32() + first : nullptr;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
@@ -113,7 +116,8 @@ class HeadLossDwStep final : public HeadStep {
     for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
       const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
       const float* x = a.in[0].f32() + row * hidden_;
-      logits(z, inner, x, a.in[1].data, has_bias_ ? a.in[4].f32() : nullptr, rows, first, n);
+      const float* bias = has_bias_ ? a.in[4].f32() : nullptr;
+      logits(z, inner, in_form(x, rows, room), a.in[1].data, bias, rows, first, n);
       args.targets = a.in[2].i32() + row;
       args.log_sum_exp = a.in[3].f32() + row;
       args.weights = weights == nullptr ? nullptr : weights + row;
