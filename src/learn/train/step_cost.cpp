@@ -8,7 +8,7 @@
 namespace strata {
 namespace {
 
-constexpr double kPasses = 3;  // forward, and both factors of a product backward
+constexpr double kPasses = 3;  // forward, and both factors of a product backward; one of them of a frozen weight
 
 // Keys that `queries` queries of one text see, all together.
 double pairs(int64_t queries, int64_t window, bool causal) {
@@ -24,7 +24,7 @@ double pairs(int64_t queries, int64_t window, bool causal) {
 
 }  // namespace
 
-StepCost::StepCost(const Graph& loss) {
+StepCost::StepCost(const Graph& loss, const std::function<bool(const Node&)>& is_trained) {
   const Graph graph = expand_latent_attention(loss);
   for (const Node& node : graph.nodes()) {
     if (node.kind != NodeKind::kOp) continue;
@@ -45,7 +45,9 @@ StepCost::StepCost(const Graph& loss) {
                  static_cast<double>(graph.type(node.inputs[1]).shape[0].factor);
     }
     const bool of_outputs = node.outputs[0].shape[0].symbol == Symbol::kOutputs;
-    (of_outputs ? per_output_ : per_token_) += 2 * kPasses * numbers;
+    const Node& weight = graph.node(node.inputs[1]);
+    const bool frozen = weight.kind == NodeKind::kWeight && is_trained && !is_trained(weight);
+    (of_outputs ? per_output_ : per_token_) += 2 * (frozen ? kPasses - 1 : kPasses) * numbers;
   }
 }
 

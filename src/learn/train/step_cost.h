@@ -2,6 +2,7 @@
 // for each number of a matrix and token (tied heads count, look-ups do not), and those of attention.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "compute/graph/batch.h"
@@ -12,7 +13,7 @@ namespace strata {
 class StepCost {
  public:
   // A model with its loss, attention as it was written.
-  explicit StepCost(const Graph& loss);
+  explicit StepCost(const Graph& loss, const std::function<bool(const Node& weight)>& is_trained = {});
   double operations(const Batch& batch) const;
 
  private:

@@ -69,13 +69,13 @@ Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& gra
 Status Trainer::plan_graphs(const Graph& graph) {
   graph_ = options_.frozen == nullptr ? with_fp32_weights(graph) : graph;
   const Graph loss = add_loss(graph_);
-  cost_ = std::make_unique<StepCost>(loss);
+  const auto is_trained = [&](const Node& weight) { return weights_.changes(weight.weight.parts[0].tensor); };
+  cost_ = std::make_unique<StepCost>(loss, is_trained);
   Graph trained = loss;
   if (options_.distillation) {
     const DistillationOptions& d = *options_.distillation;
     ASSIGN_OR_RETURN(trained, add_distillation_loss(graph_, {d.temperature, d.weight}, d.top_k));
   }
-  const auto is_trained = [&](const Node& weight) { return weights_.changes(weight.weight.parts[0].tensor); };
   ASSIGN_OR_RETURN(const Graph backward, differentiate(trained, "loss", is_trained));
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
   reserve_memory(backward);
