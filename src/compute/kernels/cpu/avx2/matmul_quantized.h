@@ -48,14 +48,13 @@ struct FromPanel {
   STRATA_INLINE FromDecodedGroup<F> group(const FromPanel& s, int c) { return {s.panel->group[c]}; }
   STRATA_INLINE void prefetch(const FromPanel&, int, int) {}
 };
-template <class W>
+template <class W, bool kAhead>
 struct FromStructs {
   using Form = typename W::Form;
   const typename W::Packed *first, *second;
-  bool ahead;
   STRATA_INLINE FromStruct<W> group(const FromStructs& s, int c) { return {c == 0 ? *s.first : *s.second}; }
   STRATA_INLINE void prefetch(const FromStructs& s, int c, int g) {
-    if (c == 0 && s.ahead) prefetch_part<W>(*s.first, g);
+    if (kAhead && c == 0) prefetch_part<W>(*s.first, g);
   }
 };
 

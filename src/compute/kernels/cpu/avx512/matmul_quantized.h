@@ -97,13 +97,12 @@ struct FromPanel {
   STRATA_INLINE __m512i minima(const FromPanel& s, int i, int c) { return s.panel->minima[i][c]; }
   STRATA_INLINE void prefetch(const FromPanel&, int) {}
 };
-template <class W>
+template <class W, bool kAhead>
 struct FromStructs {
   using Form = typename W::Form;
   static constexpr int kUnroll = W::kUnroll > Form::kTogether ? W::kUnroll : Form::kTogether;
   static constexpr int kOffset = W::kOffset;
   const typename W::Packed *first, *second;
-  bool ahead;
   STRATA_INLINE const typename W::Packed& packed(const FromStructs& s, int c) { return c == 0 ? *s.first : *s.second; }
   STRATA_INLINE __m512i code(const FromStructs& s, int g, int u, int v, int c) {
     return W::kUnroll == 1 ? W::code(packed(s, c), g + u, 0, v) : W::code(packed(s, c), g, u, v);
@@ -115,7 +114,7 @@ struct FromStructs {
   STRATA_INLINE __m512 minimum(const FromStructs& s, int g, int c) { return W::minimum(packed(s, c), g); }
   STRATA_INLINE __m512i minima(const FromStructs& s, int i, int c) { return W::minima(packed(s, c), i); }
   STRATA_INLINE void prefetch(const FromStructs& s, int g) {
-    if (s.ahead) prefetch_part<W>(packed(s, 0), g);
+    if constexpr (kAhead) prefetch_part<W>(packed(s, 0), g);
   }
 };
 

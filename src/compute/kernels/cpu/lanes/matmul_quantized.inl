@@ -4,8 +4,8 @@
 //   store_columns(to, sums, left)    the first `left` outputs
 //   DecodedPanel<Form>               a struct of both groups, decoded: what many rows are multiplied with
 //   decode_panel<W>(weights, i, panel)
-//   FromStructs<W>{first, second, ahead}, FromPanel<Form>{panel}   where add_struct takes its operands from; the first
-//                                    asks for memory ahead of its use where `ahead` says so
+//   FromStructs<W, kAhead>{first, second}, FromPanel<Form>{panel}   where add_struct takes its operands from; the
+//                                    first asks for memory ahead of its use if kAhead
 //   add_struct<Source, kRows>(source, i, x, parts, y)   y[t] += struct i times the row at x[t]
 // and W for each type of weights (quantized_weights.h).
 //
@@ -68,11 +68,20 @@ struct PanelRows {
   ActivationParts parts;
 };
 
+STRATA_INLINE float* output_of(const PanelRows& rows, int64_t t) {
+  const int64_t i = rows.first_row + t;
+  const int64_t row = rows.args.y_rows != nullptr ? rows.args.y_rows[i] : i;
+  return rows.args.y + row * rows.args.y_stride + rows.first_column;
+}
 void store_rows(const PanelRows& rows, int64_t begin, int64_t end, const Sums* y) {
+  for (int64_t t = begin; t < end; ++t) store_columns(output_of(rows, t), y[t], rows.args.n - rows.first_column);
+}
+// Results are stored at the end of the panel, to lines that the processor would read first: asked for before that.
+STRATA_INLINE void prefetch_outputs(const PanelRows& rows, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
-    const int64_t i = rows.first_row + t;
-    float* to = rows.args.y + (rows.args.y_rows != nullptr ? rows.args.y_rows[i] : i) * rows.args.y_stride;
-    store_columns(to + rows.first_column, y[t], rows.args.n - rows.first_column);
+    const auto to = reinterpret_cast<uintptr_t>(output_of(rows, t));
+    __builtin_prefetch(reinterpret_cast<const void*>(to), 1);
+    __builtin_prefetch(reinterpret_cast<const void*>(to + 64), 1);
   }
 }
 
@@ -82,37 +91,44 @@ __attribute__((noinline)) void multiply_row(const PackedPanel<typename W::Packed
                                             const PanelRows& rows) {
   Sums y[1] = {};
   for (int64_t i = 0; i < structs; ++i) {
-    add_struct<FromStructs<W>, 1>({&at<W>(weights, i, 0), &at<W>(weights, i, 1), true}, i, rows.x, rows.parts, y);
+    add_struct<FromStructs<W, true>, 1>({&at<W>(weights, i, 0), &at<W>(weights, i, 1)}, i, rows.x, rows.parts, y);
   }
   store_rows(rows, 0, 1, y);
 }
 
+// Tiles are of nearly equal size. No division stands between them: the addresses of a tile's rows would wait for it.
 template <class W>
 void multiply_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const PanelRows& rows) {
   using Form = typename W::Form;
   if (rows.count == 1) return multiply_row<W>(weights, structs, rows);
   const bool direct = rows.count <= W::kDirectRows;
   const int64_t tiles = (rows.count + Form::kTileRows - 1) / Form::kTileRows;
-  const int64_t lines = 2 * static_cast<int64_t>(sizeof(typename W::Packed)) / 64;
+  const int64_t least = rows.count / tiles, larger = rows.count % tiles;
+  const int64_t lines = (2 * static_cast<int64_t>(sizeof(typename W::Packed)) / 64 + tiles - 1) / tiles;
   Sums y[kMaxRows];
   DecodedPanel<Form> panel;
   for (int64_t t = 0; t < rows.count; ++t) y[t] = Sums{};
   for (int64_t i = 0; i < structs; ++i) {
     if (!direct) decode_panel<W>(weights, i, panel);
-    const auto next = reinterpret_cast<uintptr_t>(weights.first + (i + 1) * weights.width);
-    for (int64_t tile = 0; tile < tiles; ++tile) {  // of nearly equal size
-      const int64_t begin = tile * rows.count / tiles, end = (tile + 1) * rows.count / tiles;
+    const typename W::Packed &first = at<W>(weights, i, 0), &second = at<W>(weights, i, 1);
+    auto next = reinterpret_cast<uintptr_t>(weights.first + (i + 1) * weights.width);
+    int64_t begin = 0;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t end = begin + least + (tile < larger ? 1 : 0);
       if (tiles > kFewTiles) {  // the next struct, which may be the next panel's: a part beside each tile
-        const int64_t line = tile * lines / tiles;
-        prefetch_lines(next + static_cast<uintptr_t>(64 * line), (tile + 1) * lines / tiles - line);
+        prefetch_lines(next, lines);
+        next += static_cast<uintptr_t>(64 * lines);
+        if (i + 2 == structs) prefetch_outputs(rows, begin, end);
       }
-      if (direct) {
-        const FromStructs<W> source = {&at<W>(weights, i, 0), &at<W>(weights, i, 1), tile == 0 && tiles <= kFewTiles};
-        add_tile(source, i, rows.x + begin, rows.parts, end - begin, y + begin);
-      } else {
+      if (!direct) {
         add_tile(FromPanel<Form>{&panel}, i, rows.x + begin, rows.parts, end - begin, y + begin);
+      } else if (tile == 0 && tiles <= kFewTiles) {
+        add_tile(FromStructs<W, true>{&first, &second}, i, rows.x + begin, rows.parts, end - begin, y + begin);
+      } else {
+        add_tile(FromStructs<W, false>{&first, &second}, i, rows.x + begin, rows.parts, end - begin, y + begin);
       }
       if (i + 1 == structs) store_rows(rows, begin, end, y);  // while the processor computes the next tile
+      begin = end;
     }
   }
 }
