@@ -26,6 +26,8 @@ struct Batch {
   // What a teacher says of the output rows (kernels: TopProbabilitiesArgs), for distillation: [O, k] and [O, k + 1].
   std::span<const int32_t> teacher_ids;
   std::span<const float> teacher_probabilities;
+  // A teacher's hidden states after some of its layers, each [T, its width].
+  std::span<const std::span<const float>> teacher_hidden;
   // What the sum of the losses is divided by; 0: by the weights of this batch's targets. A step that accumulates over
   // several batches gives the sum over all of them.
   double target_total = 0;

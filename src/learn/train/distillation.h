@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 namespace strata {
 
@@ -14,6 +16,9 @@ struct DistillationOptions {
   double temperature = 1;
   double weight = 0.5;
   int64_t top_k = 32;
+  // Pairs of layers, student's and teacher's, whose hidden states shall be alike, and what that counts in the loss.
+  std::vector<std::pair<int64_t, int64_t>> layers;
+  double layer_weight = 1;
 };
 
 }  // namespace strata

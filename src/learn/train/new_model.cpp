@@ -40,7 +40,9 @@ std::map<std::string, Start> starts_of(const Graph& graph) {
   return starts;
 }
 
-void draw(Parameter& parameter, const InitialNumbers& options) {
+}  // namespace
+
+void draw_numbers(Parameter& parameter, const InitialNumbers& options) {
   const uint64_t stream = hash_bytes(std::as_bytes(std::span(parameter.name))).low;
   const std::span<float> values = parameter.values();
   for (size_t i = 0; i < values.size(); i += 2) {  // Box and Muller: two numbers of two draws
@@ -53,8 +55,6 @@ void draw(Parameter& parameter, const InitialNumbers& options) {
   }
 }
 
-}  // namespace
-
 Parameters make_parameters(const BuiltModel& model, const InitialNumbers& options) {
   const std::map<std::string, Start> starts = starts_of(model.graph);
   Parameters parameters;
@@ -62,7 +62,7 @@ Parameters make_parameters(const BuiltModel& model, const InitialNumbers& option
     Parameter& parameter = parameters.add(tensor.name, tensor.shape);
     const auto at = starts.find(tensor.name);
     if (at == starts.end() || at->second.role == Role::kMatrix) {
-      draw(parameter, options);
+      draw_numbers(parameter, options);
     } else {
       std::fill(parameter.values().begin(), parameter.values().end(), at->second.value);
     }

@@ -15,6 +15,9 @@ struct InitialNumbers {
   double deviation = 0.02;  // of matrices
 };
 
+// Normally distributed ones.
+void draw_numbers(Parameter& parameter, const InitialNumbers& options);
+
 // The parameters of a model of build_new_model(). The numbers of a tensor depend on the seed and its name alone.
 Parameters make_parameters(const BuiltModel& model, const InitialNumbers& options);
 

@@ -58,6 +58,19 @@ class Section {
       values.push_back(item.Scalar());
     }
   }
+  void read_bounded_list(const char* key, std::vector<double>& values, double low, double high) {
+    std::vector<std::string> texts;
+    read_list(key, texts);
+    for (const std::string& text : texts) {
+      double value = low - 1;
+      read_scalar(key, text, value);
+      if (value < low || value > high) {
+        fail(path(key) + ": expected numbers from " + std::to_string(low) + " to " + std::to_string(high) + ", got \"" +
+             text + "\"");
+      }
+      values.push_back(value);
+    }
+  }
   // A name that is turned into something else.
   template <class T>
   void read_name(const char* key, T& value, Result<T> (*from_name)(std::string_view)) {
@@ -249,9 +262,25 @@ Status read_distillation(const YAML::Node& node, const fs::path& folder, Recipe&
   section.read_bounded("temperature", d.temperature, 0.05, 100.0);
   section.read_bounded("weight", d.weight, 0.0, 1.0);
   section.read_bounded("top_k", d.top_k, 1, 256);
+  section.read_bounded("layer_weight", d.layer_weight, 0.0, 1e6);
+  std::vector<double> layers;  // student's, teacher's, student's, teacher's ...
+  section.read_bounded_list("layers", layers, 0.0, 4095.0);
+  if (layers.size() % 2 != 0) section.fail("distill.layers: expected pairs of layers: student's, teacher's");
+  for (const double layer : layers) {
+    if (layer != std::floor(layer)) section.fail("distill.layers: expected whole numbers");
+  }
+  for (size_t i = 0; i + 1 < layers.size(); i += 2)
+    d.layers.emplace_back(static_cast<int64_t>(layers[i]), static_cast<int64_t>(layers[i + 1]));
   if (teacher.empty()) section.fail("distill.teacher: expected a folder or GGUF file");
   d.teacher = folder / teacher;
   recipe.distillation = d;
+  return section.finish();
+}
+
+Status read_loss(const YAML::Node& node, Recipe& recipe) {
+  Section section(node, "loss");
+  section.read_bounded_list("exits", recipe.exit_weights, 0.0, 100.0);
+  section.read_bounded("balance", recipe.balance, 0.0, 100.0);
   return section.finish();
 }
 
@@ -283,7 +312,7 @@ Status read_schedule(const YAML::Node& node, Recipe& recipe) {
   return section.finish();
 }
 
-Status read_run(const YAML::Node& node, Recipe& recipe) {
+Status read_run(const YAML::Node& node, const fs::path& folder, Recipe& recipe) {
   Section section(node, "run");
   int64_t seed = 0;
   section.read_bounded("seed", seed, 0);
@@ -299,22 +328,27 @@ Status read_run(const YAML::Node& node, Recipe& recipe) {
   if (recipe.batch_tokens % recipe.micro_tokens != 0)
     section.fail("run.batch_tokens: " + std::to_string(recipe.batch_tokens) + " is no multiple of run.micro_tokens " +
                  std::to_string(recipe.micro_tokens));
+  std::string beside;
+  section.read("beside", beside);
+  if (!beside.empty()) recipe.beside = folder / beside;
   return section.finish();
 }
 
 Status read_sections(const YAML::Node& root, const fs::path& folder, Recipe& recipe) {
   Section file(root, "");
   if (!file.is_given()) return invalid_argument("expected the sections model, data and run");
-  RETURN_IF_ERROR(file.check_known({"model", "lora", "tokenizer", "data", "distill", "optimizer", "schedule", "run"}));
+  RETURN_IF_ERROR(file.check_known(
+      {"model", "lora", "tokenizer", "data", "distill", "loss", "optimizer", "schedule", "run"}));
   const YAML::Node& constant = root;
   RETURN_IF_ERROR(read_model(constant["model"], folder, recipe));
   RETURN_IF_ERROR(read_lora(constant["lora"], recipe));
   RETURN_IF_ERROR(read_tokenizer(constant["tokenizer"], folder, recipe));
   RETURN_IF_ERROR(read_data(constant["data"], folder, recipe));
   RETURN_IF_ERROR(read_distillation(constant["distill"], folder, recipe));
+  RETURN_IF_ERROR(read_loss(constant["loss"], recipe));
   RETURN_IF_ERROR(read_optimizer(constant["optimizer"], recipe));
   RETURN_IF_ERROR(read_schedule(constant["schedule"], recipe));
-  return read_run(constant["run"], recipe);
+  return read_run(constant["run"], folder, recipe);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A training run as a YAML file says it: sections model, lora, tokenizer, data, distill, optimizer, schedule and run.
-// Keys that nobody reads are errors, which name the nearest key that is known. docs/guides/training.md lists all keys.
+// A training run as a YAML file says it: sections model, lora, tokenizer, data, distill, loss, optimizer, schedule and
+// run. Keys that nobody reads are errors, which name the nearest key that is known. docs/guides/training.md lists all keys.
 #pragma once
 
 #include <filesystem>
@@ -34,6 +34,8 @@ struct Recipe {
   int64_t group_blocks = 8;
 
   std::optional<DistillationOptions> distillation;  // section distill
+  std::vector<double> exit_weights;                 // loss.exits
+  double balance = 0;                               // loss.balance
 
   OptimizerOptions optimizer;
   double max_norm = 1;
@@ -48,6 +50,7 @@ struct Recipe {
   int64_t checkpoint_every = 200;
   int64_t validate_every = 200;
   int64_t validation_tokens = 16384;
+  std::filesystem::path beside;  // the folder of another run, or empty
 };
 
 // Paths are relative to the recipe's folder. kInvalidArgument names the file, the key and what is wrong.

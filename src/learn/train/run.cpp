@@ -2,15 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "compute/kernels/ceilings.h"
 #include "learn/data/packed_batch.h"
+#include "learn/train/beside.h"
+#include "learn/train/new_model.h"
 #include "learn/train/run_checkpoint.h"
 #include "learn/train/run_folder.h"
 #include "learn/train/run_model.h"
+#include "learn/train/step_metrics.h"
 #include "learn/train/teacher.h"
 #include "model/format/quantize.h"
 #include "model/weights_identity.h"
@@ -58,7 +62,7 @@ class Run {
     }
     RunResult result;
     result.steps = state_.step;
-    result.parameters = model_->parameters.count();
+    result.parameters = n_parameters_;
     if (options_.profiles && state_.step > first + 1) {
       const int64_t tokens = (state_.step - first - 1) * recipe_.batch_tokens;
       result.profile = trainer_->profile(tokens, measured_);
@@ -73,8 +77,12 @@ class Run {
 
  private:
   Status prepare() {
+    if (!recipe_.beside.empty()) {
+      ASSIGN_OR_RETURN(beside_, Beside::open(recipe_.beside));
+    }
     ASSIGN_OR_RETURN(RunModel model, prepare_model(recipe_, corpus_, folder_, pool_));
     model_ = std::make_unique<RunModel>(std::move(model));
+    n_parameters_ = model_->parameters.count();
     TrainerOptions options;
     options.max_tokens = recipe_.micro_tokens;
     options.optimizer = recipe_.optimizer;
@@ -84,6 +92,8 @@ class Run {
     options.context = recipe_.context;
     options.recompute = recipe_.recompute;
     options.memory = options_.memory;
+    options.exit_weights = recipe_.exit_weights;
+    options.balance = recipe_.balance;
     RETURN_IF_ERROR(open_teacher(options));
     if (model_->base != nullptr) options.frozen = &model_->base->weights;
     ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
@@ -98,7 +108,7 @@ class Run {
     RETURN_IF_ERROR(read_validation());
     peak_ = 1e9 * arithmetic_ceiling(kernels_, pool_.n_threads(), &Ceilings::fp32_gops);
     say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
-                    static_cast<double>(model_->parameters.count()) / 1e6, model_->tokenizer->vocab_size(),
+                    static_cast<double>(n_parameters_) / 1e6, model_->tokenizer->vocab_size(),
                     recipe_.schedule.steps, recipe_.batch_tokens, trainer_->plan().arena_bytes() >> 20));
     if (trainer_->recomputation().recomputes() || options_.memory > 0) {
       say(fmt::format("{}; {:.1f} MiB planned in all", trainer_->recomputation().summary(),
@@ -115,6 +125,17 @@ class Run {
     teacher_ = *std::move(teacher);
     options.distillation = recipe_.distillation;
     options.distillation->top_k = teacher_->top_k();
+    if (options.memory > 0) options.memory -= std::min(options.memory - 1, teacher_->bytes());
+    const auto& layers = options.distillation->layers;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      options.hidden_pairs.push_back({layers[i].first, teacher_->width()});
+      if (teacher_->width() == model_->built.config.hidden) continue;
+      if (recipe_.lora)
+        return invalid_argument("distill.layers: an adapter's teacher must be as wide as its base (leave layers out)");
+      Parameter& projection =
+          model_->parameters.add(hidden_projection(i), {teacher_->width(), model_->built.config.hidden});
+      draw_numbers(projection, {recipe_.seed, recipe_.initial_deviation});
+    }
     return ok_status();
   }
 
@@ -148,14 +169,23 @@ class Run {
     return ok_status();
   }
 
-  double validate() {
+  void validate(StepLog& line) {
     double sum = 0, count = 0;
+    std::vector<double> of_exits(trainer_->exits().size());
     for (const PackedBatch& batch : validation_) {
       const auto n = static_cast<double>(batch.n_targets());
       sum += trainer_->evaluate(batch.batch()) * n;
+      for (size_t i = 0; i < of_exits.size(); ++i) of_exits[i] += trainer_->exit_loss(trainer_->exits()[i]) * n;
       count += n;
     }
-    return sum / count;
+    line.validation_loss = sum / count;
+    for (size_t i = 0; i < of_exits.size(); ++i)
+      line.more.emplace_back("validation_loss." + trainer_->exits()[i], of_exits[i] / count);
+    if (!beside_) return;
+    if (const auto other = beside_->validation_loss(line.step))
+      line.more.emplace_back("validation_loss_beside", *other);
+    if (line.step == recipe_.schedule.steps)
+      say(beside_->summary(*line.validation_loss, n_parameters_));
   }
 
   Result<StepLog> step(DocumentStream& stream) {
@@ -166,6 +196,7 @@ class Run {
     trainer_->begin(static_cast<int>(n_batches));
     PackedBatch batch;
     Batch part;
+    StepMetrics metrics;
     for (int64_t i = 0; i < n_batches; ++i) {
       RETURN_IF_ERROR(batch.fill(stream, recipe_.micro_tokens, recipe_.context));
       part = batch.batch();
@@ -175,14 +206,15 @@ class Run {
       operations_ += trainer_->cost().operations(part);
       if (!std::isfinite(loss)) return not_finite(line.step, part);
       line.loss += loss;
-      if (teacher_) line.divergence = line.divergence.value_or(0) + trainer_->divergence();
+      metrics.add(*trainer_);
     }
     line.gradient_norm = trainer_->gradient_norm();
     if (!std::isfinite(line.gradient_norm)) return not_finite(line.step, part);
     trainer_->apply(line.learning_rate, line.gradient_norm);
     state_.step = line.step;
     state_.position = stream.position();
-    if (!validation_.empty() && is_time(recipe_.validate_every)) line.validation_loss = validate();
+    metrics.write(line);
+    if (!validation_.empty() && is_time(recipe_.validate_every)) validate(line);
     return line;
   }
 
@@ -223,7 +255,9 @@ class Run {
   RunFolder folder_;
   Corpus corpus_;
   std::unique_ptr<RunModel> model_;
+  int64_t n_parameters_ = 0;  // of the model; training may have more
   std::unique_ptr<Teacher> teacher_;  // null: none
+  std::optional<Beside> beside_;
   std::unique_ptr<Trainer> trainer_;
   RunState state_;
   std::vector<PackedBatch> validation_;

@@ -35,6 +35,9 @@ Status each_tensor(const Parameters& parameters, Trainer& trainer,
   return ok_status();
 }
 
+// What training alone needs is not: the projections of hidden states to a teacher's.
+bool of_model(const Parameter& parameter) { return !parameter.name.starts_with("distill."); }
+
 }  // namespace
 
 Status save_checkpoint(const fs::path& path, const RunState& state, const Parameters& parameters, Trainer& trainer) {
@@ -108,11 +111,15 @@ std::vector<std::span<const float>> result_numbers(const Parameters& parameters,
 
 Status save_weights(const fs::path& path, const Parameters& parameters, Trainer& trainer) {
   ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::create(path));
-  for (const Parameter& parameter : parameters.all())
+  for (const Parameter& parameter : parameters.all()) {
+    if (!of_model(parameter)) continue;
     RETURN_IF_ERROR(writer.declare_tensor(parameter.name, DType::kF32, parameter.shape));
+  }
   RETURN_IF_ERROR(writer.begin_data());
-  for (const std::span<const float> numbers : result_numbers(parameters, trainer))
-    RETURN_IF_ERROR(writer.write(std::as_bytes(numbers)));
+  const std::vector<std::span<const float>> numbers = result_numbers(parameters, trainer);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (of_model(parameters.all()[i])) RETURN_IF_ERROR(writer.write(std::as_bytes(numbers[i])));
+  }
   return writer.finish();
 }
 

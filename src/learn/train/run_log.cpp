@@ -22,8 +22,8 @@ std::string text_of(const StepLog& line) {
                                 {"tokens_per_second", std::round(line.tokens_per_second)},
                                 {"fraction_of_peak", std::round(line.fraction_of_peak * 1e4) / 1e4},
                                 {"seconds", std::round(line.seconds * 1e6) / 1e6}};
-  if (line.divergence) object["divergence"] = *line.divergence;
   if (line.validation_loss) object["validation_loss"] = *line.validation_loss;
+  for (const auto& [name, value] : line.more) object[name] = value;
   return object.dump() + "\n";
 }
 
@@ -54,6 +54,18 @@ Result<RunLog> RunLog::open(const std::filesystem::path& path, int64_t step) {
   }
   RETURN_IF_ERROR(write_text(path, kept));
   return log;
+}
+
+std::vector<StepLog> RunLog::read(const std::filesystem::path& path) {
+  std::vector<StepLog> lines;
+  std::ifstream in(path);
+  std::string text;
+  while (std::getline(in, text)) {
+    const std::optional<StepLog> line = line_of(text);
+    if (!line) break;
+    lines.push_back(*line);
+  }
+  return lines;
 }
 
 Status RunLog::add(const StepLog& line) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -19,13 +20,15 @@ struct StepLog {
   double fraction_of_peak = 0;   // operations of the steps per second, of what the machine can (0: not known)
   double seconds = 0;            // of this step
   std::optional<double> validation_loss = {};
-  std::optional<double> divergence = {};  // from the teacher
+  std::vector<std::pair<std::string, double>> more = {};  // what this run measures beside: name and value
 };
 
 class RunLog {
  public:
   // Goes on after `step`: later lines of a run that was killed are dropped.
   static Result<RunLog> open(const std::filesystem::path& path, int64_t step);
+  // The lines of a log, as far as they are whole.
+  static std::vector<StepLog> read(const std::filesystem::path& path);
 
   Status add(const StepLog& line);
   const std::vector<StepLog>& lines() const { return lines_; }

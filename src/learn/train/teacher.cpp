@@ -42,8 +42,11 @@ Result<std::unique_ptr<Teacher>> Teacher::open(const DistillationOptions& option
   }
   auto teacher = std::unique_ptr<Teacher>(new Teacher(std::move(model), pool));
   teacher->top_k_ = std::min(options.top_k, vocab);
+  std::vector<int64_t> layers;
+  for (const auto& [student_layer, layer] : options.layers) layers.push_back(layer);
+  teacher->hidden_.resize(layers.size());
   ASSIGN_OR_RETURN(const Graph graph,
-                   keep_top_tokens(teacher->model_->graph(), teacher->top_k_, options.temperature));
+                   keep_top_tokens(teacher->model_->graph(), teacher->top_k_, options.temperature, layers));
   SymbolValues maxima;
   for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[symbol] = max_tokens;
   ASSIGN_OR_RETURN(auto plan, Plan::make(fuse(quantize(lower_attention_segments(graph), kernels)), kernels,
@@ -57,6 +60,8 @@ void Teacher::teach(Batch& batch) {
   context_->run(batch);
   batch.teacher_ids = context_->output_integers("teacher_ids");
   batch.teacher_probabilities = context_->output("teacher_probabilities");
+  for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] = context_->output("teacher_hidden." + std::to_string(i));
+  batch.teacher_hidden = hidden_;
 }
 
 }  // namespace strata

@@ -1,11 +1,12 @@
-// The teacher of a distillation: a model that runs beside the one that is trained, forward only, on the same batches. Of
-// each position it says its most probable tokens, never all of them.
+// The teacher of a distillation: a model that runs beside the one that is trained, forward only, on the same batches.
+// Of each position it says its most probable tokens, never all of them.
 //
 // One thread uses it; the compute threads are the pool's.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "base/status.h"
 #include "base/thread_pool.h"
@@ -29,6 +30,8 @@ class Teacher {
 
   int64_t top_k() const { return top_k_; }  // options.top_k, or the vocabulary where that is smaller
   const Model& model() const { return *model_; }
+  int64_t width() const { return model_->config().hidden; }
+  uint64_t bytes() const { return binder_.bound_bytes() + context_->plan().arena_bytes(); }
 
  private:
   Teacher(std::unique_ptr<Model> model, ThreadPool& pool)
@@ -37,6 +40,7 @@ class Teacher {
   std::unique_ptr<Model> model_;
   WeightBinder binder_;
   std::unique_ptr<ExecutionContext> context_;
+  std::vector<std::span<const float>> hidden_;  // of the last batch
   int64_t top_k_ = 0;
 };
 

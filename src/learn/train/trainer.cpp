@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "compute/graph/passes/add_loss.h"
+#include "compute/graph/passes/add_balance_loss.h"
 #include "compute/graph/passes/differentiate.h"
 #include "compute/graph/passes/fp32_weights.h"
 #include "compute/graph/passes/fuse.h"
@@ -68,14 +68,11 @@ Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& gra
 
 Status Trainer::plan_graphs(const Graph& graph) {
   graph_ = options_.frozen == nullptr ? with_fp32_weights(graph) : graph;
-  const Graph loss = add_loss(graph_);
+  for (const NamedValue& exit : exits_of(graph_)) exits_.push_back(exit.name);
+  const Graph loss = add_loss(graph_, std::vector<double>(exits_.size(), 0));
   const auto is_trained = [&](const Node& weight) { return weights_.changes(weight.weight.parts[0].tensor); };
   cost_ = std::make_unique<StepCost>(loss, is_trained);
-  Graph trained = loss;
-  if (options_.distillation) {
-    const DistillationOptions& d = *options_.distillation;
-    ASSIGN_OR_RETURN(trained, add_distillation_loss(graph_, {d.temperature, d.weight}, d.top_k));
-  }
+  ASSIGN_OR_RETURN(const Graph trained, with_loss());
   ASSIGN_OR_RETURN(const Graph backward, differentiate(trained, "loss", is_trained));
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
   reserve_memory(backward);
@@ -84,6 +81,21 @@ Status Trainer::plan_graphs(const Graph& graph) {
   ASSIGN_OR_RETURN(context_, make_context(recomputation_.graph));
   binder_.release_sources();
   return ok_status();
+}
+
+// What is trained: the loss with all that is added to it.
+Result<Graph> Trainer::with_loss() const {
+  std::vector<double> weights = options_.exit_weights;
+  if (weights.empty()) weights.assign(exits_.size(), 1);
+  if (weights.size() != exits_.size()) {
+    return invalid_argument("loss.exits: " + std::to_string(weights.size()) + " weights, the model has " +
+                            std::to_string(exits_.size()) + " exits (model.exits)");
+  }
+  if (!options_.distillation) return add_balance_loss(add_loss(graph_, weights), options_.balance);
+  const DistillationOptions& d = *options_.distillation;
+  ASSIGN_OR_RETURN(const Graph heads, add_distillation_loss(graph_, {d.temperature, d.weight}, d.top_k, weights));
+  ASSIGN_OR_RETURN(const Graph student, add_hidden_losses(heads, options_.hidden_pairs, d.layer_weight));
+  return add_balance_loss(student, options_.balance);
 }
 
 void Trainer::reserve_memory(const Graph& backward) {
@@ -215,6 +227,7 @@ std::string Trainer::first_fault(const Batch& batch) {
     for (const NamedValue& tap : tapped.outputs()) {
       if (all_finite((*context)->output(tap.name))) continue;
       const bool is_layer = tap.name.starts_with("layer.");
+      if (tap.name.starts_with("exit.")) return "at the exit after layer " + tap.name.substr(5);
       return is_layer ? "after layer " + tap.name.substr(6) : "in the final hidden states";
     }
   }

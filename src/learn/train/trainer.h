@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "compute/graph/passes/add_loss.h"
 #include "compute/graph/plan/context.h"
 #include "compute/graph/plan/profile.h"
 #include "compute/kernels/cpu_kernels.h"
@@ -34,6 +35,9 @@ struct TrainerOptions {
   uint64_t memory = 0;  // for all that the trainer plans: it recomputes as much as fits in there; 0: as the rule says
   // Batches come with what a teacher says of them, top_k tokens a row.
   std::optional<DistillationOptions> distillation = {};
+  std::vector<HiddenPair> hidden_pairs = {};  // distillation->layers, with the teacher's width
+  std::vector<double> exit_weights = {};  // what each exit counts in the loss; empty: 1 each
+  double balance = 0;                     // what the balance of experts counts
   // Weights that are no parameters, which stay as they are and as they are stored; it outlives the trainer. Null: all
   // weights are parameters.
   const WeightSource* frozen = nullptr;
@@ -50,13 +54,18 @@ class Trainer {
   // The batch's share of the step's loss. Its target_total is the step's, not the batch's. Not finite: first_fault()
   // says where that began.
   double accumulate(const Batch& batch);
-  double divergence() { return context_->output("divergence")[0]; }  // its share of the divergence from a teacher
+  // What else the batch gave, as a share of the step's: "divergence", "balance", "expert_shares" ...; empty: there is
+  // no such output.
+  std::span<const float> metric(std::string_view name) { return context_->output(name); }
   double gradient_norm();  // of what was accumulated
   // Changes the weights. `norm`: gradient_norm().
   void apply(double learning_rate, double norm);
 
   // The mean loss of a batch, weights untouched.
   double evaluate(const Batch& batch);
+  // Of the batch that was evaluated last, for each of exits(): its mean loss.
+  double exit_loss(std::string_view exit) { return evaluation_->output("loss." + std::string(exit))[0]; }
+  const std::vector<std::string>& exits() const { return exits_; }  // "exit.<layer>"
 
   // Where numbers stop being finite with this batch: "after layer 3", "in the gradient of NAME", or empty.
   std::string first_fault(const Batch& batch);
@@ -109,7 +118,9 @@ class Trainer {
   TrainerOptions options_;
   TrainedWeights weights_;
   WeightBinder binder_;
+  Result<Graph> with_loss() const;
   Graph graph_;  // the model's, in fp32 where nothing is frozen
+  std::vector<std::string> exits_;
   RecomputeChoice recomputation_;
   std::unique_ptr<ExecutionContext> context_;
   std::unique_ptr<ExecutionContext> evaluation_;

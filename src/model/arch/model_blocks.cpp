@@ -1,6 +1,8 @@
 // The blocks of model_builder.h: what architectures compose.
 #include "model/arch/model_builder.h"
 
+#include "compute/graph/op.h"
+
 namespace strata {
 
 Value ModelBuilder::ids() { return graph_.add_input("ids", {DType::kI32, {Dim::tokens()}}); }
@@ -120,6 +122,7 @@ Value ModelBuilder::output_rows(Value x) {
 
 void ModelBuilder::logits(Value x, const DecoderFields& fields, const Head& head) {
   graph_.add_tap("hidden", x);
+  add_exits(x);
   const std::string& name = fields.tied ? head.embedding : head.name;
   Value y = ops::matmul(graph_, x, weight(name + ".weight", {fields.vocab, width(x)}));
   if (head.bias) y = ops::add_bias(graph_, y, vector(head.name + ".bias", fields.vocab));
@@ -129,6 +132,24 @@ void ModelBuilder::logits(Value x, const DecoderFields& fields, const Head& head
     y = ops::scale(graph_, bent, head.softcap);
   }
   graph_.add_output("logits", y);
+}
+
+void ModelBuilder::add_exits(Value hidden) {
+  const std::vector<int64_t> layers = config_.get_ints("exits").value_or(std::vector<int64_t>());
+  const Node norm = graph_.node(hidden);  // a copy: adding nodes moves it
+  const bool is_norm = norm.kind == NodeKind::kOp && (norm.op->name == "rms_norm" || norm.op->name == "layer_norm");
+  for (const int64_t layer : layers) {
+    const Value x = graph_.find_tap("layer." + std::to_string(layer));
+    const std::string exit = "exit." + std::to_string(layer);
+    if (!x.valid() || !is_norm || graph_.find_tap(exit).valid()) {
+      return fail(invalid_argument("config: exits: there can be no exit after layer " + std::to_string(layer) +
+                                   (is_norm ? " (give each layer once, counted from 0)" : "")));
+    }
+    std::vector<Value> inputs{output_rows(x)};
+    for (size_t i = 1; i < norm.inputs.size(); ++i)
+      inputs.push_back(weight("exits." + std::to_string(layer) + (i == 1 ? ".norm.weight" : ".norm.bias"), {width(x)}));
+    graph_.add_tap(exit, graph_.add_op(norm.op->name, std::move(inputs), norm.attributes));
+  }
 }
 
 }  // namespace strata

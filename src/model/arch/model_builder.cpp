@@ -70,8 +70,23 @@ std::string activation_name(const std::string& published) {
   return {};
 }
 
+ModelBuilder::ModelBuilder(const Checkpoint& checkpoint) : checkpoint_(checkpoint), config_(checkpoint.config()) {
+  read_shared_layers();
+}
+
 ModelBuilder::ModelBuilder(const Checkpoint& checkpoint, std::string_view part)
-    : checkpoint_(checkpoint), config_(checkpoint.config().get_object(part).value_or(checkpoint.config())) {}
+    : checkpoint_(checkpoint), config_(checkpoint.config().get_object(part).value_or(checkpoint.config())) {
+  read_shared_layers();
+}
+
+void ModelBuilder::read_shared_layers() {
+  const Result<SharedLayers> shared = SharedLayers::from(config_);
+  if (shared.ok()) {
+    shared_ = *shared;
+  } else {
+    fail(shared.status());
+  }
+}
 
 void ModelBuilder::fail(Status status) {
   if (status_.ok()) status_ = std::move(status);
@@ -209,16 +224,18 @@ Value ModelBuilder::add(const std::string& name, const std::vector<int64_t>& sha
   TensorType type;
   type.dtype = dtype;
   for (const int64_t n : shape) type.shape.emplace_back(n);
+  for (WeightPart& part : ref.parts) part.tensor = shared_.stored(part.tensor);
   return graph_.add_weight(name, std::move(type), std::move(ref));
 }
 
 bool ModelBuilder::is_stored_in_blocks(const std::string& name) const {
-  const TensorInfo* tensor = checkpoint_.find(name);
+  const TensorInfo* tensor = checkpoint_.find(shared_.stored(name));
   return tensor != nullptr && is_quantized(tensor->type);
 }
 
 // The type of a tensor; keeps a failure when it is missing or has another shape.
-DType ModelBuilder::check(const std::string& name, const std::vector<int64_t>& shape) {
+DType ModelBuilder::check(const std::string& of_layer, const std::vector<int64_t>& shape) {
+  const std::string name = shared_.stored(of_layer);
   if (checkpoint_.is_blank()) {
     const bool is_new = std::none_of(wanted_.begin(), wanted_.end(), [&](const auto& t) { return t.name == name; });
     if (is_new) wanted_.push_back({name, shape});
@@ -335,7 +352,7 @@ Value ModelBuilder::head_vectors(const std::string& name, const std::string& whi
 }
 
 std::vector<double> ModelBuilder::read_vector(const std::string& name, int64_t size) {
-  const TensorInfo* tensor = checkpoint_.find(name);
+  const TensorInfo* tensor = checkpoint_.find(shared_.stored(name));
   if (tensor == nullptr) return {};
   if (tensor->type != DType::kF32 || tensor->shape != std::vector<int64_t>{size}) {
     fail(invalid_argument("tensor " + name + ": expected " + shape_text({size}) + " of type F32"));

@@ -15,6 +15,7 @@
 #include "compute/graph/graph.h"
 #include "compute/graph/ops/ops.h"
 #include "model/arch/architecture.h"
+#include "model/format/shared_layers.h"
 
 namespace strata {
 
@@ -89,7 +90,7 @@ struct Head {
 
 class ModelBuilder {
  public:
-  explicit ModelBuilder(const Checkpoint& checkpoint) : checkpoint_(checkpoint), config_(checkpoint.config()) {}
+  explicit ModelBuilder(const Checkpoint& checkpoint);
   // For models of several parts: reads the fields in the object `part` of the configuration ("text_config").
   ModelBuilder(const Checkpoint& checkpoint, std::string_view part);
 
@@ -120,7 +121,7 @@ class ModelBuilder {
   std::string prefix_of(Keys prefixes, const std::string& tensor) const;
 
   // --- weights
-  bool has(const std::string& name) const { return checkpoint_.find(name) != nullptr; }
+  bool has(const std::string& name) const { return checkpoint_.find(shared_.stored(name)) != nullptr; }
   bool is_stored_in_blocks(const std::string& name) const;  // of a quantized type
   // A weight of the checkpoint; fails unless its shape is this one.
   Value weight(const std::string& name, std::initializer_list<int64_t> shape);
@@ -160,7 +161,9 @@ class ModelBuilder {
   // Names the residual stream after a layer ("layer.3"), for passes that cut or tap it.
   void end_layer(int64_t layer, Value x);
   Value output_rows(Value x);  // [T, dim] -> [O, dim]: the rows whose logits are wanted
-  // Adds the output "logits" of the final hidden states, which become the tap "hidden".
+  // Adds the output "logits" of the final hidden states, which become the tap "hidden". After the layers that the field
+  // exits names there are exits, taps "exit.<layer>": what the head gets there, with a norm of its own
+  // ("exits.<layer>.norm.weight").
   void logits(Value x, const DecoderFields& fields, const Head& head = {});
 
   Result<BuiltModel> finish(const DecoderFields& fields, const Experts& experts = {});
@@ -169,10 +172,13 @@ class ModelBuilder {
   Value add(const std::string& name, const std::vector<int64_t>& shape, DType dtype, WeightRef ref);
   std::string_view present(Keys keys) const;  // the first of them that the configuration has, or the first
   DType check(const std::string& name, const std::vector<int64_t>& shape);
+  void read_shared_layers();
+  void add_exits(Value hidden);
   int64_t width(Value x) const { return graph_.type(x).last().factor; }
 
   const Checkpoint& checkpoint_;
   const ConfigView config_;
+  SharedLayers shared_;
   Graph graph_;
   Status status_;
   std::vector<WantedTensor> wanted_;  // of a blank checkpoint

@@ -10,6 +10,7 @@
 #include "model/format/gguf_folder_metadata.h"
 #include "model/format/gguf_rope.h"
 #include "model/format/quoted_name.h"
+#include "model/format/shared_layers.h"
 #include "model/format/tensor_names.h"
 
 namespace strata {
@@ -42,7 +43,20 @@ class FolderPlan {
     if (!checkpoint_.unusable_tensors().empty()) {
       return invalid_argument("tensor " + checkpoint_.unusable_tensors().front() + " has a type that is not read");
     }
-    for (const TensorInfo& tensor : checkpoint_.tensors()) RETURN_IF_ERROR(add(tensor));
+    // GGUF has every layer of its own, and no place for exits.
+    ASSIGN_OR_RETURN(const SharedLayers shared, SharedLayers::from(config));
+    for (const TensorInfo& tensor : checkpoint_.tensors()) {
+      if (tensor.name.starts_with("exits.")) continue;
+      for (const std::string& name : shared.names(tensor.name)) {
+        if (name == tensor.name) {
+          RETURN_IF_ERROR(add(tensor));
+        } else {
+          plan_.repeated.push_back(tensor);
+          plan_.repeated.back().name = name;
+          RETURN_IF_ERROR(add(plan_.repeated.back()));
+        }
+      }
+    }
     for (GgufOutputTensor& tensor : plan_.tensors) RETURN_IF_ERROR(finish(tensor));
     RETURN_IF_ERROR(scale_queries());
     add_rope_factors(checkpoint_, *plan_.entry, plan_.tensors);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct GgufConversion {
   int64_t n_experts = 0;
   std::vector<GgufOutputTensor> tensors;  // views into the checkpoint and `copied`
   std::vector<TensorInfo> copied;         // of a GGUF file, as stored
+  std::deque<TensorInfo> repeated;        // of shared layers, under the names of all but the first
 };
 
 // kInvalidArgument names what GGUF, or this program, has no form for: a model type, a tensor.

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/thread_pool.h"
+#include "compute/graph/op.h"
 #include "compute/graph/passes/add_loss.h"
 #include "compute/graph/passes/differentiate.h"
 #include "compute/graph/passes/quantize.h"
@@ -105,7 +106,8 @@ class DistillationTest : public testing::TestWithParam<const char*> {
       }
       if (k_ < kVocab) term(p[k_], others);
       const double entropy = std::log(plain) - z[static_cast<size_t>(targets_[row])];
-      sum += weights_[row] * ((1 - form.share) * entropy + form.share * form.temperature * form.temperature * divergence);
+      const double square = form.temperature * form.temperature;
+      sum += weights_[row] * ((1 - form.share) * entropy + form.share * square * divergence);
       counted += weights_[row];
     }
     return sum / counted;
@@ -238,6 +240,76 @@ TEST_P(DistillationTest, ThreadsChangeNoBit) {
   for (const char* name : {"loss", "divergence", "grad.x", "grad.w", "grad.bias"}) {
     EXPECT_TRUE(std::ranges::equal(a->output(name), b->output(name))) << name;
   }
+}
+
+// Two pairs, one of another width: the loss and its slopes, by a weight of the student and by the projection.
+TEST_P(DistillationTest, HiddenStatesComeNearerToTheTeachers) {
+  Builder b = head({false, 1, 0}, 7);
+  for (const Node& node : b.graph.nodes()) {
+    if (node.kind == NodeKind::kOp && node.op->name == "embed")
+      b.graph.add_tap("layer.0", {static_cast<int32_t>(&node - b.graph.nodes().data()), 0});
+  }
+  constexpr int64_t kWide = 10;
+  teach({false, 1, 0}, 20, 1);
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  std::vector<float> same(kRows * kHidden), wide(kRows * kWide);
+  b.numbers.shapes[hidden_projection(1)] = {kWide, kHidden};
+  std::vector<float>& projection = b.numbers.values[hidden_projection(1)];
+  projection.resize(kWide * kHidden);
+  for (auto* list : {&same, &wide, &projection}) {
+    for (float& v : *list) v = normal(random);
+  }
+  const std::vector<std::span<const float>> hidden{same, wide};
+  batch_.teacher_hidden = hidden;
+  constexpr double kWeight = 0.5;
+  const std::vector<HiddenPair> pairs{{0, kHidden}, {0, kWide}};
+  const Graph heads = *add_distillation_loss(b.graph, {1, 0, false}, k_);
+  const Graph graph = *differentiate(*add_hidden_losses(heads, pairs, kWeight));
+  const auto value = [&](const Numbers& numbers) {
+    const auto& x = numbers.values.at("x");
+    const auto& w = numbers.values.at(hidden_projection(1));
+    double first = 0, second = 0;
+    for (size_t t = 0; t < kRows; ++t) {
+      for (size_t i = t * kHidden; i < (t + 1) * kHidden; ++i)
+        first += std::pow(static_cast<double>(x[i]) - same[i], 2);
+      for (size_t j = 0; j < kWide; ++j) {
+        double y = 0;
+        for (size_t i = 0; i < kHidden; ++i) y += static_cast<double>(x[t * kHidden + i]) * w[j * kHidden + i];
+        second += std::pow(y - wide[t * kWide + j], 2);
+      }
+    }
+    return kWeight / 2 * (first / (kRows * kHidden) + second / (kRows * kWide));
+  };
+  const auto context = run(graph, b.numbers, GetParam(), pool_);
+  EXPECT_NEAR(context->output("hidden_distance")[0], value(b.numbers), 1e-5);
+  const auto gradient = context->output("grad." + hidden_projection(1));
+  double square = 0;
+  for (const float g : gradient) square += static_cast<double>(g) * g;
+  ASSERT_GT(square, 1e-6);
+  Numbers up = b.numbers, down = b.numbers;
+  constexpr double kStep = 1e-2;
+  for (size_t i = 0; i < gradient.size(); ++i) {
+    up.values[hidden_projection(1)][i] += static_cast<float>(kStep * gradient[i] / std::sqrt(square));
+    down.values[hidden_projection(1)][i] -= static_cast<float>(kStep * gradient[i] / std::sqrt(square));
+  }
+  EXPECT_NEAR((value(up) - value(down)) / (2 * kStep), std::sqrt(square), 1e-3 * std::sqrt(square));
+  // By x also the cross-entropy's; with the same teacher twice as important, the difference is the distance's alone.
+  const Graph twice = *differentiate(*add_hidden_losses(heads, pairs, 2 * kWeight));
+  const auto other = run(twice, b.numbers, GetParam(), pool_);
+  const auto a = context->output("grad.x"), c = other->output("grad.x");
+  square = 0;
+  std::vector<double> along(a.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    along[i] = static_cast<double>(c[i]) - a[i];
+    square += along[i] * along[i];
+  }
+  up = down = b.numbers;
+  for (size_t i = 0; i < along.size(); ++i) {
+    up.values["x"][i] += static_cast<float>(kStep * along[i] / std::sqrt(square));
+    down.values["x"][i] -= static_cast<float>(kStep * along[i] / std::sqrt(square));
+  }
+  EXPECT_NEAR((value(up) - value(down)) / (2 * kStep), std::sqrt(square), 1e-3 * std::sqrt(square));
 }
 
 TEST(DistillationMemory, IsNoMatrixOfLogits) {

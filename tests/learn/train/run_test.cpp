@@ -9,74 +9,17 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "base/read_file.h"
 #include "learn/train/run_folder.h"
 #include "model/format/lora_adapter.h"
 #include "model/format/safetensors.h"
 #include "model/format/safetensors_writer.h"
 #include "model/model.h"
+#include "run_fixture.h"
 
 namespace strata {
 namespace {
 
-namespace fs = std::filesystem;
-
-class RunTest : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              ("run_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    std::ofstream text(folder_ / "text.txt");
-    for (int i = 0; i < 120; ++i)
-      text << "The king said to his " << (i % 3 == 0 ? "daughter" : "son") << ": go " << i << "!\n\n";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  static std::string recipe(const std::string& model = "architecture: LlamaForCausalLM") {
-    return "model: {" + model +
-           ", hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, "
-           "num_key_value_heads: 2}\n"
-           "tokenizer: {vocab: 290}\n"
-           "data: {paths: text.txt, validation: 0.1, block_bytes: 1024, shuffle_blocks: 2}\n"
-           "optimizer: {average: 0.9}\n"
-           "schedule: {peak: 1e-2, steps: 12, warmup_steps: 2}\n"
-           "run: {seed: 3, context: 24, batch_tokens: 128, micro_tokens: 64, checkpoint_every: 5, validate_every: 6}\n";
-  }
-
-  Result<RunResult> run(const std::string& text, const std::string& out, bool resumes = false, int threads = 2,
-                        const std::function<void(const RunProgress&)>& on_step = {}, uint64_t memory = 0) {
-    ThreadPool pool(threads);
-    const Result<Recipe> recipe = parse_recipe(text, folder_);
-    if (!recipe.ok()) return recipe.status();
-    RunOptions options;
-    options.out = folder_ / out;
-    options.resumes = resumes;
-    options.memory = memory;
-    options.on_step = on_step;
-    options.on_message = [&](const std::string& line) { said_ += line + "\n"; };
-    return run_training(*recipe, *find_cpu_kernels(), pool, options);
-  }
-
-  // A run that ends after `step`, as a kill would end it: in a process of its own.
-  void run_until(const std::string& text, const std::string& out, int64_t step, bool resumes, int threads) {
-    EXPECT_EXIT(
-        {
-          const auto ended = run(text, out, resumes, threads, [&](const RunProgress& progress) {
-            if (progress.now.step == step) std::_Exit(7);
-          });
-          std::fprintf(stderr, "%s\n", ended.status().message().c_str());
-          std::_Exit(1);
-        },
-        testing::ExitedWithCode(7), "");
-  }
-
-  std::string bytes(const std::string& out, const std::string& file) { return *read_file(folder_ / out / file); }
-
-  fs::path folder_;
-  std::string said_;
-};
+using RunTest = RunFixture;
 
 TEST_F(RunTest, LearnsAndGivesAModelThatLoads) {
   const Result<RunResult> result = run(recipe(), "out");
@@ -307,12 +250,6 @@ class DistillationRun : public RunTest {
     text.replace(text.find("{vocab: 290}"), 12, "{path: teacher}");
     return text + "distill: {" + distill + "}\n";
   }
-  std::vector<nlohmann::json> log(const std::string& out) {
-    std::istringstream in(bytes(out, "log.jsonl"));
-    std::vector<nlohmann::json> lines;
-    for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
-    return lines;
-  }
 };
 
 TEST_F(DistillationRun, ComesNearerToItsTeacher) {
@@ -342,6 +279,20 @@ TEST_F(DistillationRun, KilledAndResumedWithOtherThreadsEndsWithTheSameBits) {
   EXPECT_FALSE(run(text, "whole", true).ok());
 }
 
+TEST_F(DistillationRun, HiddenStatesComeNearerThroughAProjection) {
+  std::string text = student("teacher: teacher, layers: [0, 1], layer_weight: 2");
+  text.replace(text.find("hidden_size: 32"), 15, "hidden_size: 16");
+  ASSERT_TRUE(run(text, "whole", false, 1).ok());
+  EXPECT_LT(log("whole").back()["hidden_distance"], 0.9 * log("whole").front()["hidden_distance"].get<double>());
+  run_until(text, "killed", 8, false, 3);
+  ASSERT_TRUE(run(text, "killed", true, 2).ok());
+  for (const char* file : {"model.safetensors", "checkpoint.safetensors"})
+    EXPECT_TRUE(bytes("whole", file) == bytes("killed", file)) << file;
+  const auto model = Model::load(folder_ / "whole");
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  EXPECT_EQ((*model)->checkpoint().find("distill.0.projection.weight"), nullptr);
+}
+
 TEST_F(DistillationRun, FaultsSayWhatToDo) {
   const auto refused = [&](const std::string& text) {
     const auto result = run(text, "fault");
@@ -352,6 +303,9 @@ TEST_F(DistillationRun, FaultsSayWhatToDo) {
   EXPECT_NE(refused(student("teacher: nobody")).find("distill.teacher: "), std::string::npos);
   EXPECT_NE(refused(student("weight: 1")).find("distill.teacher: expected a folder"), std::string::npos);
   EXPECT_NE(refused(student("teacher: teacher, top: 3")).find("distill: unknown key \"top\""), std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, layers: [0]")).find("expected pairs of layers"), std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, layers: [0, 2]")).find("the teacher has no layer 2"), std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, layers: [1, 1]")).find("the student has no layer 1"), std::string::npos);
   std::string own = student("teacher: teacher");
   own.replace(own.find("{path: teacher}"), 15, "{vocab: 280}");
   EXPECT_NE(refused(own).find("the teacher's tokenizer has 290 tokens, the student's 280"), std::string::npos);

@@ -154,7 +154,9 @@ TEST_P(WholeGradient, IsTheSlopeOfTheLoss) {
   trainer.accumulate(rows.batch());
   const double norm = trainer.gradient_norm();
   ASSERT_GT(norm, 0.1);
-  const double step = 2e-3 / norm;  // so far that the losses differ, so near that they differ by the slope
+  // So far that the losses differ, so near that they differ by the slope: with experts nearer, as a token that chooses
+  // another one makes a kink.
+  const double step = (model.built.config.n_experts > 0 ? 2e-4 : 2e-3) / norm;
   trainer.apply(step, norm);
   const double down = trainer.evaluate(rows.batch());
   trainer.apply(-2 * step, norm);
@@ -171,8 +173,72 @@ TEST_P(WholeGradient, IsTheSlopeOfTheLoss) {
   }
 }
 
+// Mixtures of experts against PyTorch, tensor by tensor, and with the load-balancing loss of transformers.
+class ExpertGradients : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override { STRATA_REQUIRE_DATA(std::string("golden-arch/") + GetParam()); }
+
+  // Compares with norm, largest magnitude, first and last number of each tensor. The largest error of a norm.
+  double compare(const json& wanted, double balance) {
+    const std::filesystem::path folder = test::shared_data() / "golden-arch" / GetParam();
+    Loaded model(folder);
+    const json prompt = json::parse(test::read_text(folder / "golden.json"))["prompts"][0]["ids"];
+    const test::TrainingBatch rows(json::array({prompt}));
+    ThreadPool pool(2);
+    TrainerOptions options;
+    options.max_tokens = 64;
+    options.balance = balance;
+    options.optimizer = {.kind = OptimizerKind::kSgd, .beta1 = 0, .weight_decay = 0};
+    auto made = Trainer::make(model.built.graph, *model.parameters, *find_cpu_kernels(), pool, options);
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    if (!made.ok()) return 1;
+    Trainer& trainer = **made;
+    Batch batch = rows.batch();
+    trainer.begin(1);
+    loss_ = trainer.accumulate(batch);
+    if (const auto value = trainer.metric("balance"); !value.empty()) balance_ = value[0];
+    trainer.apply(0, trainer.gradient_norm());  // the gradient is then what the optimizer remembers
+    double worst = 0;
+    for (const auto& [name, want] : wanted.items()) {
+      const int at = model.parameters->index_of(name);
+      EXPECT_GE(at, 0) << name;
+      if (at < 0) continue;
+      const Trainer::Memory& memory = trainer.memory()[static_cast<size_t>(at)];
+      const std::span<const float> g{reinterpret_cast<const float*>(memory.optimizer[0].data()),
+                                     memory.optimizer[0].size() / sizeof(float)};
+      const double norm = want[0], largest = want[1];
+      const double error = std::abs(l2(g) - norm) / std::max(norm, 1e-12);
+      EXPECT_LE(error, 1e-4) << name;
+      EXPECT_NEAR(g.front(), want[2].get<double>(), 1e-4 * largest) << name;
+      EXPECT_NEAR(g.back(), want[3].get<double>(), 1e-4 * largest) << name;
+      worst = std::max(worst, error);
+    }
+    return worst;
+  }
+  double loss_ = 0, balance_ = 0;
+};
+
+TEST_P(ExpertGradients, AreThoseOfPyTorch) {
+  const json goldens = json::parse(test::read_text(test::source_dir() / "tests/data/train/moe_gradients.json"));
+  const json& golden = goldens[GetParam()];
+  const double worst = compare(golden["tensors"], 0);
+  EXPECT_NEAR(loss_, golden["loss"].get<double>(), 1e-5);
+  std::printf("%s: %zu tensors: largest relative error of a gradient's norm %.1e\n", GetParam(),
+              golden["tensors"].size(), worst);
+  if (!golden.contains("balance")) return;
+  const double balanced = compare(golden["balanced"], 0.5);
+  EXPECT_NEAR(balance_, golden["balance"].get<double>(), 1e-5);
+  EXPECT_NEAR(loss_, golden["loss"].get<double>() + 0.5 * golden["balance"].get<double>(), 2e-5);
+  std::printf("%s: load balancing %.5f, transformers %.5f; its gradients %.1e\n", GetParam(), balance_,
+              golden["balance"].get<double>(), balanced);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ExpertGradients, testing::Values("qwen3-moe", "deepseek-v3"),
+                         [](const auto& tested) { return tested.param[0] == 'q' ? "qwen3_moe" : "deepseek_v3"; });
+
 INSTANTIATE_TEST_SUITE_P(Models, WholeGradient,
-                         testing::Values("mistral", "qwen2", "gemma2", "phi3-longrope", "gpt2", "gpt-oss", "olmo2"),
+                         testing::Values("mistral", "qwen2", "gemma2", "phi3-longrope", "gpt2", "gpt-oss", "olmo2",
+                                         "qwen3-moe", "deepseek-v3"),
                          [](const auto& tested) {
                            std::string name = tested.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

@@ -62,10 +62,30 @@ void head_distill_gradient(GradientContext& c) {
   if (has_bias) c.d_inputs.push_back({dw.node, 1});
 }
 
+// x, teacher [T, dim] -> weight * mean (x - teacher)^2.
+std::string infer_hidden_distance(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[0].shape.size() != 2 || in[0] != in[1] || !is_f32(in[0]))
+    return "wants hidden states and a teacher's, of one width";
+  out = {{DType::kF32, {Dim(1)}}};
+  return {};
+}
+
+std::string infer_hidden_distance_grad(Types in, const Attributes&, std::vector<TensorType>& out) {
+  out = {in[0]};
+  return {};
+}
+
+// A root, as mean_loss is.
+void hidden_distance_gradient(GradientContext& c) {
+  c.d_inputs = {c.graph.add_op("hidden_distance_grad", {c.inputs[0], c.inputs[1]}, c.attributes()), {}};
+}
+
 const OpDef kOps[] = {
     {.name = "head_top", .infer = infer_head_top},
     {.name = "head_distill", .infer = infer_head_distill, .gradient = head_distill_gradient},
     {.name = "head_distill_dw", .infer = infer_head_distill_dw},
+    {.name = "hidden_distance", .infer = infer_hidden_distance, .gradient = hidden_distance_gradient},
+    {.name = "hidden_distance_grad", .infer = infer_hidden_distance_grad, .row_wise = true},
 };
 
 Attributes attributes_of(const HeadForm& form, double temperature) {
@@ -97,6 +117,10 @@ DistillLoss head_distill(Graph& g, const Head& head, Value targets, const Taught
   if (form.reversed) attributes.set("reversed", int64_t{1});
   const Value rows = g.add_op("head_distill", std::move(inputs), std::move(attributes));
   return {g.add_op("mean_loss", {rows, targets}), g.add_op("mean_loss", {{rows.node, 1}, targets})};
+}
+
+Value hidden_distance(Graph& g, Value x, Value teacher, double weight) {
+  return g.add_op("hidden_distance", {x, teacher}, {{"weight", weight}});
 }
 
 }  // namespace strata::ops

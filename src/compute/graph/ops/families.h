@@ -17,6 +17,7 @@ std::span<const OpDef> attention_ops();
 std::span<const OpDef> expert_ops();
 std::span<const OpDef> loss_ops();
 std::span<const OpDef> distillation_ops();
+std::span<const OpDef> balance_ops();
 std::span<const OpDef> collective_ops();
 
 // Shorthand for shape rules.

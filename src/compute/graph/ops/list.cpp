@@ -15,7 +15,7 @@ const std::vector<const OpDef*>& list() {
     for (const auto family :
          {ops::elementwise_ops(), ops::norm_ops(), ops::matmul_ops(), ops::shape_ops(), ops::rope_ops(),
           ops::pool_ops(), ops::attention_ops(), ops::expert_ops(), ops::loss_ops(), ops::distillation_ops(),
-          ops::collective_ops()}) {
+          ops::balance_ops(), ops::collective_ops()}) {
       for (const OpDef& op : family) all.push_back(&op);
     }
     std::sort(all.begin(), all.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });

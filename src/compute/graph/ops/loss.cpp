@@ -80,13 +80,19 @@ Value cross_entropy(Graph& g, Value logits, Value targets) {
   return g.add_op("mean_loss", {g.add_op("cross_entropy", {logits, targets}), targets});
 }
 
-Value head_cross_entropy(Graph& g, const Head& head, Value targets) {
+Value head_cross_entropy(Graph& g, const Head& head, Value targets, double weight) {
   std::vector<Value> inputs{head.x, head.w, targets};
   if (head.bias.valid()) inputs.push_back(head.bias);
   Attributes attributes;
   if (head.form.scale != 1) attributes.set("scale", head.form.scale);
   if (head.form.bend != 0) attributes.set("bend", head.form.bend);
-  return g.add_op("mean_loss", {g.add_op("head_loss", std::move(inputs), std::move(attributes)), targets});
+  Attributes of_mean;
+  if (weight != 1) {
+    attributes.set("weight", weight);
+    of_mean.set("weight", weight);
+  }
+  const Value rows = g.add_op("head_loss", std::move(inputs), std::move(attributes));
+  return g.add_op("mean_loss", {rows, targets}, std::move(of_mean));
 }
 
 }  // namespace strata::ops

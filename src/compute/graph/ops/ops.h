@@ -93,6 +93,11 @@ ExpertGroups expert_groups(Graph& g, Value ids, int64_t n_experts);
 // x: [T, k] (each token goes to its n_used experts) or [n_used * T, k] (one row a pair); w: [n_experts, n, k] ->
 // [n_used * T, n].
 Value expert_matmul(Graph& g, Value x, Value w, const ExpertGroups& groups, int64_t n_used);
+// How evenly tokens are spread: probabilities [T, n_experts], ids [T, n_used] -> [2, n_experts], the share of tokens
+// that chose each expert and its mean probability.
+Value expert_shares(Graph& g, Value probabilities, Value ids);
+// weight * n_experts * sum of both shares' products [1], a batch's part of the step's as the loss is.
+Value balance_loss(Graph& g, Value shares, double weight);
 Value combine(Graph& g, Value y, Value weights);  // y: [n_used * T, dim], weights: [T, n_used] -> [T, dim]
 
 Value all_sum(Graph& g, Value x);  // over the ranks of the tensor-parallel group
@@ -108,7 +113,8 @@ struct Head {
   Value x, w, bias;
   HeadForm form;
 };
-Value head_cross_entropy(Graph& g, const Head& head, Value targets);
+// `weight`: of this loss where there are several.
+Value head_cross_entropy(Graph& g, const Head& head, Value targets, double weight = 1);
 
 // What a teacher says of each output row: its k most probable tokens at a temperature ([O, k] i32), their probabilities
 // and that of all others ([O, k + 1]). The head's weights may be of any type.
@@ -127,6 +133,8 @@ struct DistillLoss {
   Value loss;        // [1]
   Value divergence;  // [1] the mean divergence alone, without temperature^2 and share
 };
+// weight * mean (x - teacher)^2 [1], a batch's part of the step's: hidden states [T, dim] against a teacher's.
+Value hidden_distance(Graph& g, Value x, Value teacher, double weight);
 DistillLoss head_distill(Graph& g, const Head& head, Value targets, const Taught& taught, const Distillation& form);
 
 }  // namespace strata::ops

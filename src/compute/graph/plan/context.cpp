@@ -46,7 +46,8 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
       const void* inputs[] = {at(b.ids),         at(b.positions), at(b.output_rows), at(b.adapters),
                               at(b.targets),     at(b.token_types), at(b.long_rope), at(b.teacher_ids),
                               at(b.teacher_probabilities)};
-      operand.data = const_cast<void*>(inputs[ref.index]);
+      const auto index = static_cast<size_t>(ref.index), known = std::size(inputs);
+      operand.data = const_cast<void*>(index < known ? inputs[index] : b.teacher_hidden[index - known].data());
       break;
     }
   }

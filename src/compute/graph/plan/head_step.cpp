@@ -18,6 +18,10 @@ double loss_divisor(const Batch& batch) {
 
 float gradient_scale(const Batch& batch) { return static_cast<float>(1 / loss_divisor(batch)); }
 
+double part_of_step(const Batch& batch) {
+  return batch.target_total > 0 ? static_cast<double>(batch.tokens()) / batch.target_total : 1;
+}
+
 const float* weights_of(const Batch& batch) {
   return batch.target_weights.empty() ? nullptr : batch.target_weights.data();
 }

@@ -9,6 +9,8 @@ namespace strata {
 // What the sum of the losses is divided by.
 double loss_divisor(const Batch& batch);
 float gradient_scale(const Batch& batch);
+// Which part of the step's tokens this batch has: 1 where it is the step.
+double part_of_step(const Batch& batch);
 const float* weights_of(const Batch& batch);  // null: all 1
 
 class HeadStep : public StepKernel {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <optional>
 #include <set>
 
 #include "base/check.h"
@@ -17,6 +19,16 @@ namespace {
 constexpr std::array<std::string_view, 9> kInputNames = {
     "ids",         "positions", "output_rows", "adapters",             "targets",
     "token_types", "long_rope", "teacher_ids", "teacher_probabilities"};
+
+// "teacher_hidden.3" -> 3
+std::optional<int> teacher_hidden_index(const std::string& name) {
+  constexpr std::string_view kPrefix = "teacher_hidden.";
+  int index = 0;
+  const char* end = name.data() + name.size();
+  if (!name.starts_with(kPrefix) || std::from_chars(name.data() + kPrefix.size(), end, index).ptr != end)
+    return std::nullopt;
+  return index;
+}
 
 // Makes operand references for the values of one graph.
 class Operands {
@@ -47,9 +59,13 @@ class Operands {
         }
         return ref;
       case NodeKind::kInput: {
+        ref.place = OperandRef::Place::kInput;
+        if (const auto layer = teacher_hidden_index(node.name)) {
+          ref.index = static_cast<int>(kInputNames.size()) + *layer;
+          return ref;
+        }
         const auto at = std::find(kInputNames.begin(), kInputNames.end(), node.name);
         if (at == kInputNames.end()) return invalid_argument("plan: no batch field named " + node.name);
-        ref.place = OperandRef::Place::kInput;
         ref.index = static_cast<int>(at - kInputNames.begin());
         return ref;
       }

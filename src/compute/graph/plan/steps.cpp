@@ -75,6 +75,12 @@ constexpr Entry kSteps[] = {
     {"head_top", make_distillation_step},
     {"head_distill", make_distillation_step},
     {"head_distill_dw", make_distillation_step},
+    {"hidden_distance", make_distillation_step},
+    {"hidden_distance_grad", make_distillation_step},
+    {"expert_shares", make_balance_step},
+    {"expert_shares_grad", make_balance_step},
+    {"balance_loss", make_balance_step},
+    {"balance_loss_grad", make_balance_step},
     {"all_sum", make_collective_step},
 };
 

@@ -37,6 +37,7 @@ std::unique_ptr<StepKernel> make_expert_gradient_step(const StepContext&, const 
 RouteArgs route_form(const StepContext&, const Node&);  // what a route and its gradient have in common
 std::unique_ptr<StepKernel> make_loss_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_distillation_step(const StepContext&, const Node&);
+std::unique_ptr<StepKernel> make_balance_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_collective_step(const StepContext&, const Node&);
 
 Activation activation_from_name(const std::string& name);

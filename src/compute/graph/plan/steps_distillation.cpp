@@ -13,7 +13,9 @@ class HeadTopStep final : public HeadStep {
  public:
   HeadTopStep(const StepContext& c, const Node& node)
       : HeadStep(c, node), temperature_(static_cast<float>(node.attributes.number("temperature", 1))) {}
-  int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block(); }
+  int64_t items(const StepArgs& a) const override {
+    return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block();
+  }
   size_t workspace_bytes() const override {
     return static_cast<size_t>(rows_of_block() * vocab_) * sizeof(float) * (bends() ? 2 : 1);
   }
@@ -57,7 +59,9 @@ class HeadDistillStep final : public DistillStep {
       : DistillStep(c, node),
         gradients_(node.attributes.integer("gradients") != 0),
         reversed_(node.attributes.integer("reversed") != 0) {}
-  int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block(); }
+  int64_t items(const StepArgs& a) const override {
+    return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block();
+  }
   size_t workspace_bytes() const override {
     return static_cast<size_t>(rows_of_block() * vocab_) * sizeof(float) * (bends() ? 2 : 1);
   }
@@ -148,9 +152,46 @@ class HeadDistillDwStep final : public DistillStep {
   }
 };
 
+// Hidden states against a teacher's: one sum over all numbers, ascending.
+class HiddenDistanceStep final : public StepKernel {
+ public:
+  explicit HiddenDistanceStep(const Node& node) : weight_(node.attributes.number("weight")) {}
+  int64_t items(const StepArgs&) const override { return 1; }
+  void run(const StepArgs& a, int64_t, int64_t, void*) const override {
+    const float *x = a.in[0].f32(), *teacher = a.in[1].f32();
+    double sum = 0;
+    for (int64_t i = 0; i < a.in[0].elements(); ++i) {
+      const double apart = static_cast<double>(x[i]) - teacher[i];
+      sum += apart * apart;
+    }
+    const auto count = static_cast<double>(a.in[0].elements());
+    a.out[0].f32()[0] = static_cast<float>(weight_ * part_of_step(*a.batch) * sum / count);
+  }
+
+ private:
+  double weight_;
+};
+
+class HiddenDistanceGradStep final : public RowKernel {
+ public:
+  explicit HiddenDistanceGradStep(const Node& node) : weight_(node.attributes.number("weight")) {}
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t dim = a.in[0].last();
+    const auto count = static_cast<double>(a.in[0].elements());
+    const auto factor = static_cast<float>(2 * weight_ * part_of_step(*a.batch) / count);
+    for (int64_t i = begin * dim; i < end * dim; ++i)
+      a.out[0].f32()[i] = factor * (a.in[0].f32()[i] - a.in[1].f32()[i]);
+  }
+
+ private:
+  double weight_;
+};
+
 }  // namespace
 
 std::unique_ptr<StepKernel> make_distillation_step(const StepContext& c, const Node& node) {
+  if (node.op->name == "hidden_distance") return std::make_unique<HiddenDistanceStep>(node);
+  if (node.op->name == "hidden_distance_grad") return std::make_unique<HiddenDistanceGradStep>(node);
   if (node.op->name == "head_top") return std::make_unique<HeadTopStep>(c, node);
   if (node.op->name == "head_distill") return std::make_unique<HeadDistillStep>(c, node);
   return std::make_unique<HeadDistillDwStep>(c, node);

@@ -31,12 +31,16 @@ class CrossEntropyStep final : public RowKernel {
 
 class MeanLossStep final : public StepKernel {
  public:
+  explicit MeanLossStep(const Node& node) : weight_(node.attributes.number("weight", 1)) {}
   int64_t items(const StepArgs&) const override { return 1; }
   void run(const StepArgs& a, int64_t, int64_t, void*) const override {
     double sum = 0;
     for (int64_t i = 0; i < a.in[0].leading(); ++i) sum += a.in[0].f32()[i];
-    a.out[0].f32()[0] = static_cast<float>(sum / loss_divisor(*a.batch));
+    a.out[0].f32()[0] = static_cast<float>(sum / loss_divisor(*a.batch) * weight_);
   }
+
+ private:
+  double weight_;
 };
 
 // Items are blocks of rows, whose logits are in the worker's own memory.
@@ -46,6 +50,7 @@ class HeadLossStep final : public HeadStep {
       : HeadStep(c, node),
         gradients_(node.attributes.integer("gradients") != 0),
         has_bias_(node.inputs.size() > 3),
+        weight_(static_cast<float>(node.attributes.number("weight", 1))),
         block_(rows_of_block()) {}
   int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + block_ - 1) / block_; }
   size_t workspace_bytes() const override {
@@ -67,7 +72,7 @@ class HeadLossStep final : public HeadStep {
       args.log_sum_exp = a.out[1].f32() + first;
       args.vocab = vocab_;
       args.dlogits = gradients_ ? z : nullptr;
-      args.scale = gradient_scale(*a.batch);
+      args.scale = gradient_scale(*a.batch) * weight_;
       args.weights = a.batch->target_weights.empty() ? nullptr : weights_of(*a.batch) + first;
       kernels_.cross_entropy(args, 0, rows);
       if (!gradients_) continue;
@@ -80,13 +85,17 @@ class HeadLossStep final : public HeadStep {
  private:
   bool gradients_;
   bool has_bias_;
+  float weight_;
   int64_t block_;
 };
 
 // Items are blocks of the vocabulary: rows of the gradient. Their logits are computed again, rows of x ascending.
 class HeadLossDwStep final : public HeadStep {
  public:
-  HeadLossDwStep(const StepContext& c, const Node& node) : HeadStep(c, node), has_bias_(node.inputs.size() > 4) {}
+  HeadLossDwStep(const StepContext& c, const Node& node)
+      : HeadStep(c, node),
+        has_bias_(node.inputs.size() > 4),
+        weight_(static_cast<float>(node.attributes.number("weight", 1))) {}
   int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
   size_t workspace_bytes() const override {
     return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1) +
@@ -112,7 +121,7 @@ class HeadLossDwStep final : public HeadStep {
     args.z = z;
     args.n = n;
     args.first = first;
-    args.scale = gradient_scale(*a.batch);
+    args.scale = gradient_scale(*a.batch) * weight_;
     for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
       const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
       const float* x = a.in[0].f32() + row * hidden_;
@@ -129,6 +138,7 @@ class HeadLossDwStep final : public HeadStep {
   }
 
   bool has_bias_;
+  float weight_;
 };
 
 }  // namespace
@@ -137,7 +147,7 @@ std::unique_ptr<StepKernel> make_loss_step(const StepContext& c, const Node& nod
   if (node.op->name == "cross_entropy") return std::make_unique<CrossEntropyStep>(c.kernels);
   if (node.op->name == "head_loss") return std::make_unique<HeadLossStep>(c, node);
   if (node.op->name == "head_loss_dw") return std::make_unique<HeadLossDwStep>(c, node);
-  return std::make_unique<MeanLossStep>();
+  return std::make_unique<MeanLossStep>(node);
 }
 
 }  // namespace strata
