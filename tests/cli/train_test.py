@@ -109,6 +109,53 @@ class Train(unittest.TestCase):
         again = self.train("out", "--resume")
         self.assertEqual(again.returncode, 0, again.stderr)
 
+    def test_two_runs_do_not_write_one_folder(self):
+        first = subprocess.Popen(self.command("out", "--threads", 1), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            while first.poll() is None and not (self.folder / "out/recipe.yaml").exists():
+                time.sleep(0.01)
+            second = self.train("out", "--resume")
+            if first.poll() is None:  # it did not end meanwhile
+                self.assertEqual(second.returncode, 1)
+                self.assertIn("another run is writing this folder", second.stderr)
+        finally:
+            first.communicate(timeout=300)
+        self.assertEqual(first.returncode, 0)
+
+    def test_memory_decides_what_is_recomputed_and_changes_no_bit(self):
+        self.assertEqual(self.train("plain").returncode, 0)
+        refused = self.train("small", "--memory", "1K")
+        self.assertEqual(refused.returncode, 1)
+        least = int(refused.stderr.split("at least ")[1].split()[0])
+        small = self.train("small", "--resume", "--memory", least)
+        self.assertEqual(small.returncode, 0, small.stderr)
+        self.assertRegex(small.stderr, r"recompute: all of layers .* MiB in place of .*x the operations")
+        self.assertEqual(hashes(self.folder / "small"), hashes(self.folder / "plain"))
+
+    def test_odd_texts_and_paths(self):
+        text = (ROOT / "recipes/tales.txt").read_text()
+        (self.folder / "my texts").mkdir()
+        path = self.folder / "my texts/a tale.txt"
+        for name, odd in {"crlf": text.replace("\n", "\r\n"), "bom": "\ufeff" + text, "line": text.replace("\n", " ")}.items():
+            path.write_text(odd, newline="")
+            recipe = self.folder / "odd.yaml"
+            recipe.write_text(RECIPE.replace("KIND", "bpe").replace("TEXT", f'"{path}"').replace("steps: 40", "steps: 4"))
+            done = subprocess.run([STRATA, "train", str(recipe), "--out", str(self.folder / name)], capture_output=True,
+                                  text=True, timeout=300)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_places_that_cannot_be_written_or_read(self):
+        (self.folder / "file").write_text("no folder")
+        for out in ("file", "file/out"):
+            done = self.train(out)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("file", done.stderr.split("strata: error: ")[1])
+        folder = subprocess.run([STRATA, "train", str(self.folder), "--out", str(self.folder / "out")], capture_output=True, text=True)
+        self.assertEqual(folder.returncode, 1)
+        self.assertIn("give a recipe", folder.stderr)
+        (self.folder / "empty").mkdir()
+        self.assertEqual(self.train("empty", "--resume").returncode, 0)  # nothing was begun yet
+
     def test_wrong_use(self):
         self.assertIn("--out", subprocess.run([STRATA, "train", str(self.recipe())], capture_output=True, text=True).stderr)
         missing = subprocess.run([STRATA, "train", "/nowhere.yaml", "--out", str(self.folder / "x")], capture_output=True, text=True)

@@ -1,6 +1,8 @@
 #include "learn/data/corpus.h"
 
+#include <fcntl.h>
 #include <simdjson.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -10,7 +12,8 @@ namespace strata {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kPiece = size_t{32} << 10;  // bytes of a piece of a file that is one document
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // no part of the text
+constexpr size_t kPiece = size_t{32} << 10;                  // bytes of a piece of a file that is one document
 
 bool is_text_file(const fs::path& path) { return path.extension() == ".txt" || path.extension() == ".jsonl"; }
 
@@ -41,7 +44,8 @@ int64_t line_number(const fs::path& path, uint64_t offset) {
 class Corpus::Reading {
  public:
   Reading(const Corpus& corpus, const Block& block, std::vector<Record>& records, const OnFault& on_fault)
-      : options_(corpus.options_),
+      : corpus_(corpus),
+        options_(corpus.options_),
         file_(corpus.files_[block.file]),
         block_(block),
         records_(records),
@@ -55,13 +59,16 @@ class Corpus::Reading {
     position_ = block_.begin > before ? block_.begin - before : 0;
     in_.seekg(static_cast<std::streamoff>(position_));
     buffer_.reserve(block_.end - position_);
+    if (position_ == 0 && read_more() && buffer_.starts_with(kByteOrderMark)) used_ = kByteOrderMark.size();
+    const size_t beginning = used_;
     // Of a block at the beginning of a file the lookback may reach the file's first line, which is whole.
     const bool by_lines = file_.is_json || !options_.separator;
     if (position_ > 0 || (by_lines && block_.begin > 0)) {
       std::string_view partial;
       RETURN_IF_ERROR(next_line(partial));
     }
-    return file_.is_json ? read_json() : options_.separator ? read_documents() : read_pieces();
+    if (file_.is_json) return read_json();
+    return options_.separator ? read_documents(position_ == 0 && used_ == beginning) : read_pieces();
   }
 
  private:
@@ -119,11 +126,13 @@ class Corpus::Reading {
     return ok_status();
   }
 
-  Status fault(uint64_t offset, const std::string& why) {
-    const std::string what = file_.path.string() + ":" + std::to_string(line_number(file_.path, offset)) + ": " + why;
-    if (!options_.skips_faults)
-      return invalid_argument(what + " (repair it, or say bad_records: skip in the recipe's data section)");
-    on_fault_(what);
+  Status fault(uint64_t offset, std::string why) {
+    Fault fault{block_.file, offset, std::move(why)};
+    if (!options_.skips_faults) {
+      return invalid_argument(corpus_.describe(fault) +
+                              " (repair it, or say bad_records: skip in the recipe's data section)");
+    }
+    on_fault_(std::move(fault));
     return ok_status();
   }
 
@@ -162,8 +171,7 @@ class Corpus::Reading {
     return ok_status();
   }
 
-  Status read_documents() {
-    bool after_separator = position_ == 0 && used_ == 0;
+  Status read_documents(bool after_separator) {
     std::string document;
     uint64_t begin = 0;
     bool open = false;
@@ -209,6 +217,7 @@ class Corpus::Reading {
     return ok_status();
   }
 
+  const Corpus& corpus_;
   const CorpusOptions& options_;
   const File& file_;
   const Block& block_;
@@ -259,6 +268,19 @@ Status Corpus::add_file(const fs::path& path) {
   const auto step = static_cast<uint64_t>(options_.block_bytes);
   for (uint64_t begin = 0; begin < size; begin += step) blocks_.push_back({file, begin, std::min(size, begin + step)});
   return ok_status();
+}
+
+std::string Corpus::describe(const Fault& fault) const {
+  const fs::path& path = files_[fault.file].path;
+  return path.string() + ":" + std::to_string(line_number(path, fault.offset)) + ": " + fault.why;
+}
+
+void Corpus::will_read(size_t block) const {
+  const Block& b = blocks_[block];
+  const int file = ::open(files_[b.file].path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;  // read_block() says why
+  ::posix_fadvise(file, static_cast<off_t>(b.begin), static_cast<off_t>(b.end - b.begin), POSIX_FADV_WILLNEED);
+  ::close(file);
 }
 
 Status Corpus::read_block(size_t block, std::vector<Record>& records, const OnFault& on_fault) const {

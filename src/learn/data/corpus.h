@@ -52,10 +52,20 @@ class Corpus {
   uint64_t bytes() const { return bytes_; }
   size_t n_blocks() const { return blocks_.size(); }
 
-  // Called for each fault that is skipped, with "FILE:LINE: why".
-  using OnFault = std::function<void(const std::string& what)>;
+  // A record that is skipped.
+  struct Fault {
+    uint32_t file = 0;
+    uint64_t offset = 0;  // of the record
+    std::string why;
+  };
+  // "FILE:LINE: why". Looks for the line from the beginning of the file.
+  std::string describe(const Fault& fault) const;
+
+  using OnFault = std::function<void(Fault fault)>;
   // Appends the records that begin in this block.
   Status read_block(size_t block, std::vector<Record>& records, const OnFault& on_fault) const;
+  // Asks the system to fetch the block from disk meanwhile.
+  void will_read(size_t block) const;
 
  private:
   struct Block {

@@ -1,6 +1,7 @@
 #include "learn/data/document_stream.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "base/log.h"
@@ -46,23 +47,54 @@ std::vector<TokenId> DocumentStream::encode(const Record& record) const {
   return ids;
 }
 
+std::vector<size_t> DocumentStream::block_order() const {
+  const size_t n = corpus_->n_blocks();
+  if (options_.shuffles) return shuffled_order(n, options_.seed, kBlocks + static_cast<uint64_t>(position_.epoch));
+  std::vector<size_t> order(n);
+  std::iota(order.begin(), order.end(), size_t{0});
+  return order;
+}
+
+// The records in the order of the blocks, whoever read them.
+Result<std::vector<Record>> DocumentStream::read_blocks(std::span<const size_t> blocks) {
+  struct Read {
+    Status status;
+    std::vector<Record> records;
+    std::vector<Corpus::Fault> faults;  // the first ones
+    int64_t n_faults = 0;
+  };
+  std::vector<Read> reads(blocks.size());
+  pool_->parallel_for(static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end, int) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      Read& read = reads[i];
+      read.status = corpus_->read_block(blocks[i], read.records, [&](Corpus::Fault fault) {
+        if (read.n_faults++ < kReported) read.faults.push_back(std::move(fault));
+      });
+    }
+  });
+  std::vector<Record> records;
+  for (Read& read : reads) {
+    RETURN_IF_ERROR(read.status);
+    for (const Corpus::Fault& fault : read.faults) {
+      if (++n_reported_ <= kReported) log_warning("skipped " + corpus_->describe(fault));
+      if (n_reported_ == kReported) log_warning("further bad records are skipped without a word");
+    }
+    n_faults_ += read.n_faults;
+    std::move(read.records.begin(), read.records.end(), std::back_inserter(records));
+  }
+  return records;
+}
+
 Status DocumentStream::load_group() {
   const auto epoch = static_cast<uint64_t>(position_.epoch);
-  std::vector<size_t> order(corpus_->n_blocks());
-  if (options_.shuffles) {
-    order = shuffled_order(order.size(), options_.seed, kBlocks + epoch);
-  } else {
-    std::iota(order.begin(), order.end(), size_t{0});
-  }
-  std::vector<Record> records;
-  const auto first = static_cast<size_t>(position_.group * options_.group_blocks);
-  const auto last = std::min(order.size(), first + static_cast<size_t>(options_.group_blocks));
-  for (size_t i = first; i < last; ++i) {
-    RETURN_IF_ERROR(corpus_->read_block(order[i], records, [&](const std::string& what) {
-      if (++n_faults_ <= kReported) log_warning("skipped " + what);
-      if (n_faults_ == kReported) log_warning("further bad records are skipped without a word");
-    }));
-  }
+  const std::vector<size_t> order = block_order();
+  const auto group = [&](int64_t index) {
+    const size_t first = std::min(order.size(), static_cast<size_t>(index * options_.group_blocks));
+    const size_t last = std::min(order.size(), first + static_cast<size_t>(options_.group_blocks));
+    return std::span(order).subspan(first, last - first);
+  };
+  ASSIGN_OR_RETURN(std::vector<Record> records, read_blocks(group(position_.group)));
+  for (const size_t block : group(position_.group + 1)) corpus_->will_read(block);
   std::erase_if(records, [&](const Record& r) { return is_held_out(r, options_) != options_.gives_held_out; });
   if (options_.shuffles) {
     const auto stream = epoch * static_cast<uint64_t>(n_groups()) + static_cast<uint64_t>(position_.group);

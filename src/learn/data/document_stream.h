@@ -2,7 +2,8 @@
 // records of a group of neighbouring ones among themselves. The order is a function of the seed, so a position in it is
 // four numbers, and a stream that starts there goes on exactly as one that never stopped. Memory: a group of blocks.
 //
-// One thread uses it; the pool encodes the records of a group.
+// One thread uses it; the pool reads and encodes the records of a group, while the system fetches the next group's
+// blocks from disk.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +57,8 @@ class DocumentStream {
   DocumentStream(const Corpus& corpus, const Tokenizer& tokenizer, ThreadPool& pool, const StreamOptions& options)
       : corpus_(&corpus), tokenizer_(&tokenizer), pool_(&pool), options_(options) {}
   Status load_group();
+  std::vector<size_t> block_order() const;
+  Result<std::vector<Record>> read_blocks(std::span<const size_t> blocks);
   std::vector<TokenId> encode(const Record& record) const;
 
   const Corpus* corpus_;
@@ -68,6 +71,7 @@ class DocumentStream {
   bool any_in_epoch_ = false;
   std::vector<std::vector<TokenId>> documents_;
   int64_t n_faults_ = 0;
+  int64_t n_reported_ = 0;
 };
 
 }  // namespace strata

@@ -116,11 +116,25 @@ Result<ordered_json> train_unigram(WordCounts words, const std::vector<std::stri
   return file_of(special, space, decoder, std::move(model));
 }
 
+// Special tokens have ids and texts of their own.
+Status check_special(const std::vector<std::string>& special) {
+  std::set<std::string> known;
+  for (int byte = 0; byte < 256; ++byte) known.insert(spell_bytes(std::string(1, static_cast<char>(byte))));
+  for (const std::string& token : special) {
+    if (token.empty()) return invalid_argument("tokenizer: a special token is empty");
+    if (!known.insert(token).second)
+      return invalid_argument("tokenizer: the special token \"" + token +
+                              "\" is another token already (give each once)");
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTraining& options, ThreadPool& pool) {
   std::vector<std::string> special{options.end_token};
   special.insert(special.end(), options.special_tokens.begin(), options.special_tokens.end());
+  RETURN_IF_ERROR(check_special(special));
   const bool is_bpe = options.kind == TokenizerKind::kBpe;
   const size_t least = special.size() + 257 + (is_bpe ? 0 : 1);
   const auto vocab = static_cast<size_t>(std::max<int64_t>(options.vocab, 0));

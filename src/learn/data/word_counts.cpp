@@ -41,7 +41,7 @@ Result<WordCounts> count_words(const Corpus& corpus, const SplitPattern& pattern
     pool.parallel_for(static_cast<int64_t>(n), 1, [&](int64_t begin, int64_t end, int) {
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         std::vector<Record> records;
-        failures[i] = corpus.read_block(chosen[first + i], records, [](const std::string&) {});
+        failures[i] = corpus.read_block(chosen[first + i], records, [](const Corpus::Fault&) {});
         for (const Record& record : records) count(record.text, pattern, counts[i]);
       }
     });

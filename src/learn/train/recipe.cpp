@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <vector>
 
@@ -16,6 +17,10 @@ namespace strata {
 namespace {
 
 namespace fs = std::filesystem;
+
+Status twice(const std::string& section, const std::string& key) {
+  return invalid_argument((section.empty() ? "" : section + ": ") + "the key \"" + key + "\" is given twice");
+}
 
 // One section: a map whose keys are read one by one; what is left over is an error.
 class Section {
@@ -93,14 +98,17 @@ class Section {
   }
   std::string path(const char* key) const { return name_.empty() ? key : name_ + "." + key; }
 
+  const Status& status() const { return status_; }
   Status check_known(std::vector<std::string> known) {
     known_ = std::move(known);
     return finish();
   }
   Status finish() {
     if (!is_given() || !status_.ok()) return status_;
+    std::set<std::string> given;
     for (const auto& item : node_) {
       const std::string key = item.first.IsScalar() ? item.first.Scalar() : "";
+      if (!given.insert(key).second) return twice(name_, key);
       if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
       return unknown_key(name_, key, known_);
     }
@@ -139,24 +147,44 @@ class Section {
   Status status_;
 };
 
-nlohmann::json to_json(const YAML::Node& node) {
-  if (node.IsMap()) {
+// The fields of a model as JSON. Bounded: a node of YAML may have itself as a part, or one part many times.
+class FieldsToJson {
+ public:
+  Result<nlohmann::json> convert(const YAML::Node& node, int depth = 0) {
+    if (depth > kMaxDepth || ++n_nodes_ > kMaxNodes)
+      return invalid_argument("model: more nested or longer than any model's fields");
+    if (node.IsMap()) return map(node, depth);
+    if (node.IsSequence()) {
+      nlohmann::json list = nlohmann::json::array();
+      for (const YAML::Node& item : node) {
+        ASSIGN_OR_RETURN(nlohmann::json value, convert(item, depth + 1));
+        list.push_back(std::move(value));
+      }
+      return list;
+    }
+    if (node.IsNull()) return nlohmann::json();
+    const std::string text = node.Scalar();
+    if (node.Tag() == "!") return nlohmann::json(text);  // quoted
+    if (text == "true" || text == "false") return nlohmann::json(text == "true");
+    const nlohmann::json number = nlohmann::json::parse(text, nullptr, false);
+    return number.is_number() ? number : nlohmann::json(text);
+  }
+
+ private:
+  static constexpr int kMaxDepth = 16, kMaxNodes = 100'000;
+
+  Result<nlohmann::json> map(const YAML::Node& node, int depth) {
     nlohmann::json object = nlohmann::json::object();
-    for (const auto& item : node) object[item.first.Scalar()] = to_json(item.second);
+    for (const auto& item : node) {
+      if (!item.first.IsScalar()) return invalid_argument("model: a key is no text");
+      if (object.contains(item.first.Scalar())) return twice("model", item.first.Scalar());
+      ASSIGN_OR_RETURN(object[item.first.Scalar()], convert(item.second, depth + 1));
+    }
     return object;
   }
-  if (node.IsSequence()) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const YAML::Node& item : node) list.push_back(to_json(item));
-    return list;
-  }
-  if (node.IsNull()) return nullptr;
-  const std::string text = node.Scalar();
-  if (node.Tag() == "!") return text;  // quoted
-  if (text == "true" || text == "false") return text == "true";
-  const nlohmann::json number = nlohmann::json::parse(text, nullptr, false);
-  return number.is_number() ? number : nlohmann::json(text);
-}
+
+  int n_nodes_ = 0;
+};
 
 // A new model's fields go to its config.json as they are: each architecture has its own (new_config() checks them).
 Status read_model(const YAML::Node& node, const fs::path& folder, Recipe& recipe) {
@@ -172,13 +200,12 @@ Status read_model(const YAML::Node& node, const fs::path& folder, Recipe& recipe
   section.read("architecture", architecture);
   if (architecture.empty())
     return invalid_argument("model: expected base, or architecture (e.g. LlamaForCausalLM) with its sizes");
-  nlohmann::json config = to_json(section.node());
+  ASSIGN_OR_RETURN(nlohmann::json config, FieldsToJson().convert(section.node()));
   config.erase("architecture");
   config["architectures"] = {architecture};
   if (!config.contains("tie_word_embeddings")) config["tie_word_embeddings"] = true;
-  recipe.initial_deviation = config.contains("initializer_range") && config["initializer_range"].is_number()
-                                 ? config["initializer_range"].get<double>()
-                                 : 0.02;
+  section.read_bounded("initializer_range", recipe.initial_deviation, 0.0, 1e3);
+  RETURN_IF_ERROR(section.status());
   config["initializer_range"] = recipe.initial_deviation;
   recipe.config_json = config.dump();
   return ok_status();
@@ -325,6 +352,7 @@ Status read_run(const YAML::Node& node, const fs::path& folder, Recipe& recipe) 
   section.read_bounded("checkpoint_every", recipe.checkpoint_every, 1);
   section.read_bounded("validate_every", recipe.validate_every, 1);
   section.read_bounded("validation_tokens", recipe.validation_tokens, 1, 1 << 28);
+  RETURN_IF_ERROR(section.status());  // below, micro_tokens divides
   if (recipe.batch_tokens % recipe.micro_tokens != 0)
     section.fail("run.batch_tokens: " + std::to_string(recipe.batch_tokens) + " is no multiple of run.micro_tokens " +
                  std::to_string(recipe.micro_tokens));
@@ -358,7 +386,9 @@ Result<Recipe> parse_recipe(const std::string& text, const fs::path& folder) {
   recipe.text = text;
   if (!simdjson::validate_utf8(text.data(), text.size())) return invalid_argument("not UTF-8 (is this a recipe?)");
   try {
-    RETURN_IF_ERROR(read_sections(YAML::Load(text), folder, recipe));
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) return invalid_argument("has several documents of YAML (a recipe is one)");
+    RETURN_IF_ERROR(read_sections(documents.empty() ? YAML::Node() : documents[0], folder, recipe));
   } catch (const YAML::Exception& error) {
     return invalid_argument(std::string("not YAML: ") + error.what());
   }

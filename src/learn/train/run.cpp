@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "compute/kernels/ceilings.h"
+#include "base/machine_memory.h"
 #include "learn/data/packed_batch.h"
 #include "learn/train/beside.h"
 #include "learn/train/new_model.h"
@@ -97,6 +98,11 @@ class Run {
     RETURN_IF_ERROR(open_teacher(options));
     if (model_->base != nullptr) options.frozen = &model_->base->weights;
     ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
+    if (trainer_->planned_bytes() > machine_memory()) {
+      return invalid_argument(fmt::format(
+          "this run plans {} bytes, the machine has {} (lower run.micro_tokens, set run.recompute, or give --memory)",
+          trainer_->planned_bytes(), machine_memory()));
+    }
     state_.origin = origin();
     if (options_.resumes && folder_.has(kCheckpoint)) {
       ASSIGN_OR_RETURN(state_,
@@ -223,9 +229,11 @@ class Run {
   Status not_finite(int64_t step, const Batch& batch) {
     const std::string where = trainer_->first_fault(batch);
     const std::string kept = folder_.has(kCheckpoint) ? "the last checkpoint is kept" : "there is no checkpoint yet";
-    return invalid_argument(fmt::format(
-        "step {}: numbers are not finite any more, first {} ({}; lower schedule.peak, warm up longer or clip harder)",
-        step, where.empty() ? "in the sum of several batches" : where, kept));
+    const char* advice = step == 1
+                             ? "nothing was learned yet: look at the model's base, or initializer_range and epsilons"
+                             : "lower schedule.peak, warm up longer or clip harder";
+    return invalid_argument(fmt::format("step {}: numbers are not finite any more, first {} ({}; {})", step,
+                                        where.empty() ? "in the sum of several batches" : where, kept, advice));
   }
 
   Status checkpoint(const RunLog& log) {

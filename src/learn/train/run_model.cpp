@@ -1,8 +1,11 @@
 #include "learn/train/run_model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/machine_memory.h"
 #include "base/read_file.h"
 #include "learn/train/new_model.h"
 #include "learn/train/unknown_key.h"
@@ -89,13 +92,37 @@ Status check_keys(const Recipe& recipe, const ConfigView& config) {
   return ok_status();
 }
 
+// A fault of the recipe's model section, said once.
+Status with_section(const Status& status) {
+  return status.message().starts_with("model: ") ? status : status.with_context("model");
+}
+
+// Weights, gradients and what the optimizer remembers are in memory, whatever a recipe says of the rest.
+Status check_size(const BuiltModel& model, const Recipe& recipe) {
+  double numbers = 0;
+  for (const WantedTensor& tensor : model.wanted) {
+    double product = 1;
+    for (const int64_t n : tensor.shape) product *= static_cast<double>(n);
+    numbers += product;
+  }
+  const double needed = numbers * sizeof(float) * (2 + memory_of(recipe.optimizer.kind));
+  const auto there = static_cast<double>(machine_memory());
+  if (needed <= there) return ok_status();
+  return invalid_argument(
+      fmt::format("model: {:.3g} parameters take {:.3g} bytes with their gradients and the optimizer's memory, the "
+                  "machine has {:.3g} "
+                  "(give smaller sizes)",
+                  numbers, needed, there));
+}
+
 Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
   ASSIGN_OR_RETURN(json config, new_config(recipe, *tokenizer));
   const ConfigView view(config, "model");
   Result<BuiltModel> built = build_new_model(view);
   const bool is_known = built.ok() || built.status().param() != "architectures";
   if (is_known) RETURN_IF_ERROR(check_keys(recipe, view));  // a misspelled key before the field it leaves out
-  if (!built.ok()) return built.status().with_context("model");
+  if (!built.ok()) return with_section(built.status());
+  RETURN_IF_ERROR(check_size(*built, recipe));
   Parameters parameters = make_parameters(*built, {recipe.seed, recipe.initial_deviation});
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }

@@ -36,8 +36,8 @@ class CorpusTest : public testing::Test {
     EXPECT_TRUE(corpus.ok()) << corpus.status().message();
     std::vector<Record> records;
     for (size_t block = 0; block < corpus->n_blocks(); ++block) {
-      const Status status =
-          corpus->read_block(block, records, [&](const std::string& what) { faults_.push_back(what); });
+      const Status status = corpus->read_block(
+          block, records, [&](const Corpus::Fault& fault) { faults_.push_back(corpus->describe(fault)); });
       EXPECT_TRUE(status.ok()) << status.message();
     }
     std::vector<std::string> texts;
@@ -81,6 +81,15 @@ TEST_F(CorpusTest, SeparatorsMayBeLinesOrNone) {
   EXPECT_GT(pieces.size(), 1u);
 }
 
+TEST_F(CorpusTest, AByteOrderMarkIsNoText) {
+  const fs::path txt = write("a.txt", "\xEF\xBB\xBFone\r\n\r\ntwo\r\n");
+  const fs::path json = write("a.jsonl", "\xEF\xBB\xBF{\"text\": \"one\"}\r\n{\"text\": \"two\"}\r\n");
+  for (int64_t block : {4, 9, 1000}) {
+    EXPECT_EQ(texts({.paths = {txt}, .block_bytes = block}), (std::vector<std::string>{"one", "two"}));
+    EXPECT_EQ(texts({.paths = {json}, .block_bytes = block}), (std::vector<std::string>{"one", "two"}));
+  }
+}
+
 TEST_F(CorpusTest, FoldersAreReadByNameAndOtherFilesLeft) {
   fs::create_directories(folder_ / "z");
   write("z/b.txt", "second");
@@ -108,7 +117,7 @@ TEST_F(CorpusTest, BadRecordsAreNamedByFileAndLine) {
   options.skips_faults = false;
   const Result<Corpus> corpus = Corpus::open(options);
   std::vector<Record> records;
-  const Status status = corpus->read_block(0, records, [](const std::string&) {});
+  const Status status = corpus->read_block(0, records, [](const Corpus::Fault&) {});
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.message().find("a.jsonl:2: "), std::string::npos) << status.message();
   EXPECT_NE(status.message().find("bad_records: skip"), std::string::npos) << status.message();
@@ -120,8 +129,22 @@ TEST_F(CorpusTest, EmptyAndBinaryFilesAreErrors) {
   EXPECT_FALSE(Corpus::open({}).ok());
   const Result<Corpus> corpus = Corpus::open({.paths = {write("b.txt", std::string("a\0b", 3))}});
   std::vector<Record> records;
-  const Status status = corpus->read_block(0, records, [](const std::string&) {});
+  const Status status = corpus->read_block(0, records, [](const Corpus::Fault&) {});
   EXPECT_NE(status.message().find("b.txt:1: has a NUL byte"), std::string::npos) << status.message();
+}
+
+TEST_F(CorpusTest, ManyFaultsAreCountedAndFewKept) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += i % 3 == 0 ? "{\"text\": \"line of text\"}\n" : "no json\n";
+  const Corpus corpus = *Corpus::open({.paths = {write("a.jsonl", text)}, .block_bytes = 1024, .skips_faults = true});
+  ThreadPool pool(3);
+  const TrainedTokenizer trained = *train_tokenizer(corpus, {.vocab = 258}, pool);
+  const auto tokenizer = *tokenizer_from_json(trained.tokenizer_json, trained.tokenizer_config);
+  DocumentStream stream = *DocumentStream::open(corpus, *tokenizer, pool, {.seed = 1});
+  int n_documents = 0;
+  for (; stream.current().ok() && stream.position().epoch == 0; ++n_documents) stream.next_document();
+  EXPECT_EQ(n_documents, 1000);
+  EXPECT_GE(stream.n_faults(), 2000);
 }
 
 // A stream over generated documents with a tokenizer trained on them.

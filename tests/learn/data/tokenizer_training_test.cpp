@@ -106,6 +106,19 @@ class TokenizerTrainingTest : public testing::TestWithParam<TokenizerKind> {
   fs::path path_;
 };
 
+TEST_P(TokenizerTrainingTest, SpecialTokensAreEachTheirOwn) {
+  ThreadPool pool(1);
+  const Corpus corpus = *Corpus::open({.paths = {path_}});
+  for (const std::vector<std::string>& special :
+       std::vector<std::vector<std::string>>{{"<|endoftext|>"}, {"<|user|>", "<|user|>"}, {""}, {"a"}}) {
+    const auto trained = train_tokenizer(corpus, {.kind = GetParam(), .vocab = 310, .special_tokens = special}, pool);
+    ASSERT_FALSE(trained.ok()) << special[0];
+    EXPECT_NE(trained.status().message().find("the special token \"" + special[0]) == std::string::npos,
+              trained.status().message().find("a special token is empty") == std::string::npos)
+        << trained.status().message();
+  }
+}
+
 TEST_P(TokenizerTrainingTest, GivesAFileThatReadsBackEveryText) {
   ThreadPool pool(2), one(1);
   const Corpus corpus = *Corpus::open({.paths = {path_}});

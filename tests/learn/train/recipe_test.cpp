@@ -83,6 +83,16 @@ TEST(Recipe, FaultsNameTheKey) {
            {"architecture: LlamaForCausalLM, ", "", "model: expected base, or architecture"},
            {"seed: 5", "seed: [5]", "run.seed: expected one value"},
            {"run: {", "run: [{", "not YAML"},
+           {"micro_tokens: 32", "micro_tokens: 0", "run.micro_tokens: expected 1 to 1048576, got 0"},
+           {"seed: 5", "recompute: some", "run.recompute: expected none, rows or layers, got \"some\""},
+           {"hidden_size: 64", "initializer_range: -1", "model.initializer_range: expected 0 to 1000, got -1"},
+           {"hidden_size: 64", "initializer_range: wide", "model.initializer_range: expected a number, got \"wide\""},
+           {"hidden_size: 64", "hidden_size: 64, hidden_size: 32", "model: the key \"hidden_size\" is given twice"},
+           {"seed: 5", "seed: 5, seed: 6", "run: the key \"seed\" is given twice"},
+           {"run: {", "data: {paths: b}\nrun: {", "the key \"data\" is given twice"},
+           {"hidden_size: 64", "{a: b}: 64", "model: a key is no text"},
+           {"model: {", "model: &m {own: *m, ", "more nested or longer than any model's fields"},
+           {"run: {", "---\nrun: {", "has several documents"},
        }) {
     std::string text = kRecipe;
     ASSERT_NE(text.find(fault.from), std::string::npos) << fault.from;
@@ -90,6 +100,19 @@ TEST(Recipe, FaultsNameTheKey) {
     const Result<Recipe> recipe = parse_recipe(text, "/");
     ASSERT_FALSE(recipe.ok()) << fault.to;
     EXPECT_NE(recipe.status().message().find(fault.message), std::string::npos) << recipe.status().message();
+  }
+  std::string bomb = "model:\n  architecture: A\n  a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n";
+  for (char c = 'b'; c < 'k'; ++c) {
+    const std::string one = "*" + std::string(1, static_cast<char>(c - 1));
+    bomb += "  " + std::string(1, c) + ": &" + c + " [" + one;
+    for (int i = 0; i < 8; ++i) bomb += ", " + one;
+    bomb += "]\n";
+  }
+  EXPECT_NE(parse_recipe(bomb, "/").status().message().find("longer than any model's fields"), std::string::npos);
+  for (const char* open : {"[", "{a: ", "- ", "? "}) {
+    std::string deep = "model: ";
+    for (int i = 0; i < 20000; ++i) deep += open;
+    EXPECT_FALSE(parse_recipe(deep, "/").ok()) << open;
   }
   EXPECT_FALSE(parse_recipe("", "/").ok());
   EXPECT_FALSE(parse_recipe("5", "/").ok());

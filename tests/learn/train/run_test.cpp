@@ -199,6 +199,7 @@ TEST_F(RunTest, FaultsSayWhatToDo) {
             "model: unknown key \"rms_norm_epsilon\" (the nearest known is \""},
            {recipe("architecture: LlamaForCausalLM, max_position_embeddings: 8"),
             "run.context: 24 tokens, the model takes 8"},
+           {recipe("architecture: LlamaForCausalLM, vocab_size: 1000000000"), " bytes with their gradients"},
        }) {
     const auto result = run(fault.recipe, "fault");
     ASSERT_FALSE(result.ok()) << fault.message;
