@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "compute/kernels/ceilings.h"
 #include "base/machine_memory.h"
+#include "compute/kernels/ceilings.h"
 #include "learn/data/packed_batch.h"
 #include "learn/train/beside.h"
 #include "learn/train/new_model.h"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/machine_memory.h"
@@ -98,13 +99,16 @@ Status with_section(const Status& status) {
 }
 
 // Weights, gradients and what the optimizer remembers are in memory, whatever a recipe says of the rest.
-Status check_size(const BuiltModel& model, const Recipe& recipe) {
-  double numbers = 0;
-  for (const WantedTensor& tensor : model.wanted) {
-    double product = 1;
-    for (const int64_t n : tensor.shape) product *= static_cast<double>(n);
-    numbers += product;
+Status check_size(const Graph& graph, const Recipe& recipe) {
+  std::map<std::string, double> size_of;  // by tensor: several weights may be slices of it
+  for (const Node& node : graph.nodes()) {
+    for (const WeightPart& part : node.weight.parts) {
+      double& size = size_of[part.tensor];
+      size = std::max(size, static_cast<double>(part.row_end) * static_cast<double>(part.col_end));
+    }
   }
+  double numbers = 0;
+  for (const auto& [tensor, size] : size_of) numbers += size;
   const double needed = numbers * sizeof(float) * (2 + memory_of(recipe.optimizer.kind));
   const auto there = static_cast<double>(machine_memory());
   if (needed <= there) return ok_status();
@@ -122,7 +126,7 @@ Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> toke
   const bool is_known = built.ok() || built.status().param() != "architectures";
   if (is_known) RETURN_IF_ERROR(check_keys(recipe, view));  // a misspelled key before the field it leaves out
   if (!built.ok()) return with_section(built.status());
-  RETURN_IF_ERROR(check_size(*built, recipe));
+  RETURN_IF_ERROR(check_size(built->graph, recipe));
   Parameters parameters = make_parameters(*built, {recipe.seed, recipe.initial_deviation});
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
@@ -149,6 +153,7 @@ Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> to
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(recipe.base));
   ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
   RETURN_IF_ERROR(check_known(built, *tokenizer, recipe.base));
+  RETURN_IF_ERROR(check_size(built.graph, recipe));
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built.graph, CheckpointWeights(checkpoint)));
   json config = checkpoint.config().json();
   config.erase("quantization_config");
