@@ -118,6 +118,7 @@ TEST(Recipe, FaultsNameTheKey) {
   EXPECT_FALSE(parse_recipe("5", "/").ok());
   EXPECT_FALSE(parse_recipe("model: {architecture: \"\xFF\"}", "/").ok());
   EXPECT_EQ(read_recipe("/nowhere/recipe.yaml").status().code(), Code::kNotFound);
+  EXPECT_NE(read_recipe("/").status().message().find("is a folder (give a recipe"), std::string::npos);
 }
 
 }  // namespace
