@@ -21,6 +21,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int64_t kRandomRank = 16;  // of --adapters
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
@@ -33,6 +35,7 @@ struct Figure {
   int64_t tokens = 0;     // of the prompt, or of each sequence's context
   std::vector<RunTimes> runs;
   std::vector<Ceilings> around;  // each run
+  std::vector<RunTimes> adapted;  // with adapters, each right after a run without
 
   double units() const { return static_cast<double>(sequences == 0 ? tokens : sequences); }
   const RunTimes& best() const {
@@ -48,6 +51,12 @@ struct Figure {
     const auto [least, most] = std::minmax_element(
         runs.begin(), runs.end(), [](const RunTimes& a, const RunTimes& b) { return a.seconds < b.seconds; });
     return (most->seconds - least->seconds) / median_seconds();
+  }
+  // Speed with adapters over that without, the median of the pairs.
+  double adapted_share() const {
+    std::vector<double> shares;
+    for (size_t i = 0; i < adapted.size(); ++i) shares.push_back(runs[i].seconds / adapted[i].seconds);
+    return median(std::move(shares));
   }
   // `least_seconds(ceilings)`: what a run could not take less than.
   template <class Least>
@@ -69,7 +78,7 @@ std::vector<Figure> figures_of(const std::vector<int64_t>& prefills, const std::
     if (tokens > limits.max_context) {
       skip(fmt::format("prefill {}", tokens), limits.max_context, "tokens");
     } else {
-      figures.push_back({0, tokens, {}, {}});
+      figures.push_back({0, tokens, {}, {}, {}});
     }
   }
   for (const int64_t asked : contexts) {
@@ -82,14 +91,20 @@ std::vector<Figure> figures_of(const std::vector<int64_t>& prefills, const std::
       } else if (decode_blocks(batch, context) > limits.n_blocks) {
         skip(what, limits.n_blocks, "cache blocks: raise --kv-bytes");
       } else {
-        figures.push_back({batch, context, {}, {}});
+        figures.push_back({batch, context, {}, {}, {}});
       }
     }
   }
   return figures;
 }
 
-Status measure(std::vector<Figure>& figures, int repeat, ModelRunner& runner, CeilingMeter& meter) {
+Result<RunTimes> run_figure(const Figure& figure, ModelRunner& runner, std::span<const AdapterRef> adapters) {
+  return figure.sequences == 0 ? run_prefill(runner, figure.tokens, adapters)
+                               : run_decode(runner, figure.sequences, figure.tokens, adapters);
+}
+
+Status measure(std::vector<Figure>& figures, int repeat, ModelRunner& runner, std::span<const AdapterRef> adapters,
+               CeilingMeter& meter) {
   Progress progress("bench", static_cast<double>(figures.size()) * repeat);
   double done = 0;
   for (Figure& figure : figures) {
@@ -101,9 +116,12 @@ Status measure(std::vector<Figure>& figures, int repeat, ModelRunner& runner, Ce
     }
     Ceilings before = meter.measure_again();
     for (int r = 0; r < repeat; ++r) {
-      ASSIGN_OR_RETURN(RunTimes run, figure.sequences == 0 ? run_prefill(runner, figure.tokens)
-                                                           : run_decode(runner, figure.sequences, figure.tokens));
+      ASSIGN_OR_RETURN(RunTimes run, run_figure(figure, runner, {}));
       figure.runs.push_back(std::move(run));
+      if (!adapters.empty()) {
+        ASSIGN_OR_RETURN(RunTimes adapted, run_figure(figure, runner, adapters));
+        figure.adapted.push_back(std::move(adapted));
+      }
       const Ceilings after = meter.measure_again();
       figure.around.push_back(best_of(before, after));
       before = after;
@@ -149,6 +167,14 @@ Json decode_json(const Figure& figure, const ModelCost& cost, const Ceilings& pe
   return json;
 }
 
+void print_adapters(const Json& figure) {
+  if (!figure.contains("adapters")) return;
+  const Json& adapters = figure["adapters"];
+  std::printf("%26s with adapters: %.1f tokens/s, %.3f of without\n", "", adapters["tok_s"].get<double>(),
+              adapters["of_bare"].get<double>());
+  if (adapters.contains("profile")) print_profile(adapters["profile"]);
+}
+
 void print(const Json& json) {
   const auto number = [](const Json& value) { return value.get<double>(); };
   const Json& machine = json["machine"];
@@ -168,6 +194,7 @@ void print(const Json& json) {
                 number(p["tok_s"]), number(p["median_tok_s"]), number(p["spread"]), number(p["fraction_of_peak"]),
                 number(p["paired_fraction_of_peak"]), number(p["matmul_fraction_of_peak"]));
     if (p.contains("profile")) print_profile(p["profile"]);
+    print_adapters(p);
   }
   if (!json["decode"].empty())
     std::printf("\n%8s %8s %9s %10s %8s %8s %8s %8s %8s\n", "decode", "context", "tokens/s", "median", "spread", "roof",
@@ -178,6 +205,7 @@ void print(const Json& json) {
                 number(d["spread"]), number(d["roof_tok_s"]), number(d["fraction_of_roof"]),
                 number(d["paired_fraction_of_roof"]), number(d["fraction_of_read"]));
     if (d.contains("profile")) print_profile(d["profile"]);
+    print_adapters(d);
   }
 }
 
@@ -230,6 +258,12 @@ Json report(const std::vector<Figure>& figures, const ModelCost& cost, const Cei
     Json& list = json[figure.sequences == 0 ? "prefill" : "decode"];
     list.push_back(figure.sequences == 0 ? prefill_json(figure, cost, peak) : decode_json(figure, cost, peak));
     if (profile) list.back()["profile"] = profile_json(figure.best().profile);
+    if (figure.adapted.empty()) continue;
+    const RunTimes& adapted =
+        *std::min_element(figure.adapted.begin(), figure.adapted.end(),
+                          [](const RunTimes& a, const RunTimes& b) { return a.seconds < b.seconds; });
+    list.back()["adapters"] = {{"tok_s", figure.units() / adapted.seconds}, {"of_bare", figure.adapted_share()}};
+    if (profile) list.back()["adapters"]["profile"] = profile_json(adapted.profile);
   }
   return json;
 }
@@ -249,7 +283,9 @@ Status bench_model(const Settings& settings, const std::string& path) {
   CeilingMeter meter(*loaded.kernels, loaded.pool->n_threads());
   meter.measure_all(1);
   std::vector<Figure> figures = figures_of(prefills, batches, contexts, loaded.runner->limits());
-  RETURN_IF_ERROR(measure(figures, settings.repeat, *loaded.runner, meter));
+  const std::vector<AdapterRef> adapters =
+      random_adapters(loaded.runner->adapter_places(), kRandomRank, settings.random_adapters);
+  RETURN_IF_ERROR(measure(figures, settings.repeat, *loaded.runner, adapters, meter));
 
   Json json = report(figures, cost, meter.best(), settings.profile);
   json["machine"]["isa"] = loaded.kernels->name;

@@ -67,12 +67,14 @@ Status logits_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(arguments[0]));
   if (model->config().kind != ModelKind::kGenerates) return print_encoded(settings, *model, ids);
   ASSIGN_OR_RETURN(const LoadedModel loaded, load_model(settings, std::move(model)));
+  ASSIGN_OR_RETURN(const AdapterRef adapter, chosen_adapter(settings, *loaded.model, *loaded.runner));
   const auto vocab = static_cast<size_t>(loaded.runner->limits().vocab);
   nlohmann::json positions = nlohmann::json::array();
-  RETURN_IF_ERROR(run_sequence(*loaded.runner, ids, [&](int64_t, std::span<const float> logits) {
+  const auto add = [&](int64_t, std::span<const float> logits) {
     for (size_t row = 0; row < logits.size() / vocab; ++row)
       positions.push_back(row_json(logits.subspan(row * vocab, vocab), settings.top));
-  }));
+  };
+  RETURN_IF_ERROR(run_sequence(*loaded.runner, ids, add, adapter));
   std::printf("%s\n", nlohmann::json{{"positions", positions}}.dump().c_str());
   return ok_status();
 }

@@ -48,9 +48,11 @@ struct Answer {
 
 const char* finish_name(FinishReason finish) { return finish == FinishReason::kStop ? "stop" : "length"; }
 
-Request make_request(const Settings& settings, std::vector<TokenId> prompt, const RunnerLimits& limits) {
+Request make_request(const Settings& settings, std::vector<TokenId> prompt, const RunnerLimits& limits,
+                     const AdapterRef& adapter) {
   Request request;
   request.id = "run";
+  request.adapter = adapter;
   request.max_tokens = std::min<int>(settings.n_tokens, limits.max_context - static_cast<int>(prompt.size()));
   request.max_tokens =
       std::max(request.max_tokens, std::min(settings.n_tokens, 1));  // too long a prompt is refused by submit
@@ -106,7 +108,8 @@ std::string token_text(const Tokenizer& tokenizer, std::optional<TokenId> id) {
   return id ? std::string(tokenizer.piece(*id, true)) : std::string();
 }
 
-Status chat(const Settings& settings, const Model& model, const Tokenizer& tokenizer, Engine& engine) {
+Status chat(const Settings& settings, const Model& model, const Tokenizer& tokenizer, Engine& engine,
+            const AdapterRef& adapter) {
   if (model.chat_template() == nullptr)
     return invalid_argument("run: " + model.name() + " has no chat template (give a prompt with -p)");
   const std::vector<TokenId> ends = tokenizer.end_of_generation();
@@ -126,7 +129,7 @@ Status chat(const Settings& settings, const Model& model, const Tokenizer& token
                           {"bos_token", token_text(tokenizer, tokenizer.bos())},
                           {"eos_token", ends.empty() ? std::string() : token_text(tokenizer, ends.front())}}));
     const Result<Answer> reply =
-        answer(engine, make_request(settings, tokenizer.encode(text, {false, true}), engine.limits()), true);
+        answer(engine, make_request(settings, tokenizer.encode(text, {false, true}), engine.limits(), adapter), true);
     if (!reply.ok()) return reply.status();
     std::fputc('\n', stdout);
     messages.push_back({{"role", "assistant"}, {"content", reply->text}});
@@ -143,15 +146,16 @@ Status run_command(const Settings& settings, const Arguments& arguments) {
   EngineOptions options;
   options.max_batch_tokens = settings.max_batch_tokens;
   options.prefill_chunk = settings.prefill_chunk;
+  ASSIGN_OR_RETURN(const AdapterRef adapter, chosen_adapter(settings, *loaded.model, *loaded.runner));
   Engine engine(std::move(loaded.runner), *tokenizer, options, steady_clock());
-  if (interactive) return chat(settings, *loaded.model, *tokenizer, engine);
+  if (interactive) return chat(settings, *loaded.model, *tokenizer, engine, adapter);
 
   const std::string prompt = settings.prompt.empty() ? read_standard_input() : settings.prompt;
   std::vector<TokenId> ids = tokenizer->encode(prompt);
   if (ids.empty()) return invalid_argument("run: the prompt has no tokens (give one with -p)");
   if (!settings.json) std::fputs(prompt.c_str(), stdout);
   ASSIGN_OR_RETURN(const Answer a,
-                   answer(engine, make_request(settings, std::move(ids), engine.limits()), !settings.json));
+                   answer(engine, make_request(settings, std::move(ids), engine.limits(), adapter), !settings.json));
   if (settings.json) {
     print_json(a);
   } else {

@@ -45,7 +45,8 @@ void compare(Score& score, std::span<const float> reference, std::span<const flo
 }
 
 // One window. `against` may be null.
-Status score_window(ModelRunner& runner, ModelRunner* against, const std::vector<int32_t>& part, Score& score) {
+Status score_window(ModelRunner& runner, const AdapterRef& adapter, ModelRunner* against,
+                    const std::vector<int32_t>& part, Score& score) {
   const auto vocab = static_cast<size_t>(runner.limits().vocab);
   std::vector<float> reference;
   if (against != nullptr) {
@@ -53,7 +54,7 @@ Status score_window(ModelRunner& runner, ModelRunner* against, const std::vector
       reference.insert(reference.end(), logits.begin(), logits.end());
     }));
   }
-  return run_sequence(runner, part, [&](int64_t position, std::span<const float> logits) {
+  const auto add = [&](int64_t position, std::span<const float> logits) {
     for (size_t row = 0; row < logits.size() / vocab; ++row) {
       const size_t at = static_cast<size_t>(position) + row;
       if (at + 1 >= part.size()) continue;
@@ -62,7 +63,8 @@ Status score_window(ModelRunner& runner, ModelRunner* against, const std::vector
       ++score.counted;
       if (against != nullptr) compare(score, std::span(reference).subspan(at * vocab, vocab), here);
     }
-  });
+  };
+  return run_sequence(runner, part, add, adapter);
 }
 
 // The model of --against, with a cache of fp32; without the option an empty one.
@@ -93,6 +95,7 @@ Status score_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::string text, read_file(settings.file));
   ASSIGN_OR_RETURN(const LoadedModel loaded, load_model(settings, arguments[0]));
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, require_tokenizer(*loaded.model));
+  ASSIGN_OR_RETURN(const AdapterRef adapter, chosen_adapter(settings, *loaded.model, *loaded.runner));
   const std::vector<TokenId> ids = tokenizer->encode(text, {false, false});
   if (ids.size() < 2) return invalid_argument(settings.file + ": fewer than two tokens");
 
@@ -111,7 +114,7 @@ Status score_command(const Settings& settings, const Arguments& arguments) {
     if (head > 0) part.push_back(*tokenizer->bos());
     part.insert(part.end(), ids.begin() + static_cast<std::ptrdiff_t>(begin),
                 ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), begin + window - head)));
-    RETURN_IF_ERROR(score_window(*loaded.runner, against.runner.get(), part, score));
+    RETURN_IF_ERROR(score_window(*loaded.runner, adapter, against.runner.get(), part, score));
     progress.update(static_cast<double>(std::min(ids.size(), begin + window)));
   }
   std::printf("%s\n", summary(score, against.runner != nullptr).dump().c_str());

@@ -14,13 +14,15 @@ constexpr int kDecodeSteps = 16;
 // from s * decode_blocks(1, context) on. Ids differ from step to step, as experts would be chosen anew.
 class SteadyBatch {
  public:
-  SteadyBatch(int64_t sequences, int64_t context, int64_t tokens, int vocab, int64_t step = 0) {
+  SteadyBatch(int64_t sequences, int64_t context, int64_t tokens, int vocab, std::span<const AdapterRef> adapters,
+              int64_t step = 0) {
     const int64_t blocks = (context + tokens + kBlockTokens - 1) / kBlockTokens;
     query_begin_.push_back(0);
     for (int64_t s = 0; s < sequences; ++s) {
       for (int64_t t = 0; t < tokens; ++t) {
         const int64_t position = context + t;
         if (t + 1 == tokens) rows_.push_back(static_cast<int32_t>(ids_.size()));
+        if (!adapters.empty()) adapters_.push_back(static_cast<int32_t>(s % static_cast<int64_t>(adapters.size())));
         ids_.push_back(static_cast<int32_t>((s * 131 + position * 7 + step * 977 + 3) % vocab));
         positions_.push_back(static_cast<int32_t>(position));
         slots_.push_back((s * blocks + position / kBlockTokens) * kBlockTokens + position % kBlockTokens);
@@ -38,13 +40,17 @@ class SteadyBatch {
     batch_.block_table = table_;
     batch_.block_table_stride = blocks;
     batch_.output_rows = rows_;
+    for (const AdapterRef& adapter : adapters) weights_.push_back(adapter.get());
+    batch_.adapters = adapters_;
+    batch_.adapter_weights = weights_;
   }
   SteadyBatch(const SteadyBatch&) = delete;
   SteadyBatch& operator=(const SteadyBatch&) = delete;
   const Batch& batch() const { return batch_; }
 
  private:
-  std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, rows_;
+  std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, rows_, adapters_;
+  std::vector<const AdapterWeights*> weights_;
   std::vector<int64_t> slots_;
   Batch batch_;
 };
@@ -79,14 +85,14 @@ double experts_share(ExecutionContext& context) {
 
 }  // namespace
 
-Result<RunTimes> run_prefill(ModelRunner& runner, int64_t tokens) {
+Result<RunTimes> run_prefill(ModelRunner& runner, int64_t tokens, std::span<const AdapterRef> adapters) {
   RunTimes times;
   SymbolValues sizes;
   int chunks = 0;
   runner.context().measure_waves();
   for (int64_t begin = 0; begin < tokens; begin += runner.limits().max_batch_tokens) {
     const int64_t n = std::min<int64_t>(tokens - begin, runner.limits().max_batch_tokens);
-    const SteadyBatch batch(1, begin, n, runner.limits().vocab);
+    const SteadyBatch batch(1, begin, n, runner.limits().vocab, adapters);
     const TimePoint start = steady_clock().now();
     ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
     times.seconds += to_seconds(steady_clock().now() - start);
@@ -115,11 +121,12 @@ Status fill_context(ModelRunner& runner, int64_t sequences, int64_t context) {
   return ok_status();
 }
 
-Result<RunTimes> run_decode(ModelRunner& runner, int64_t sequences, int64_t context) {
+Result<RunTimes> run_decode(ModelRunner& runner, int64_t sequences, int64_t context,
+                            std::span<const AdapterRef> adapters) {
   RunTimes times;
   for (int step = -1; step < kDecodeSteps; ++step) {
     if (step == 0) runner.context().measure_waves();
-    const SteadyBatch batch(sequences, context, 1, runner.limits().vocab, step + 1);
+    const SteadyBatch batch(sequences, context, 1, runner.limits().vocab, adapters, step + 1);
     const TimePoint start = steady_clock().now();
     ASSIGN_OR_RETURN([[maybe_unused]] const auto logits, runner.run(batch.batch()));
     if (step < 0) continue;

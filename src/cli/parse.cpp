@@ -116,8 +116,10 @@ Invocation parse_command(const Command& command, int argc, const char* const* ar
       app.add_flag(flags, slot.second, std::string(option.help));
     } else {
       const std::string shown = option.show(defaults);
-      app.add_option(flags, slot.first, fmt::format("{}{}", option.help, shown.empty() ? "" : " [" + shown + "]"))
-          ->type_name(std::string(option.value));
+      CLI::Option* const flag =
+          app.add_option(flags, slot.first, fmt::format("{}{}", option.help, shown.empty() ? "" : " [" + shown + "]"))
+              ->type_name(std::string(option.value));
+      if (option.repeats) flag->join(',');
     }
   }
   Flags flags;

@@ -64,6 +64,7 @@ Result<RunnerOptions> runner_options(const Settings& settings) {
   options.kv_bytes = settings.kv_bytes;
   options.packed_cache = packed_cache_options(settings);
   options.weights_memory = settings.weights_memory;
+  options.max_adapter_rank = adapter_rank(settings);
   return options;
 }
 
@@ -118,7 +119,7 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::strin
 }
 
 Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
-                    const std::function<void(int64_t, std::span<const float>)>& visit) {
+                    const std::function<void(int64_t, std::span<const float>)>& visit, const AdapterRef& adapter) {
   const RunnerLimits& limits = runner.limits();
   const auto n = static_cast<int64_t>(ids.size());
   if (n > limits.max_context) {
@@ -142,6 +143,8 @@ Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
   // All tokens rotate as the length of the whole asks for.
   const std::vector<int32_t> long_rope(limits.short_context > 0 && n > limits.short_context ? ids.size() : 0, 1);
   const int64_t chunk = std::min<int64_t>(limits.max_batch_tokens, limits.max_outputs);
+  const AdapterWeights* const weights[] = {adapter.get()};
+  const std::vector<int32_t> slots_of_adapter(adapter == nullptr ? 0 : static_cast<size_t>(chunk), 0);
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t end = std::min(n, begin + chunk);
     std::vector<int32_t> positions(static_cast<size_t>(end - begin));
@@ -160,6 +163,10 @@ Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
     batch.block_table = table;
     batch.block_table_stride = n_blocks;
     batch.output_rows = rows;
+    if (adapter != nullptr) {
+      batch.adapters = std::span(slots_of_adapter).first(positions.size());
+      batch.adapter_weights = weights;
+    }
     batch.long_rope = std::span(long_rope).first(long_rope.empty() ? 0 : positions.size());
     ASSIGN_OR_RETURN(const std::span<const float> logits, runner.run(batch));
     visit(begin, logits);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/thread_pool.h"
+#include "cli/adapters.h"
 #include "cli/settings.h"
 #include "engine/model_runner.h"
 #include "model/model.h"
@@ -45,6 +46,7 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text, const std::strin
 // Runs one sequence from position `begin` through the runner in chunks and gives each chunk's logits rows to `visit`
 // (first position of the chunk, logits [rows, vocab]).
 Status run_sequence(ModelRunner& runner, const std::vector<int32_t>& ids,
-                    const std::function<void(int64_t position, std::span<const float> logits)>& visit);
+                    const std::function<void(int64_t position, std::span<const float> logits)>& visit,
+                    const AdapterRef& adapter = nullptr);
 
 }  // namespace strata::cli

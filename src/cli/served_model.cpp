@@ -5,8 +5,10 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "cli/adapters.h"
 #include "cli/runtime.h"
 #include "engine/model_embedder.h"
+#include "model/adapter.h"
 
 namespace strata::cli {
 namespace {
@@ -25,6 +27,10 @@ std::vector<std::string> split_names(const std::string& text) {
 TextOutput output_of(Pooling pooling) {
   if (pooling == Pooling::kMean) return TextOutput::kMean;
   return pooling == Pooling::kFirst ? TextOutput::kFirst : TextOutput::kLast;
+}
+
+int64_t seconds_since_1970() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -55,6 +61,7 @@ Result<std::unique_ptr<ServedModel>> ServedModel::load(const ServeContext& conte
 Status ServedModel::start_engine(const ServeContext& context, std::shared_ptr<WeightBinder>& binder) {
   ASSIGN_OR_RETURN(RunnerOptions options, runner_options(context.settings));
   options.kv_bytes = context.kv_bytes;
+  if (!context.takes_adapters && context.settings.max_adapters == 0) options.max_adapter_rank = 0;
   ASSIGN_OR_RETURN(std::unique_ptr<ModelRunner> runner,
                    ModelRunner::make(*model_, context.kernels, context.pool, options));
   log_info(fmt::format(
@@ -62,6 +69,7 @@ Status ServedModel::start_engine(const ServeContext& context, std::shared_ptr<We
       static_cast<int64_t>(runner->limits().n_blocks) * runner->limits().block_tokens, runner->cache_bytes() >> 20));
   log_debug(runner->plan().summary());
   binder = runner->binder();
+  RETURN_IF_ERROR(load_adapters(context, *runner));
   EngineOptions engine;
   engine.max_batch_tokens = context.settings.max_batch_tokens;
   engine.prefill_chunk = context.settings.prefill_chunk;
@@ -72,6 +80,22 @@ Status ServedModel::start_engine(const ServeContext& context, std::shared_ptr<We
   engine_ = std::make_unique<Engine>(std::move(runner), *model_->tokenizer(), engine, steady_clock(), metrics_.get(),
                                      &context.gate);
   metrics_->attach(*engine_);
+  return ok_status();
+}
+
+Status ServedModel::load_adapters(const ServeContext& context, const ModelRunner& runner) {
+  adapter_places_ = runner.adapter_places();
+  max_adapters_ = static_cast<size_t>(context.settings.max_adapters);
+  if (!context.takes_adapters) return ok_status();
+  ASSIGN_OR_RETURN(const std::vector<AdapterFolder> list, adapter_folders(context.settings));
+  if (max_adapters_ > 0 && list.size() > max_adapters_) {
+    return invalid_argument(fmt::format("--adapter: {} adapters, --max-adapters allows {}", list.size(), max_adapters_));
+  }
+  for (const AdapterFolder& adapter : list) {
+    ASSIGN_OR_RETURN(AdapterRef weights, load_adapter(adapter.folder, adapter_places_, model_->checkpoint()));
+    log_info(fmt::format("{}: adapter {}, {} MiB", names_.front(), adapter.name, weights->memory.size() >> 20));
+    adapters_.push_back({adapter.name, adapter.folder, std::move(weights), seconds_since_1970()});
+  }
   return ok_status();
 }
 
@@ -116,8 +140,14 @@ api::ModelHost ServedModel::host() const {
   host.defaults.top_k = defaults.top_k.value_or(0);
   host.defaults.min_p = defaults.min_p.value_or(0);
   host.defaults.repetition_penalty = defaults.repetition_penalty.value_or(1);
-  host.created =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  host.created = seconds_since_1970();
+  host.adapters = adapters_;
+  host.max_adapters = max_adapters_;
+  if (max_adapters_ > 0 && engine_ != nullptr) {
+    host.load_adapter = [this](const std::string& folder) {
+      return load_adapter(folder, adapter_places_, model_->checkpoint());
+    };
+  }
   return host;
 }
 

@@ -10,6 +10,7 @@
 #include "compute/kernels/cpu_kernels.h"
 #include "engine/embedding_engine.h"
 #include "engine/engine.h"
+#include "engine/model_runner.h"
 #include "engine/step_gate.h"
 #include "model/model.h"
 #include "serve/api/embedding_metrics.h"
@@ -27,6 +28,7 @@ struct ServeContext {
   Metrics& metrics;
   std::string names = {};  // separated by commas; empty: the file's name
   size_t kv_bytes = 0;
+  bool takes_adapters = true;  // --adapter is for the first model
 };
 
 class ServedModel {
@@ -42,11 +44,16 @@ class ServedModel {
   Status start_engine(const ServeContext& context, std::shared_ptr<WeightBinder>& binder);
   Status start_embedding_engine(const ServeContext& context, std::shared_ptr<WeightBinder> binder);
 
+  Status load_adapters(const ServeContext& context, const ModelRunner& runner);
+
   std::vector<std::string> names_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<api::EngineMetrics> metrics_;  // the engine's observer
   std::unique_ptr<Engine> engine_;               // null: the model generates nothing
   std::unique_ptr<api::EmbeddingMetrics> embedding_metrics_;
+  AdapterPlaces adapter_places_;
+  std::vector<api::NamedAdapter> adapters_;
+  size_t max_adapters_ = 0;  // above 0: clients may load some
   std::unique_ptr<EmbeddingEngine> embedding_engine_;  // null: the model has no hidden states to give
 };
 

@@ -28,6 +28,9 @@ struct Settings {
   int target_itl_ms = 0;        // 0: follows the decodes' own time
   int max_queue_ms = 60000;     // 0: any
   int max_waiting = 4096;
+  std::string adapter;  // [NAME=]FOLDER, several separated by commas
+  int max_adapters = 0;
+  int64_t max_adapter_rank = 64;
   // Server
   std::string host = "127.0.0.1";
   int port = 8080;
@@ -65,6 +68,7 @@ struct Settings {
   std::string contexts = "0,2048";
   int repeat = 3;
   bool profile = false;
+  int random_adapters = 0;
   int requests = 32;
   int concurrency = 8;
   double rate = 0;
@@ -92,6 +96,7 @@ struct Option {
   std::string_view commands;  // blank-separated names of the commands that take it
   Status (*set)(Settings&, std::string_view text);
   std::string (*show)(const Settings&);  // the default, for help and docs
+  bool repeats = false;                  // given several times, the values are joined by commas
 };
 std::span<const Option> options();
 

@@ -75,7 +75,9 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   limits.block_tokens = kBlockTokens;
 
   RETURN_IF_ERROR(check_weight_types(model.graph(), kernels));
-  const Graph counted = keep_expert_groups(model.graph());
+  GraphWithAdapters adapted{model.graph(), {}};
+  if (options.max_adapter_rank > 0) adapted = add_adapters(model.graph(), options.max_adapter_rank);
+  const Graph counted = keep_expert_groups(adapted.graph);
   Graph lowered = lower_for_inference(options.keep_matmul_inputs ? keep_matmul_inputs(counted) : counted, kernels,
                                       options.cache_type);
   SymbolValues maxima;
@@ -110,6 +112,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   }
   auto runner = std::unique_ptr<ModelRunner>(new ModelRunner(std::move(binder), std::move(plan), pool, limits));
   runner->context_.stream_weights(std::move(stream));
+  runner->adapter_places_ = std::move(adapted.places);
   runner->arithmetic_ = arithmetic_of(model.graph(), kernels, options.cache_type);
   return runner;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/thread_pool.h"
+#include "compute/graph/passes/adapters.h"
 #include "compute/graph/plan/context.h"
 #include "engine/expert_load.h"
 #include "engine/packed_cache.h"
@@ -23,6 +24,7 @@ struct RunnerOptions {
   size_t kv_bytes = size_t{1} << 30;  // memory for the cache
   PackedCacheOptions packed_cache = {};
   uint64_t weights_memory = 0;      // for weights; what does not fit is read anew for each step. 0: all there is
+  int64_t max_adapter_rank = 0;     // of LoRA adapters that requests may bring; 0: they may bring none
   bool keep_matmul_inputs = false;  // as outputs of the plan (passes/keep_matmul_inputs.h): measuring importance
 };
 
@@ -51,6 +53,8 @@ class ModelRunner final : public Runner {
   // Owns the packed weights; other plans of the same model may share them.
   const std::shared_ptr<WeightBinder>& binder() const { return binder_; }
   size_t cache_bytes() const { return cache_.size(); }
+  // What an adapter has to bring for this plan; empty: it takes none.
+  const AdapterPlaces& adapter_places() const { return adapter_places_; }
   // Names what decides the bits of a result: weights' arithmetic, cache type. Part of every prefix key.
   const std::string& arithmetic() const { return arithmetic_; }
 
@@ -72,6 +76,7 @@ class ModelRunner final : public Runner {
   std::unique_ptr<ExpertLoad> expert_load_;
   size_t weight_bytes_ = 0;
   std::string arithmetic_;
+  AdapterPlaces adapter_places_;
 };
 
 }  // namespace strata

@@ -13,11 +13,12 @@ Hash128 hash_string(const std::string& bytes) { return hash_bytes(std::as_bytes(
 
 }  // namespace
 
-Hash128 prefix_root(const Hash128& identity, int adapter, std::string_view salt) {
-  std::string bytes = "strata-prefix-1";
+Hash128 prefix_root(const Hash128& identity, const Hash128& adapter, std::string_view salt) {
+  std::string bytes = "strata-prefix-2";
   append_integer(bytes, identity.low, 8);
   append_integer(bytes, identity.high, 8);
-  append_integer(bytes, static_cast<uint32_t>(adapter), 4);
+  append_integer(bytes, adapter.low, 8);
+  append_integer(bytes, adapter.high, 8);
   bytes += salt;
   return hash_string(bytes);
 }

@@ -3,7 +3,8 @@
 // it, so that others can wait instead of computing it again.
 //
 // The hash, stable across processes and machines (XXH3-128, seed 0, integers little endian):
-//   root(adapter, salt)   = H("strata-prefix-1" identity.low:u64 identity.high:u64 adapter:i32 salt bytes)
+//   root(adapter, salt)   = H("strata-prefix-2" identity.low:u64 identity.high:u64 adapter.low:u64 adapter.high:u64
+//                             salt bytes); `adapter` is 0 without one, else AdapterWeights::identity
 //   block(parent, tokens) = H(parent.low:u64 parent.high:u64 token:i32 ...)
 //   outgrown(root)        = H(root.low:u64 root.high:u64), the root of sequences beyond the short context
 // `identity` covers weights, arithmetic id, tensor-parallel degree, depth, width and cache type (RunnerLimits).
@@ -26,7 +27,7 @@ namespace strata {
 
 struct Sequence;
 
-Hash128 prefix_root(const Hash128& identity, int adapter, std::string_view salt);
+Hash128 prefix_root(const Hash128& identity, const Hash128& adapter, std::string_view salt);
 Hash128 prefix_outgrown(const Hash128& root);
 Hash128 prefix_block(const Hash128& parent, std::span<const TokenId> tokens);
 

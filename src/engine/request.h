@@ -15,6 +15,11 @@
 
 namespace strata {
 
+struct AdapterWeights;  // graph/adapter_weights.h
+
+// Shared with whoever offers the adapter by name: it is freed with its last request.
+using AdapterRef = std::shared_ptr<const AdapterWeights>;
+
 // How a token is drawn from the logits. Order: logit_bias, penalties, token mask; then greedy, or temperature, min_p,
 // top_k, top_p, typical_p, each on the renormalised rest of the one before. Ties go to the lower id everywhere.
 struct SamplingParams {
@@ -107,7 +112,7 @@ struct Request {
   std::optional<Duration> timeout;        // from submission; then: kError with code kDeadline
   std::shared_ptr<const TokenMask> mask;  // prototype, cloned per choice; shared: the front door keeps grammars
   std::string cache_salt;                 // tenants with different salts never share cached prefixes
-  int adapter = -1;
+  AdapterRef adapter;  // null: none; of the model that the engine runs
 };
 
 }  // namespace strata

@@ -84,7 +84,6 @@ Status check_request(const Request& request, const RunnerLimits& limits) {
   }
   if (request.logprobs < -1) return out_of_range("logprobs", "0 or more");
   if (request.prompt_logprobs < -1) return out_of_range("prompt_logprobs", "0 or more");
-  if (request.adapter < -1) return out_of_range("adapter", "-1 (none) or more");
   return ok_status();
 }
 

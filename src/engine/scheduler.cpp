@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "compute/graph/adapter_weights.h"
 
 namespace strata {
 namespace {
@@ -34,13 +35,14 @@ Sequence& Scheduler::add(SequenceSpec spec) {
   sequence.tokens = std::move(spec.prompt);
   sequence.samples = spec.samples;
   sequence.end_prompt_rows = spec.prompt_logprobs ? sequence.n_prompt - 1 : 0;
-  sequence.adapter = spec.adapter;
+  sequence.adapter = std::move(spec.adapter);
   sequence.arrived = spec.arrived;
   sequence.deadline = spec.deadline;
   if (sequence.deadline) ++deadlines_;
   sequence.outgrown = is_outgrown(sequence);
   if (options_.prefix_cache) {
-    const Hash128 root = prefix_root(options_.cache_identity, spec.adapter, spec.cache_salt);
+    const Hash128 adapter = sequence.adapter == nullptr ? Hash128{} : sequence.adapter->identity;
+    const Hash128 root = prefix_root(options_.cache_identity, adapter, spec.cache_salt);
     sequence.names.push_back(sequence.outgrown ? prefix_outgrown(root) : root);
   }
   CHECK(sequences_.emplace(sequence.rank, std::move(owned)).second);

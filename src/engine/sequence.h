@@ -11,6 +11,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@
 #include "model/text/tokenizer.h"
 
 namespace strata {
+
+struct AdapterWeights;  // graph/adapter_weights.h
 
 // Who goes first: lower ranks do. Unique per sequence; kept through preemption, so nobody is overtaken for ever.
 struct SequenceRank {
@@ -36,7 +39,7 @@ struct SequenceSpec {
   std::vector<TokenId> prompt;
   bool samples = true;           // false: only the prompt is computed
   bool prompt_logprobs = false;  // wants a row of logits for every prompt token but the first
-  int adapter = -1;
+  std::shared_ptr<const AdapterWeights> adapter;  // held by the request too
   std::string cache_salt;
   TimePoint arrived{};
   std::optional<TimePoint> deadline;
@@ -50,7 +53,7 @@ struct Sequence {
   std::vector<TokenId> tokens;  // prompt, then what was sampled
   int n_prompt = 0;
   bool samples = true;
-  int adapter = -1;
+  std::shared_ptr<const AdapterWeights> adapter;  // null: none
   TimePoint arrived{};
   bool outgrown = false;  // longer than the short context: computed with the long rotary frequencies
   std::optional<TimePoint> deadline;

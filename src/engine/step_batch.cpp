@@ -7,12 +7,11 @@ namespace strata {
 const Batch& StepBatch::build(const StepPlan& plan) {
   for (auto* list : {&ids_, &positions_, &query_begin_, &context_len_, &output_rows_, &adapters_, &long_rope_}) list->clear();
   slots_.clear();
+  adapter_weights_.clear();
   size_t stride = 0;
-  bool adapted = false;
   bool outgrown = false;
   for (const StepEntry& entry : plan.entries) {
     stride = std::max(stride, entry.sequence->table.size());
-    adapted = adapted || entry.sequence->adapter >= 0;
     outgrown = outgrown || entry.sequence->outgrown;
   }
   block_table_.assign(plan.entries.size() * stride, 0);
@@ -23,7 +22,7 @@ const Batch& StepBatch::build(const StepPlan& plan) {
                    block_table_.begin() + static_cast<std::ptrdiff_t>(i * stride),
                    [](const Block& block) { return block.id(); });
   }
-  if (!adapted) adapters_.clear();
+  if (adapter_weights_.empty()) adapters_.clear();
   if (!outgrown) long_rope_.clear();
   batch_.ids = ids_;
   batch_.positions = positions_;
@@ -34,19 +33,29 @@ const Batch& StepBatch::build(const StepPlan& plan) {
   batch_.block_table_stride = static_cast<int64_t>(stride);
   batch_.output_rows = output_rows_;
   batch_.adapters = adapters_;
+  batch_.adapter_weights = adapter_weights_;
   batch_.long_rope = long_rope_;
   return batch_;
+}
+
+// The adapter's index in this step.
+int32_t StepBatch::slot_of(const AdapterWeights& adapter) {
+  const auto known = std::find(adapter_weights_.begin(), adapter_weights_.end(), &adapter);
+  const auto slot = static_cast<int32_t>(known - adapter_weights_.begin());
+  if (known == adapter_weights_.end()) adapter_weights_.push_back(&adapter);
+  return slot;
 }
 
 void StepBatch::add(const StepEntry& entry) {
   const Sequence& sequence = *entry.sequence;
   const int first_row = static_cast<int>(ids_.size());
+  const int32_t adapter = sequence.adapter == nullptr ? -1 : slot_of(*sequence.adapter);
   for (int position = entry.begin; position < entry.begin + entry.count; ++position) {
     ids_.push_back(sequence.tokens[static_cast<size_t>(position)]);
     positions_.push_back(position);
     const int64_t block = sequence.table[static_cast<size_t>(position / block_tokens_)].id();
     slots_.push_back(block * block_tokens_ + position % block_tokens_);
-    adapters_.push_back(sequence.adapter);
+    adapters_.push_back(adapter);
     long_rope_.push_back(sequence.outgrown ? 1 : 0);
   }
   query_begin_.push_back(static_cast<int32_t>(ids_.size()));

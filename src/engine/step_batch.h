@@ -16,9 +16,11 @@ class StepBatch {
 
  private:
   void add(const StepEntry& entry);
+  int32_t slot_of(const AdapterWeights& adapter);
 
   const int block_tokens_;
   std::vector<int32_t> ids_, positions_, query_begin_, context_len_, block_table_, output_rows_, adapters_, long_rope_;
+  std::vector<const AdapterWeights*> adapter_weights_;
   std::vector<int64_t> slots_;
   Batch batch_;
 };

@@ -8,6 +8,8 @@
 
 #include <vector>
 
+#include "compute/graph/adapter_weights.h"
+#include "engine/request.h"
 #include "engine/runner.h"
 
 namespace strata {
@@ -17,6 +19,13 @@ inline uint64_t mix(uint64_t a, uint64_t b) {
   x ^= x >> 29;
   x *= 0x94D049BB133111EB;
   return x ^ (x >> 32);
+}
+
+// An adapter that FakeRunner tells from others.
+inline AdapterRef fake_adapter(uint64_t number) {
+  auto adapter = std::make_shared<AdapterWeights>();
+  adapter->identity = {number, number};
+  return adapter;
 }
 
 class FakeRunner final : public Runner {
@@ -115,10 +124,14 @@ class FakeRunner final : public Runner {
           slot(table[static_cast<size_t>(position / limits_.block_tokens)], position % limits_.block_tokens);
       ASSERT_EQ(static_cast<size_t>(batch.slots[token]), at);
       ASSERT_EQ(slots_[at], 0u) << "a slot is written twice";
-      const int adapter = batch.adapters.empty() ? -1 : batch.adapters[token];
+      const int32_t slot = batch.adapters.empty() ? -1 : batch.adapters[token];
+      ASSERT_LT(slot, static_cast<int32_t>(batch.adapter_weights.size()));
+      const uint64_t adapter = slot < 0 ? 1 : batch.adapter_weights[static_cast<size_t>(slot)]->identity.low + 2;
       ASSERT_EQ(batch.long_rope.empty() ? 0 : batch.long_rope[token], long_rope);
       long_rope_[at] = long_rope;
-      slots_[at] = mix(mix(context, static_cast<uint64_t>(batch.ids[token])), static_cast<uint64_t>(adapter + 2 + 64 * long_rope)) | 1;
+      slots_[at] = mix(mix(context, static_cast<uint64_t>(batch.ids[token])),
+                       adapter + 64 * static_cast<uint64_t>(long_rope)) |
+                   1;
       written_in_[at] = steps_;
       written_by_[at] = s;
       read(position);

@@ -4,6 +4,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/fake_runner.h"
 #include "engine/fake_tokenizer.h"
 #include "engine/request.h"
 
@@ -57,7 +58,7 @@ inline Request random_request(Dice& dice, uint64_t stems, int max_length) {
   if (dice.one_in(5)) request.prompt_logprobs = dice.below(3);
   request.priority = dice.one_in(3) ? dice.between(-1, 1) : 0;
   if (dice.one_in(4)) request.cache_salt = "tenant";
-  if (dice.one_in(4)) request.adapter = dice.below(2);
+  if (dice.one_in(4)) request.adapter = fake_adapter(static_cast<uint64_t>(dice.below(2)));
   return request;
 }
 

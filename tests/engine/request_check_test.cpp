@@ -47,7 +47,6 @@ TEST(RequestCheckTest, NamesTheFieldAtFault) {
       {"stop_token_ids", [](Request& r) { r.stop_tokens = {100}; }},
       {"logprobs", [](Request& r) { r.logprobs = -2; }},
       {"prompt_logprobs", [](Request& r) { r.prompt_logprobs = -2; }},
-      {"adapter", [](Request& r) { r.adapter = -2; }},
       {"temperature", [](Request& r) { r.sampling.temperature = -1; }},
       {"temperature", [=](Request& r) { r.sampling.temperature = nan; }},
       {"temperature", [](Request& r) { r.sampling.temperature = 1e-39f; }},

@@ -231,11 +231,20 @@ TEST_F(StepLoopTest, SaltsAndAdaptersKeepPrefixesApart) {
   const auto again = add(request);
   run_all();
   EXPECT_EQ(again->usage.cached_tokens, 36);
-  request.adapter = 1;
+  request.adapter = fake_adapter(1);
   const auto adapted = add(request);
   run_all();
   EXPECT_EQ(adapted->usage.cached_tokens, 0);
   EXPECT_NE(adapted->answers[0].tokens, again->answers[0].tokens);
+  request.adapter = fake_adapter(2);  // loaded anew under the same name, with other numbers
+  const auto other = add(request);
+  run_all();
+  EXPECT_EQ(other->usage.cached_tokens, 0);
+  request.adapter = fake_adapter(1);  // the same numbers again
+  const auto same = add(request);
+  run_all();
+  EXPECT_EQ(same->usage.cached_tokens, 36);
+  EXPECT_EQ(same->answers[0].tokens, adapted->answers[0].tokens);
 }
 
 TEST_F(StepLoopTest, UrgentRequestsGoFirst) {

@@ -50,8 +50,12 @@ class BatchBuilder {
     for (int64_t b = 0; b < blocks_; ++b) table_.push_back(static_cast<int32_t>(c.sequence * blocks_ + b));
   }
 
+  // What Chunk::adapter is an index of.
+  void set_adapters(std::vector<const AdapterWeights*> weights) { adapter_weights_ = std::move(weights); }
+
   Batch batch() const {
     Batch b;
+    b.adapter_weights = adapter_weights_;
     b.ids = ids_;
     b.positions = positions_;
     b.slots = slots_;
@@ -68,6 +72,7 @@ class BatchBuilder {
  private:
   int64_t blocks_;
   std::vector<int32_t> ids_, positions_, query_begin_, context_, table_, output_rows_, adapters_, long_rope_;
+  std::vector<const AdapterWeights*> adapter_weights_;
   std::vector<int64_t> slots_;
 };
 

@@ -9,6 +9,8 @@
 
 namespace strata {
 
+struct AdapterWeights;  // graph/adapter_weights.h
+
 struct Batch {
   std::span<const int32_t> ids;          // [T] token ids
   std::span<const int32_t> positions;    // [T]
@@ -19,7 +21,8 @@ struct Batch {
   std::span<const int32_t> block_table;  // [S, block_table_stride]
   int64_t block_table_stride = 0;
   std::span<const int32_t> output_rows;  // [O] rows of T whose logits are wanted
-  std::span<const int32_t> adapters;     // [T] adapter slot per token, -1 none; empty: no adapters at all
+  std::span<const int32_t> adapters;     // [T] index in adapter_weights per token, -1 none; empty: no adapters at all
+  std::span<const AdapterWeights* const> adapter_weights;  // the adapters of this step
   std::span<const int32_t> long_rope;    // [T] 1: the token's sequence has outgrown the short context; empty: none has
   std::span<const int32_t> targets;      // [O] next-token ids for training, -1 ignored; empty in inference
   std::span<const float> target_weights;  // [O] factors of the targets' losses; empty: all 1

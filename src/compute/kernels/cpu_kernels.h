@@ -13,6 +13,7 @@
 #include <optional>
 #include <string_view>
 
+#include "compute/kernels/adapter_factor.h"
 #include "compute/tensor/dtype.h"
 
 namespace strata {
@@ -392,6 +393,14 @@ struct CpuKernels {
   void (*head_matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int n_heads, int64_t n, int64_t k,
                          int64_t begin, int64_t end);
   void (*sinks_grad)(float* dsinks, const SinksGradArgs&, int head_begin, int head_end);
+
+  // Low-rank adapters; rows of x and y have the width of the factor. How rows are split among calls changes no bit.
+  // low[i, r] = scale * sum_k x[i, k] * a[r, k] for r in [begin, end): whole groups of a, whose group is kAdapterRows.
+  void (*lora_down)(float* low, int64_t low_stride, const float* x, int64_t rows, const AdapterFactor& a, float scale,
+                    int64_t begin, int64_t end);
+  // y[i, j] += sum_r low[i, r] * b[r, j], r ascending, for j in [begin, end): whole blocks of b, which is one group.
+  void (*lora_up)(float* y, const float* low, int64_t low_stride, int64_t rows, const AdapterFactor& b, int64_t begin,
+                  int64_t end);
 };
 
 extern const CpuKernels kReferenceKernels;  // kernels/reference/

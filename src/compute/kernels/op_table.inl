@@ -44,3 +44,5 @@
 .head_matmul_dx = ops::head_matmul_dx,
 .head_matmul_dw = ops::head_matmul_dw,
 .sinks_grad = ops::sinks_grad,
+.lora_down = ops::lora_down,
+.lora_up = ops::lora_up,

@@ -41,8 +41,13 @@ Status LoraAdapter::read_config(const ConfigView& config) {
   const std::string type = config.get_string("peft_type").value_or("LORA");
   if (type != "LORA")
     return invalid_argument("adapter_config.json: peft_type " + quoted_name(type) + " is no LoRA", "peft_type");
-  if (config.get_bool("use_dora").value_or(false)) {
-    return invalid_argument("adapter_config.json: use_dora is not computed", "use_dora");
+  for (const char* field : {"use_dora", "use_qalora", "use_bdlora", "lora_bias"}) {
+    if (config.get_bool(field).value_or(false))
+      return invalid_argument("adapter_config.json: " + std::string(field) + " is not computed", field);
+  }
+  for (const char* field : {"layer_replication", "alora_invocation_tokens", "trainable_token_indices"}) {
+    if (config.has(field))
+      return invalid_argument("adapter_config.json: " + std::string(field) + " is not computed", field);
   }
   if (config.get_string("bias").value_or("none") != "none") {
     return invalid_argument("adapter_config.json: trained biases are not computed (train with bias: none)", "bias");

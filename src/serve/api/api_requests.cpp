@@ -143,4 +143,27 @@ Result<DetokenizeRequest> parse_detokenize_request(std::string_view body) {
   return out;
 }
 
+Result<LoadAdapterRequest> parse_load_adapter_request(std::string_view body) {
+  JsonBody json;
+  RETURN_IF_ERROR(json.parse(body));
+  const JsonFields fields(json.object());
+  LoadAdapterRequest out;
+  RETURN_IF_ERROR(fields.read_string("lora_name", out.name));
+  RETURN_IF_ERROR(fields.read_string("lora_path", out.folder));
+  RETURN_IF_ERROR(fields.read_string("base_model_name", out.base_model));
+  RETURN_IF_ERROR(fields.read_bool("load_inplace", out.in_place));
+  if (out.name.empty()) return invalid_argument("lora_name is missing", "lora_name");
+  if (out.folder.empty()) return invalid_argument("lora_path is missing", "lora_path");
+  return out;
+}
+
+Result<std::string> parse_unload_adapter_request(std::string_view body) {
+  JsonBody json;
+  RETURN_IF_ERROR(json.parse(body));
+  std::string name;
+  RETURN_IF_ERROR(JsonFields(json.object()).read_string("lora_name", name));
+  if (name.empty()) return invalid_argument("lora_name is missing", "lora_name");
+  return name;
+}
+
 }  // namespace strata::api

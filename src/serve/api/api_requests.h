@@ -56,6 +56,16 @@ struct TokenizeRequest {
 };
 Result<TokenizeRequest> parse_tokenize_request(std::string_view body);
 
+// Fields as vLLM has them, and base_model_name where several models are served.
+struct LoadAdapterRequest {
+  std::string name;
+  std::string folder;
+  std::string base_model;  // empty: not given
+  bool in_place = false;   // in the place of one with this name
+};
+Result<LoadAdapterRequest> parse_load_adapter_request(std::string_view body);
+Result<std::string> parse_unload_adapter_request(std::string_view body);
+
 struct DetokenizeRequest {
   std::string model;
   std::vector<TokenId> tokens;

@@ -26,13 +26,16 @@ Json capabilities(const ServedModel& model) {
   return can;
 }
 
-Json model_json(const ServedModel& model, const std::string& name) {
+// What an adapter's entry has beside its model's: null for a model.
+Json model_json(const ServedModel& model, const std::string& name, const NamedAdapter* adapter = nullptr) {
   return {{"id", name},
           {"object", "model"},
-          {"created", model.host.created},
+          {"created", adapter == nullptr ? model.host.created : adapter->created},
           {"owned_by", "strata"},
+          {"root", adapter == nullptr ? name : adapter->folder},
+          {"parent", adapter == nullptr ? Json() : Json(model.host.names.front())},
           {"max_model_len", model.max_tokens()},
-          {"capabilities", capabilities(model)}};
+          {"capabilities", adapter == nullptr ? capabilities(model) : Json{"generate"}}};
 }
 
 }  // namespace
@@ -54,6 +57,8 @@ std::vector<http::Route> Endpoints::routes() {
       {"POST", "/detokenize", Scope::kInfer, on_intake(&Endpoints::detokenize)},
       {"POST", "/v1/embeddings", Scope::kInfer, on_intake(&Endpoints::embeddings)},
       {"POST", "/v1/rerank", Scope::kInfer, on_intake(&Endpoints::rerank)},
+      {"POST", "/v1/load_lora_adapter", Scope::kInfer, on_intake(&Endpoints::load_adapter)},
+      {"POST", "/v1/unload_lora_adapter", Scope::kInfer, on_intake(&Endpoints::unload_adapter)},
   };
 }
 
@@ -98,15 +103,20 @@ void Endpoints::list_models(http::Request&&, ResponderPtr responder) {
   Json data = Json::array();
   for (const ServedModel* model : models_.all()) {
     for (const std::string& name : model->host.names) data.push_back(model_json(*model, name));
+    for (const NamedAdapter& adapter : models_.adapters(*model))
+      data.push_back(model_json(*model, adapter.name, &adapter));
   }
   send_json(*responder, {{"object", "list"}, {"data", std::move(data)}});
 }
 
 void Endpoints::get_model(http::Request&& request, ResponderPtr responder) {
   const std::string name(request.param("id"));
-  const Result<const ServedModel*> model = models_.find(name);
-  if (!model.ok()) return responder->send(error_response(model.status()));
-  send_json(*responder, model_json(**model, name));
+  const Result<Chosen> chosen = models_.choose(name);
+  if (!chosen.ok()) return responder->send(error_response(chosen.status()));
+  for (const NamedAdapter& adapter : models_.adapters(*chosen->model)) {
+    if (adapter.name == name) return send_json(*responder, model_json(*chosen->model, name, &adapter));
+  }
+  send_json(*responder, model_json(*chosen->model, name));
 }
 
 }  // namespace strata::api

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,17 +36,41 @@ struct ServedModel {
 // "PREFIX" and 32 random hexadecimal digits.
 std::string make_answer_id(std::string_view prefix);
 
-// The models of the server. Any thread; models are never removed, so pointers stay valid.
+// What a request computes with: a model, maybe with an adapter.
+struct Chosen {
+  const ServedModel* model = nullptr;
+  AdapterRef adapter;  // null: none
+};
+
+// The models of the server and their adapters. Any thread; models are never removed, so pointers stay valid.
 class ServedModels {
  public:
   Status add(ModelHost host);
   // An empty name means the only model there is. kNotFound names the models there are.
   Result<const ServedModel*> find(const std::string& name) const;
+  // The same, or an adapter of this name with its model.
+  Result<Chosen> choose(const std::string& name) const;
   std::vector<const ServedModel*> all() const;
 
+  // Whether add_adapter() would take one of this name: asked before its files are read.
+  Status check_new_adapter(const ServedModel& model, const std::string& name, bool in_place) const;
+  // kInvalidArgument: the name is taken (by another adapter: unless `in_place`), or the model has as many as it may.
+  Status add_adapter(const ServedModel& model, NamedAdapter adapter, bool in_place);
+  Status remove_adapter(const std::string& name);  // kNotFound
+  std::vector<NamedAdapter> adapters(const ServedModel& model) const;
+
  private:
+  struct Adapter {
+    const ServedModel* model;
+    NamedAdapter named;
+  };
+  Result<const ServedModel*> find_locked(const std::string& name) const;
+  bool has_model_locked(const std::string& name) const;
+  Status check_new_adapter_locked(const ServedModel& model, const std::string& name, bool in_place) const;
+
   mutable std::mutex mutex_;
-  std::deque<ServedModel> models_;  // guarded by mutex_; a deque does not move its elements
+  std::deque<ServedModel> models_;           // guarded by mutex_; a deque does not move its elements
+  std::map<std::string, Adapter> adapters_;  // by name; guarded by mutex_
 };
 
 class Endpoints {
@@ -75,6 +100,8 @@ class Endpoints {
   Status rerank(const http::Request& request, const ResponderPtr& responder);
   Status tokenize(const http::Request& request, const ResponderPtr& responder);
   Status detokenize(const http::Request& request, const ResponderPtr& responder);
+  Status load_adapter(const http::Request& request, const ResponderPtr& responder);
+  Status unload_adapter(const http::Request& request, const ResponderPtr& responder);
 
   using Task = Status (Endpoints::*)(const http::Request& request, const ResponderPtr& responder);
   http::Handler on_intake(Task task);

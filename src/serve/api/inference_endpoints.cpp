@@ -88,11 +88,13 @@ std::string make_answer_id(std::string_view prefix) {
 
 Status Endpoints::chat_completions(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(ChatRequest chat, parse_chat_request(http_request.body));
-  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(chat.model));
+  ASSIGN_OR_RETURN(const Chosen chosen, models_.choose(chat.model));
+  const ServedModel* const model = chosen.model;
   RETURN_IF_ERROR(check_generates(*model));
   ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_chat(*model, std::move(chat.prompt)));
   ASSIGN_OR_RETURN(Request request, make_engine_request(chat.params, model->host, std::move(ids), {}, "messages"));
   request.id = http_request.id;
+  request.adapter = chosen.adapter;
   if (chat.logprobs) request.logprobs = chat.top_logprobs;
   auto answer = std::make_unique<ChatAnswer>(make_head("chatcmpl-", *model, chat.model, chat.params),
                                              *model->host.tokenizer, chat.params.n, chat.logprobs);
@@ -102,7 +104,8 @@ Status Endpoints::chat_completions(const http::Request& http_request, const Resp
 
 Status Endpoints::completions(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(CompletionRequest completion, parse_completion_request(http_request.body));
-  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(completion.model));
+  ASSIGN_OR_RETURN(const Chosen chosen, models_.choose(completion.model));
+  const ServedModel* const model = chosen.model;
   RETURN_IF_ERROR(check_generates(*model));
   const bool logprobs = completion.logprobs >= 0;
   std::vector<Request> requests;
@@ -117,6 +120,7 @@ Status Endpoints::completions(const http::Request& http_request, const Responder
     ASSIGN_OR_RETURN(Request request, make_engine_request(completion.params, model->host, std::move(ids),
                                                           kDefaultCompletionTokens, "prompt"));
     request.id = http_request.id;
+    request.adapter = chosen.adapter;
     request.logprobs = completion.logprobs;
     if (completion.echo) request.prompt_logprobs = completion.logprobs;
     requests.push_back(std::move(request));
@@ -130,12 +134,14 @@ Status Endpoints::completions(const http::Request& http_request, const Responder
 
 Status Endpoints::predict(const http::Request& http_request, const ResponderPtr& responder) {
   const std::string name(http_request.param("id"));
-  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(name));
+  ASSIGN_OR_RETURN(const Chosen chosen, models_.choose(name));
+  const ServedModel* const model = chosen.model;
   RETURN_IF_ERROR(check_generates(*model));
   ASSIGN_OR_RETURN(PredictRequest predict, parse_predict_request(http_request.body));
   ASSIGN_OR_RETURN(std::vector<TokenId> ids, encode_text(*model, predict.input, {}, "input"));
   ASSIGN_OR_RETURN(Request request, make_engine_request(predict.params, model->host, std::move(ids), {}, "input"));
   request.id = http_request.id;
+  request.adapter = chosen.adapter;
   if (predict.params.stream) request.logprobs = 0;
   auto answer = std::make_unique<PredictAnswer>(make_head("pred-", *model, name, predict.params));
   run(*model, std::move(answer), predict.params.stream, {std::move(request)}, responder);
@@ -144,7 +150,8 @@ Status Endpoints::predict(const http::Request& http_request, const ResponderPtr&
 
 Status Endpoints::tokenize(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(TokenizeRequest tokenize, parse_tokenize_request(http_request.body));
-  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(tokenize.model));
+  ASSIGN_OR_RETURN(const Chosen chosen, models_.choose(tokenize.model));
+  const ServedModel* const model = chosen.model;
   std::vector<TokenId> ids;
   if (tokenize.chat) {
     ASSIGN_OR_RETURN(ids, encode_chat(*model, std::move(*tokenize.chat)));
@@ -157,7 +164,8 @@ Status Endpoints::tokenize(const http::Request& http_request, const ResponderPtr
 
 Status Endpoints::detokenize(const http::Request& http_request, const ResponderPtr& responder) {
   ASSIGN_OR_RETURN(DetokenizeRequest detokenize, parse_detokenize_request(http_request.body));
-  ASSIGN_OR_RETURN(const ServedModel* model, models_.find(detokenize.model));
+  ASSIGN_OR_RETURN(const Chosen chosen, models_.choose(detokenize.model));
+  const ServedModel* const model = chosen.model;
   const int vocab = model->host.tokenizer->vocab_size();
   for (const TokenId id : detokenize.tokens) {
     if (id < vocab) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,14 @@ struct EmbeddingRules {
   std::vector<int64_t> dimensions = {};  // ... to one of these; empty: to any number
 };
 
+// An adapter that clients ask for in the place of a model.
+struct NamedAdapter {
+  std::string name;
+  std::string folder;  // as it was named
+  AdapterRef weights;
+  int64_t created = 0;  // seconds since 1970
+};
+
 // Borrowed pointers: everything outlives the server the host is given to. At least one engine is there: a model that
 // generates has the first and, as a rule, the second; one that only embeds or ranks has the second.
 struct ModelHost {
@@ -41,6 +50,10 @@ struct ModelHost {
   const ChatTemplate* chat_template = nullptr;  // null: chat is refused with a clear error
   GenerationDefaults defaults;
   int64_t created = 0;  // seconds since 1970, for the list of models
+  std::vector<NamedAdapter> adapters = {};  // offered from the start
+  // Reads an adapter from a folder, on any thread; null: none can be loaded while the model is served.
+  std::function<Result<AdapterRef>(const std::string& folder)> load_adapter = {};
+  size_t max_adapters = 0;  // at a time
 };
 
 }  // namespace strata::api

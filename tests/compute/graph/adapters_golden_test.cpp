@@ -1,13 +1,15 @@
-// Proof (iii) of the graph: two adapters of different ranks and modules, and none, in one batch.
+// Adapters of different ranks and modules, and none, in one batch; and of all kinds of weights.
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "compute/graph/passes/adapters.h"
-#include "model/adapter_stack.h"
+#include "model/adapter.h"
 #include "model/format/test_files.h"
+#include "model/format/quantize.h"
 #include "support/model_fixture.h"
 #include "test_data.h"
 
@@ -37,29 +39,28 @@ TEST(Adapters, TwoAdaptersAndNoneShareABatch) {
   const std::filesystem::path second_folder = test::source_dir() / "tests/data/lora/second";
   test::ModelFixture model(folder, {});
   ASSERT_TRUE(model.ok());
-  const auto first = LoraAdapter::open(folder / "lora");
-  const auto second = LoraAdapter::open(second_folder);
+  const GraphWithAdapters adapted = add_adapters(model.graph(), 8);
+  const auto first = load_adapter(folder / "lora", adapted.places, model.checkpoint());
+  const auto second = load_adapter(second_folder, adapted.places, model.checkpoint());
   ASSERT_TRUE(first.ok()) << first.status().message();
   ASSERT_TRUE(second.ok()) << second.status().message();
+  EXPECT_NE((*first)->identity, (*second)->identity);
   const CheckpointWeights weights(model.checkpoint());
-  const auto stack = AdapterStack::make(weights, {&*first, &*second});
-  ASSERT_TRUE(stack.ok()) << stack.status().message();
   const std::vector<Golden> goldens[] = {read_golden(folder / "lora/golden.json"),
                                          read_golden(second_folder / "golden.json"),
                                          read_golden(folder / "golden.json")};
   std::vector<std::vector<float>> bare;
   for (const Golden& golden : goldens[2]) bare.push_back(model.prefill(golden.ids));
 
-  WeightBinder binder(*stack, model.pool());
-  const Result<Graph> adapted = add_adapters(model.graph(), stack->targets(), 2);
-  ASSERT_TRUE(adapted.ok()) << adapted.status().message();
-  const auto plan = Plan::make(lower_for_inference(*adapted, model.kernels(), DType::kF32), model.kernels(), binder,
+  WeightBinder binder(weights, model.pool());
+  const auto plan = Plan::make(lower_for_inference(adapted.graph, model.kernels(), DType::kF32), model.kernels(), binder,
                                test::maxima(256));
   ASSERT_TRUE(plan.ok()) << plan.status().message();
   ExecutionContext context(*plan, model.pool());
   const test::CacheMemory cache(context, 64);
   for (size_t prompt = 0; prompt < goldens[0].size(); ++prompt) {
     test::BatchBuilder builder(16);
+    builder.set_adapters({first->get(), second->get()});
     for (int s = 0; s < 3; ++s) {
       const Golden& golden = goldens[s][prompt];
       builder.add(golden.ids, {s, 0, static_cast<int64_t>(golden.ids.size()), 1, s < 2 ? s : -1});
@@ -155,7 +156,8 @@ class MergedWeights final : public WeightSource {
   std::map<std::string, std::vector<float>, std::less<>> merged_;
 };
 
-std::vector<float> logits_of(test::ModelFixture& model, const Graph& graph, const WeightSource& source, int adapter) {
+std::vector<float> logits_of(test::ModelFixture& model, const Graph& graph, const WeightSource& source,
+                             const AdapterWeights* adapter) {
   std::vector<int32_t> ids;
   for (int i = 0; i < 30; ++i) ids.push_back(i * 11 % 384);
   WeightBinder binder(source, model.pool());
@@ -165,7 +167,8 @@ std::vector<float> logits_of(test::ModelFixture& model, const Graph& graph, cons
   ExecutionContext context(*plan, model.pool());
   const test::CacheMemory cache(context, 16);
   test::BatchBuilder builder(16);
-  builder.add(ids, {0, 0, 30, 3, adapter});
+  if (adapter != nullptr) builder.set_adapters({adapter});
+  builder.add(ids, {0, 0, 30, 3, adapter == nullptr ? -1 : 0});
   context.run(builder.batch());
   const std::span<float> logits = context.output("logits");
   return {logits.begin(), logits.end()};
@@ -175,16 +178,13 @@ void expect_adapter_is_like_merged_weights(const std::string& model_name, const 
   test::ModelFixture model(test::shared_data() / model_name, {});
   ASSERT_TRUE(model.ok());
   const FusedAdapter files(modules);
-  const auto adapter = LoraAdapter::open(files.folder());
+  const GraphWithAdapters adapted = add_adapters(model.graph(), 2);
+  const auto adapter = load_adapter(files.folder(), adapted.places, model.checkpoint());
   ASSERT_TRUE(adapter.ok()) << adapter.status().message();
   const CheckpointWeights weights(model.checkpoint());
-  const auto stack = AdapterStack::make(weights, {&*adapter});
-  ASSERT_TRUE(stack.ok()) << stack.status().message();
-  const Result<Graph> adapted = add_adapters(model.graph(), stack->targets(), 1);
-  ASSERT_TRUE(adapted.ok()) << adapted.status().message();
-  const std::vector<float> got = logits_of(model, *adapted, *stack, 0);
-  const std::vector<float> want = logits_of(model, model.graph(), MergedWeights(weights, files, modules), -1);
-  const std::vector<float> bare = logits_of(model, model.graph(), weights, -1);
+  const std::vector<float> got = logits_of(model, adapted.graph, weights, adapter->get());
+  const std::vector<float> want = logits_of(model, model.graph(), MergedWeights(weights, files, modules), nullptr);
+  const std::vector<float> bare = logits_of(model, model.graph(), weights, nullptr);
   const auto [low, high] = std::minmax_element(want.begin(), want.end());
   double worst = 0, moved = 0;
   for (size_t i = 0; i < want.size(); ++i) {
@@ -206,6 +206,78 @@ TEST(Adapters, OfTransposedWeightsAreLikeTheirProductAdded) {
   STRATA_REQUIRE_DATA("golden-arch/gpt2");
   expect_adapter_is_like_merged_weights(
       "golden-arch/gpt2", {{"transformer.h.0.attn.c_attn", 192, 64, true}, {"transformer.h.0.mlp.c_fc", 96, 64, true}});
+}
+
+// What does not fit is refused, and named.
+TEST(Adapters, OfAnotherModelAreRefused) {
+  STRATA_REQUIRE_DATA("golden-arch/llama");
+  STRATA_REQUIRE_DATA("golden-arch/qwen2");
+  const std::filesystem::path llama = test::shared_data() / "golden-arch/llama";
+  const Checkpoint other = *Checkpoint::open(test::shared_data() / "golden-arch/qwen2");
+  const auto shape =
+      load_adapter(llama / "lora", add_adapters(build_model(other)->graph, 8).places, other);
+  ASSERT_FALSE(shape.ok());
+  EXPECT_EQ(shape.status().code(), Code::kInvalidArgument);
+  EXPECT_NE(shape.status().message().find("q_proj"), std::string::npos) << shape.status().message();
+  const Checkpoint own = *Checkpoint::open(llama);
+  const auto rank = load_adapter(llama / "lora", add_adapters(build_model(own)->graph, 3).places, own);
+  ASSERT_FALSE(rank.ok());
+  EXPECT_NE(rank.status().message().find("has rank 4, at most 3"), std::string::npos) << rank.status().message();
+  const FusedAdapter unknown({{"model.layers.9.mlp.up_proj", 64, 64, false}});
+  const auto place = load_adapter(unknown.folder(), add_adapters(build_model(own)->graph, 8).places, own);
+  ASSERT_FALSE(place.ok());
+  EXPECT_NE(place.status().message().find("no such linear layer"), std::string::npos) << place.status().message();
+}
+
+// Factors of quantized weights are kept in 8 bits: far nearer to the exact ones than the quantized weights are.
+TEST(Adapters, OfQuantizedWeightsAreNearTheExactOnes) {
+  STRATA_REQUIRE_DATA("golden-arch/llama");
+  const std::filesystem::path folder = test::shared_data() / "golden-arch/llama";
+  const test::TemporaryFolder out;
+  ThreadPool pool(2);
+  ASSERT_TRUE(quantize_file(folder, out.path() / "model.gguf", "Q4_0", pool).ok());
+  test::ModelFixture model(out.path() / "model.gguf", {});
+  ASSERT_TRUE(model.ok());
+  GraphWithAdapters adapted = add_adapters(model.graph(), 8);
+  const CheckpointWeights weights(model.checkpoint());
+  const auto rounded = load_adapter(folder / "lora", adapted.places, model.checkpoint());
+  ASSERT_TRUE(rounded.ok()) << rounded.status().message();
+  EXPECT_EQ((*rounded)->first[0].factor.type, DType::kI8);
+  for (AdapterPlaces::First& first : adapted.places.first) first.is_quantized = false;
+  const auto exact = load_adapter(folder / "lora", adapted.places, model.checkpoint());
+  const std::vector<float> a = logits_of(model, adapted.graph, weights, rounded->get());
+  const std::vector<float> b = logits_of(model, adapted.graph, weights, exact->get());
+  const std::vector<float> bare = logits_of(model, adapted.graph, weights, nullptr);
+  double apart = 0, moved = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    apart += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    moved += std::pow(static_cast<double>(b[i]) - bare[i], 2);
+  }
+  EXPECT_LE(apart, 0.02 * 0.02 * moved) << std::sqrt(apart / moved);
+}
+
+TEST(Adapters, BrokenFilesNeverDoMoreThanFail) {
+  STRATA_REQUIRE_DATA("golden-arch/llama");
+  const std::filesystem::path folder = test::shared_data() / "golden-arch/llama";
+  const Checkpoint model = *Checkpoint::open(folder);
+  const AdapterPlaces places = add_adapters(build_model(model)->graph, 8).places;
+  const std::string whole = test::read_text(folder / "lora/adapter_model.safetensors");
+  const test::TemporaryFolder broken;
+  broken.write("adapter_config.json", test::read_text(folder / "lora/adapter_config.json"));
+  std::mt19937 random(3);
+  int refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string bytes = whole;
+    if (i % 4 == 0) bytes.resize(random() % bytes.size());
+    for (int flips = 0; flips < 3 && !bytes.empty(); ++flips)  // most of them in the header
+      bytes[random() % std::min<size_t>(bytes.size(), flips == 0 ? bytes.size() : 1500)] ^= static_cast<char>(1 << random() % 8);
+    broken.write("adapter_model.safetensors", bytes);
+    const auto adapter = load_adapter(broken.path(), places, model);
+    if (adapter.ok()) continue;
+    ++refused;
+    EXPECT_EQ(adapter.status().message().find('\n'), std::string::npos);
+  }
+  EXPECT_GT(refused, 200);
 }
 
 }  // namespace

@@ -147,7 +147,8 @@ const std::map<std::string_view, const char*> kNotDifferentiable = {
     {"cache_write", "of the paged cache: training has whole segments and no cache"},
     {"paged_attention", "of the paged cache"},
     {"segment_attention", "what attention is lowered to after differentiate"},
-    {"lora", "serves adapters of many slots"},
+    {"lora_down", "serves adapters: pass train_adapters trains them in plain ops"},
+    {"lora_up", "the same"},
     {"expert_groups", "sorts integers"},
     {"head_top", "what a teacher says is given"},
 };

@@ -10,6 +10,7 @@
 #include "compute/graph/passes/plan_memory.h"
 #include "compute/graph/passes/quantize.h"
 #include "compute/graph/passes/shard.h"
+#include "compute/graph/passes/train_adapters.h"
 #include "compute/graph/verify.h"
 
 namespace strata {
@@ -199,11 +200,19 @@ TEST(ShardTensor, KeepsQuantizationBlocksWhole) {
   EXPECT_NE(sharded.status().message().find("down"), std::string::npos) << sharded.status().message();
 }
 
-TEST(AddAdapters, FollowTheirMatmul) {
-  const Graph adapted = *add_adapters(graph(kFeedForward), {{"down", 4, 64, 96}}, 2);
-  ASSERT_TRUE(verify(adapted).ok());
-  EXPECT_NE(to_text(adapted).find("lora(%7, %9,"), std::string::npos) << to_text(adapted);
-  EXPECT_NE(to_text(adapted).find("f32[2, 4, 96] = weight \"lora_a.down\""), std::string::npos) << to_text(adapted);
+TEST(AddAdapters, MatmulsOfAValueShareTheirFirstProducts) {
+  const GraphWithAdapters adapted = add_adapters(graph(kFeedForward), 4);
+  ASSERT_TRUE(verify(adapted.graph).ok());
+  const std::string text = to_text(adapted.graph);
+  for (const char* line : {"lora_down(%2, %4; first=0, count=2, rank=4)", "lora_up(%6, %5, %4; second=0, column=0)",
+                           "second=1, column=4)", "first=2, count=1, rank=4)", "second=2, column=0)"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+  }
+  ASSERT_EQ(adapted.places.first.size(), 3u);
+  EXPECT_EQ(adapted.places.first[1].tensor, "up");
+  EXPECT_TRUE(adapted.places.first[1].is_quantized);
+  EXPECT_FALSE(adapted.places.first[2].is_quantized);
+  EXPECT_EQ(adapted.places.second[2].site.n, 64);
 }
 
 // A fused projection: q and k are rows of one tensor in groups, their biases numbers of one vector, v every other row.
@@ -244,22 +253,31 @@ TEST(ShardTensor, FollowsRowsOfFusedTensors) {
 }
 
 TEST(AddAdapters, OfAFusedTensorFollowItsRows) {
-  const Graph adapted = *add_adapters(graph(kFused), {{"qkv", 2, 64, 64}, {"wide", 3, 64, 64}}, 2);
-  ASSERT_TRUE(verify(adapted).ok());
-  const std::string text = to_text(adapted);
-  for (const char* line : {"f32[2, 2, 64] = weight \"lora_a.qkv\" = lora_a.qkv[0:4, 0:64]",
-                           "f32[2, 32, 2] = weight \"lora_b.q\" = lora_b.qkv[0:16, 0:2] + lora_b.qkv[32:48, 0:2] + "
-                           "lora_b.qkv[64:80, 0:2] + lora_b.qkv[96:112, 0:2]",
-                           "f32[2, 32, 3] = weight \"lora_b.v\" = lora_b.wide[1:64:2, 0:3] + "
-                           "lora_b.wide[65:128:2, 0:3]"}) {
-    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
-  }
+  const AdapterPlaces places = add_adapters(graph(kFused), 2).places;
+  ASSERT_EQ(places.first.size(), 4u);  // qkv, wide and conv of x; o
+  ASSERT_EQ(places.second.size(), 4u);
+  const AdapterSite& q = places.second[0].site;
+  EXPECT_EQ(q.tensor, "qkv");
+  ASSERT_EQ(q.rows.size(), 2u);
+  EXPECT_EQ(q.rows[1].row_begin, 32);
+  EXPECT_EQ(places.second[1].site.rows[0].row_step, 2);
+  const AdapterSite& turned = places.second[2].site;  // its outputs are columns of the tensor
+  EXPECT_TRUE(turned.is_transposed);
+  EXPECT_EQ(turned.rows[0].row_begin, 32);
+  EXPECT_EQ(turned.rows[0].row_end, 64);
 }
 
-TEST(AddAdapters, RefuseAnotherShape) {
-  const Result<Graph> adapted = add_adapters(graph(kFused), {{"conv", 2, 64, 32}}, 1);
-  ASSERT_FALSE(adapted.ok());
-  EXPECT_NE(adapted.status().message().find("conv: [64, 32]"), std::string::npos) << adapted.status().message();
+TEST(TrainAdapters, StandBesideTheirMatmuls) {
+  const Graph trained = train_adapters(graph(kFused), {{"qkv", 2, 0.5}, {"o", 3, 1}});
+  ASSERT_TRUE(verify(trained).ok());
+  const std::string text = to_text(trained);
+  for (const char* line : {"f32[2, 64] = weight \"lora_a.qkv\" = lora_a.qkv[0:2, 0:64]",
+                           "f32[32, 2] = weight \"lora_b.q\" = lora_b.qkv[0:16, 0:2] + lora_b.qkv[32:48, 0:2]",
+                           "f32[3, 32] = weight \"lora_a.o\" = lora_a.o[0:3, 0:32]",
+                           "f32[64, 3] = weight \"lora_b.o\" = lora_b.o[0:64, 0:3]", "factor=0.5"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+  }
+  EXPECT_EQ(text.find("lora_a.wide"), std::string::npos) << text;
 }
 
 TEST(Differentiate, SaysWhichOpHasNoGradient) {

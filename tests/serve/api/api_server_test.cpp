@@ -467,5 +467,90 @@ TEST_F(ApiServerTest, ManyStreamsGetTheirOwnAnswers) {
   EXPECT_EQ(together, alone);
 }
 
+TEST_F(ApiServerTest, LoadsAndUnloadsAdapters) {
+  start();
+  const auto load = [&](const Json& body) { return call("POST", "/v1/load_lora_adapter", body); };
+  const http::ClientResponse loaded = load({{"lora_name", "fox"}, {"lora_path", "skip/4"}});
+  EXPECT_EQ(loaded.status, 200) << loaded.body;
+  EXPECT_EQ(loaded.body, "Success: LoRA adapter 'fox' added successfully.");
+  Json body = completion_body();
+  const std::string bare = post("/v1/completions", body)["choices"][0]["text"];
+  body["model"] = "fox";
+  const Json answer = post("/v1/completions", body);
+  EXPECT_EQ(answer["choices"][0]["text"], std::string(test::ScriptedRunner::kStory.substr(8, 20)));
+  EXPECT_EQ(answer["model"], "fox");
+  EXPECT_NE(answer["choices"][0]["text"], bare);
+  Json chat = chat_body();
+  chat["model"] = "fox";
+  EXPECT_EQ(post("/v1/chat/completions", chat)["model"], "fox");
+  EXPECT_EQ(post("/v1/models/fox/predict", {{"input", "once"}}).contains("error"), false);
+
+  const Json models = Json::parse(call("GET", "/v1/models").body);
+  ASSERT_EQ(models["data"].size(), 3u);
+  EXPECT_EQ(models["data"][0]["parent"], nullptr);
+  EXPECT_EQ(models["data"][2]["id"], "fox");
+  EXPECT_EQ(models["data"][2]["parent"], "story");
+  EXPECT_EQ(models["data"][2]["root"], "skip/4");
+  EXPECT_EQ(Json::parse(call("GET", "/v1/models/fox").body), models["data"][2]);
+
+  // Another one under the name: only when asked for, and never with what the old one left in the cache.
+  EXPECT_NE(error_of("/v1/load_lora_adapter", {{"lora_name", "fox"}, {"lora_path", "skip/9"}}, 400)["message"]
+                .get<std::string>()
+                .find("already been loaded"),
+            std::string::npos);
+  EXPECT_EQ(load({{"lora_name", "fox"}, {"lora_path", "skip/9"}, {"load_inplace", true}}).status, 200);
+  EXPECT_EQ(post("/v1/completions", body)["choices"][0]["text"],
+            std::string(test::ScriptedRunner::kStory.substr(13, 20)));
+
+  const http::ClientResponse gone = call("POST", "/v1/unload_lora_adapter", {{"lora_name", "fox"}});
+  EXPECT_EQ(gone.status, 200) << gone.body;
+  EXPECT_EQ(gone.body, "Success: LoRA adapter 'fox' removed successfully.");
+  EXPECT_EQ(error_of("/v1/completions", body, 404)["code"], "model_not_found");
+  EXPECT_EQ(error_of("/v1/unload_lora_adapter", {{"lora_name", "fox"}}, 404)["param"], "lora_name");
+}
+
+TEST_F(ApiServerTest, RefusesAdaptersThatItCannotOffer) {
+  start();
+  const auto refused = [&](const Json& body, int status) { return error_of("/v1/load_lora_adapter", body, status); };
+  EXPECT_EQ(refused({{"lora_path", "skip/1"}}, 400)["param"], "lora_name");
+  EXPECT_EQ(refused({{"lora_name", "a"}}, 400)["param"], "lora_path");
+  EXPECT_EQ(refused({{"lora_name", "story"}, {"lora_path", "skip/1"}}, 400)["param"], "lora_name");
+  EXPECT_EQ(refused({{"lora_name", "a"}, {"lora_path", "nowhere"}}, 404)["param"], "lora_path");
+  EXPECT_EQ(refused({{"lora_name", "a"}, {"lora_path", "broken"}}, 400)["param"], "lora_path");
+  EXPECT_EQ(refused({{"lora_name", "a"}, {"lora_path", "skip/1"}, {"base_model_name", "other"}}, 404)["param"], "model");
+  for (const char* name : {"a", "b"})
+    EXPECT_EQ(call("POST", "/v1/load_lora_adapter", {{"lora_name", name}, {"lora_path", "skip/1"}}).status, 200);
+  EXPECT_NE(refused({{"lora_name", "c"}, {"lora_path", "skip/1"}}, 400)["message"].get<std::string>().find(
+                "--max-adapters"),
+            std::string::npos);
+  ScriptedModel closed(metrics_, "closed");
+  closed.host.load_adapter = nullptr;
+  ASSERT_TRUE(server_->add_model(closed.host).ok());
+  const Json why = refused({{"lora_name", "d"}, {"lora_path", "skip/1"}, {"base_model_name", "closed"}}, 400);
+  EXPECT_NE(why["message"].get<std::string>().find("takes no adapters"), std::string::npos) << why;
+  server_->stop();
+  server_.reset();
+}
+
+// A stream goes on with its adapter when that is unloaded, and the adapter is gone with it.
+TEST_F(ApiServerTest, UnloadingWaitsForNobodyAndBreaksNobody) {
+  start();
+  model_->control.step_ms = 5;
+  ASSERT_EQ(call("POST", "/v1/load_lora_adapter", {{"lora_name", "fox"}, {"lora_path", "skip/4"}}).status, 200);
+  Json body = completion_body();
+  body["model"] = "fox";
+  body["max_tokens"] = 60;
+  std::string text;
+  std::thread running([&] { text = post("/v1/completions", body)["choices"][0]["text"]; });
+  ASSERT_TRUE(eventually([&] { return model_->control.steps > 3; }));
+  EXPECT_EQ(call("POST", "/v1/unload_lora_adapter", {{"lora_name", "fox"}}).status, 200);
+  EXPECT_EQ(call("POST", "/v1/load_lora_adapter", {{"lora_name", "fox"}, {"lora_path", "skip/20"}}).status, 200);
+  running.join();
+  std::string want;
+  for (size_t i = 0; i < 60; ++i)
+    want += test::ScriptedRunner::kStory[(8 + i) % test::ScriptedRunner::kStory.size()];
+  EXPECT_EQ(text, want);
+}
+
 }  // namespace
 }  // namespace strata::api

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "compute/graph/adapter_weights.h"
 #include "engine/engine.h"
 #include "engine/expert_load.h"
 #include "model/text/chat_template.h"
@@ -82,7 +83,11 @@ class ScriptedRunner final : public Runner {
     if (control_.broken) return internal_error("the device is gone");
     logits_.assign(batch.output_rows.size() * static_cast<size_t>(limits_.vocab), -30.0f);
     for (size_t row = 0; row < batch.output_rows.size(); ++row) {
-      fill(batch.positions[static_cast<size_t>(batch.output_rows[row])],
+      const auto token = static_cast<size_t>(batch.output_rows[row]);
+      const int32_t slot = batch.adapters.empty() ? -1 : batch.adapters[token];
+      // An adapter tells the story from a later place on.
+      const auto skip = slot < 0 ? 0 : batch.adapter_weights[static_cast<size_t>(slot)]->identity.low;
+      fill(batch.positions[token], static_cast<size_t>(skip),
            std::span(logits_).subspan(row * static_cast<size_t>(limits_.vocab), static_cast<size_t>(limits_.vocab)));
     }
     return std::span<const float>(logits_);
@@ -92,13 +97,13 @@ class ScriptedRunner final : public Runner {
   const ExpertLoad* expert_load() const override { return &expert_load_; }
 
  private:
-  static void fill(int position, std::span<float> logits) {
+  static void fill(int position, size_t skip, std::span<float> logits) {
     for (char c = 'a'; c <= 'z'; ++c) {
       const auto id = static_cast<size_t>(ByteTokenizer::of(c));
       logits[id] = static_cast<float>((static_cast<unsigned>(position) * 2654435761u + id * 40503u) % 1024) / 256.0f;
     }
     const bool end = position % kEndEvery == kEndEvery - 1;
-    const char next = kStory[static_cast<size_t>(position) % kStory.size()];
+    const char next = kStory[(static_cast<size_t>(position) + skip) % kStory.size()];
     logits[static_cast<size_t>(end ? ByteTokenizer::kEnd : ByteTokenizer::of(next))] = 6;
   }
 
@@ -129,12 +134,22 @@ struct ScriptedModel {
     host.tokenizer = &tokenizer;
     host.chat_template = &chat_template;
     host.created = 1700000000;
+    host.max_adapters = 2;
+    host.load_adapter = [](const std::string& folder) { return scripted_adapter(folder); };
   }
   ~ScriptedModel() {
     metrics.detach();
     engine.reset();
   }
 
+  // "skip/N" tells the story from N letters further on.
+  static Result<AdapterRef> scripted_adapter(const std::string& folder) {
+    if (folder == "broken") return data_loss("broken/adapter_model.safetensors: the header is no JSON");
+    if (!folder.starts_with("skip/")) return not_found(folder + "/adapter_config.json: no such file");
+    auto adapter = std::make_shared<AdapterWeights>();
+    adapter->identity = {std::stoull(folder.substr(5)), 1};
+    return AdapterRef(std::move(adapter));
+  }
   static ChatTemplate parse_template() { return *ChatTemplate::parse(kChatMlTemplate); }
 
   ScriptControl control;

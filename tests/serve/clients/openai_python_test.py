@@ -348,5 +348,40 @@ class Rest(Case):
             self.assertEqual(raw("GET", path)[0], 200, path)
 
 
+class Adapters(Case):
+    """An adapter is asked for by its name, in the place of a model."""
+
+    def setUp(self):
+        super().setUp()
+        status, _, text = raw("POST", "/v1/load_lora_adapter", {"lora_name": "fox", "lora_path": "skip/4", "base_model_name": "story"})
+        self.assertEqual((status, text), (200, b"Success: LoRA adapter 'fox' added successfully."))
+
+    def tearDown(self):
+        raw("POST", "/v1/unload_lora_adapter", {"lora_name": "fox"})
+
+    def test_is_chosen_by_name(self):
+        def tell(model):
+            answer = self.client.completions.create(model=model, prompt="once", max_tokens=20, temperature=0)
+            self.fits("CreateCompletionResponse", answer)
+            self.assertEqual(answer.model, model)
+            return answer.choices[0].text
+
+        self.assertEqual(tell("story"), STORY[4:24])
+        self.assertEqual(tell("fox"), STORY[8:28])
+        chat = self.client.chat.completions.create(model="fox", messages=MESSAGES, max_tokens=8, temperature=0)
+        self.fits("CreateChatCompletionResponse", chat)
+
+    def test_is_listed_with_its_model(self):
+        models = {model.id: model for model in self.client.models.list()}
+        self.assertEqual(models["fox"].parent, "story")
+        self.assertIsNone(models["story"].parent)
+        self.assertEqual(self.client.models.retrieve("fox").root, "skip/4")
+
+    def test_is_unknown_once_unloaded(self):
+        raw("POST", "/v1/unload_lora_adapter", {"lora_name": "fox"})
+        with self.assertRaises(openai.NotFoundError):
+            self.client.completions.create(model="fox", prompt="once", max_tokens=2)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -79,14 +79,17 @@ std::string infer_embed_grad(Types in, const Attributes& a, std::vector<TensorTy
   return {};
 }
 
-std::string infer_lora(Types in, const Attributes&, std::vector<TensorType>& out) {
-  if (in.size() != 5) return "wants x, y, a, b and the adapter slots";
-  const TensorType &x = in[0], &y = in[1], &a = in[2], &b = in[3];
-  if (a.shape.size() != 3 || b.shape.size() != 3 || a.shape[0] != b.shape[0] || a.shape[1] != b.shape[2] ||
-      a.last() != x.last() || b.shape[1] != y.last() || x.rows() != y.rows()) {
-    return "wants x [T, k], y [T, n], a [slots, rank, k], b [slots, n, rank]";
-  }
-  out = {y};
+std::string infer_lora_down(Types in, const Attributes& a, std::vector<TensorType>& out) {
+  if (in.size() != 2 || in[0].shape.size() != 2 || !is_f32(in[0]) || in[1].dtype != DType::kI32)
+    return "wants x [rows, k] and the adapter slots";
+  out = {with_last(in[0], Dim(a.integer("count") * a.integer("rank")))};
+  return {};
+}
+
+std::string infer_lora_up(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.size() != 3 || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].shape[0] != in[1].shape[0])
+    return "wants y [rows, n], what lora_down gave [rows, ranks] and the adapter slots";
+  out = {in[0]};
   return {};
 }
 
@@ -115,7 +118,8 @@ const OpDef kOps[] = {
     {.name = "to_activation", .infer = infer_to_activation, .row_wise = true},
     {.name = "embed", .infer = infer_embed, .gradient = embed_gradient, .row_wise = true},
     {.name = "embed_grad", .infer = infer_embed_grad},
-    {.name = "lora", .infer = infer_lora, .row_wise = true, .in_place = 1},
+    {.name = "lora_down", .infer = infer_lora_down},
+    {.name = "lora_up", .infer = infer_lora_up, .in_place = 0},
 };
 
 }  // namespace

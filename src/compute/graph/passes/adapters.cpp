@@ -1,82 +1,69 @@
 #include "compute/graph/passes/adapters.h"
 
 #include <algorithm>
+#include <map>
 
 #include "compute/graph/op.h"
 
 namespace strata {
 namespace {
 
-// Where the adapted tensor's rows stand in the matmul's weight, when it is made of that tensor alone: ranges of
-// [begin, end) by step. Empty: it is made of others.
-std::vector<WeightPart> rows_of_tensor(const WeightRef& ref, const std::string& tensor) {
-  std::vector<WeightPart> rows;
-  for (const WeightPart& part : ref.parts) {
-    if (part.tensor != tensor) return {};
-    rows.push_back(part);
-    if (ref.transpose) {  // stored as [k, n]
-      rows.back().row_begin = part.col_begin;
-      rows.back().row_end = part.col_end;
-      rows.back().row_step = part.col_step;
+// The first factors that one value is multiplied by: numbers [begin, end).
+struct Shared {
+  size_t begin = 0, end = 0;
+  Value low;  // once it is made
+};
+
+// Numbers the factors so that those of one value follow one another.
+std::map<Value, Shared> number_factors(const Graph& graph, const std::vector<AdapterSite>& sites,
+                                       AdapterPlaces& places) {
+  std::map<Value, std::vector<const AdapterSite*>> of_value;
+  for (const AdapterSite& site : sites)
+    of_value[graph.nodes()[static_cast<size_t>(site.node)].inputs[0]].push_back(&site);
+  std::map<Value, Shared> shared;
+  for (const auto& [x, readers] : of_value) {
+    Shared& factors = shared[x];
+    factors.begin = places.first.size();
+    for (const AdapterSite* site : readers) {
+      const auto known = std::find_if(places.first.begin() + static_cast<std::ptrdiff_t>(factors.begin),
+                                      places.first.end(), [&](const auto& f) { return f.tensor == site->tensor; });
+      places.second.push_back({*site, static_cast<size_t>(known - places.first.begin())});
+      if (known != places.first.end()) continue;
+      const Node& node = graph.nodes()[static_cast<size_t>(site->node)];
+      places.first.push_back({site->tensor, site->k, is_quantized(graph.type(node.inputs[1]).dtype)});
     }
+    factors.end = places.first.size();
   }
-  return rows;
-}
-
-// [slots, rank, k]: every matmul by rows of one tensor multiplies by the same first factor.
-Value first_factor(Graph& g, const AdapterTarget& target, int64_t slots, int64_t k) {
-  const std::string name = "lora_a." + target.weight;
-  return g.add_weight(name, {DType::kF32, {slots, target.rank, k}}, {{{name, 0, slots * target.rank, 0, k}}, false, 1});
-}
-
-// [slots, n, rank]: those rows of the second factor, which has target.rows of them in each slot.
-Value second_factor(Graph& g, const AdapterTarget& target, int64_t slots, int64_t n, const std::string& matmul,
-                    const std::vector<WeightPart>& rows) {
-  const std::string name = "lora_b." + target.weight;
-  WeightRef ref;
-  for (int64_t slot = 0; slot < slots; ++slot) {
-    for (const WeightPart& part : rows) {
-      const int64_t base = slot * target.rows;
-      ref.parts.push_back({name, base + part.row_begin, base + part.row_end, 0, target.rank, part.row_step, 1});
-    }
-  }
-  return g.add_weight("lora_b." + matmul, {DType::kF32, {slots, n, target.rank}}, std::move(ref));
-}
-
-bool fits(const AdapterTarget& target, const std::vector<WeightPart>& rows, const TensorType& weight) {
-  return weight.shape.size() == 2 && weight.last() == Dim(target.cols) &&
-         std::all_of(rows.begin(), rows.end(), [&](const WeightPart& part) { return part.row_end <= target.rows; });
+  return shared;
 }
 
 }  // namespace
 
-Result<Graph> add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets, int64_t n_slots) {
-  Status status;
-  Graph adapted = Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
+GraphWithAdapters add_adapters(const Graph& graph, int64_t max_rank) {
+  GraphWithAdapters result;
+  AdapterPlaces& places = result.places;
+  places.max_rank = max_rank;
+  std::map<Value, Shared> shared = number_factors(graph, adapter_sites(graph), places);
+  result.graph = Rewriter(graph).run([&](Rewriter& r, int32_t index) -> Value {
+    const auto place = std::find_if(places.second.begin(), places.second.end(),
+                                    [&](const AdapterPlaces::Second& second) { return second.site.node == index; });
+    if (place == places.second.end()) return {};
     const Node& node = graph.nodes()[static_cast<size_t>(index)];
-    if (node.kind != NodeKind::kOp || node.op->name != "matmul") return {};
-    const Node& weight = graph.node(node.inputs[1]);
-    const auto target = std::find_if(targets.begin(), targets.end(), [&](const AdapterTarget& t) {
-      return !weight.weight.parts.empty() && weight.weight.parts[0].tensor == t.weight;
-    });
-    if (target == targets.end()) return {};
-    const std::vector<WeightPart> rows = rows_of_tensor(weight.weight, target->weight);
-    if (rows.empty()) return {};
-    const TensorType type = graph.type(node.inputs[1]);
-    if (!fits(*target, rows, type)) {
-      status = invalid_argument("adapter: " + target->weight + ": [" + std::to_string(target->rows) + ", " +
-                                std::to_string(target->cols) + "] is not how the model multiplies by it");
-      return {};
-    }
     Graph& g = r.to();
-    const Value y = g.add_copy(node, r.map(node.inputs));
-    const Value a = first_factor(g, *target, n_slots, target->cols);
-    const Value b = second_factor(g, *target, n_slots, type.shape[0].factor, weight.name, rows);
+    Shared& factors = shared[node.inputs[0]];
     const Value slots = g.add_input("adapters", {DType::kI32, {Dim::tokens()}});
-    return g.add_op("lora", {r.map(node.inputs[0]), y, a, b, slots});
+    if (!factors.low.valid()) {
+      factors.low = g.add_op("lora_down", {r.map(node.inputs[0]), slots},
+                             {{"first", static_cast<int64_t>(factors.begin)},
+                              {"count", static_cast<int64_t>(factors.end - factors.begin)},
+                              {"rank", max_rank}});
+    }
+    const Value y = g.add_copy(node, r.map(node.inputs));
+    return g.add_op("lora_up", {y, factors.low, slots},
+                    {{"second", place - places.second.begin()},
+                     {"column", static_cast<int64_t>(place->first - factors.begin) * max_rank}});
   });
-  RETURN_IF_ERROR(status);
-  return adapted;
+  return result;
 }
 
 }  // namespace strata

@@ -1,27 +1,39 @@
-// Pass add_adapters: low-rank adapters (LoRA, https://arxiv.org/abs/2106.09685) on chosen matmuls. Every token carries
-// the slot of its adapter, or -1; sequences with different adapters share a batch, and tokens without one keep their
-// bits.
+// Pass add_adapters: low-rank adapters (LoRA, https://arxiv.org/abs/2106.09685) on all matmuls that one can change
+// (adapter_sites.h). Every token carries the slot of its adapter in the batch, or -1; sequences with different adapters
+// share a batch, and tokens without one keep their bits. The adapters themselves come with each batch
+// (adapter_weights.h), so they come and go while the plan stays.
+//
+// Matmuls of one value share an op that multiplies it by their first factors, one after the other.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "base/status.h"
-#include "compute/graph/graph.h"
+#include "compute/graph/passes/adapter_sites.h"
 
 namespace strata {
 
-struct AdapterTarget {
-  std::string weight;  // the adapted tensor, "model.layers.0.self_attn.q_proj.weight"
-  int64_t rank = 0;    // of the largest adapter; smaller ones are padded with zeros
-  // Outputs and inputs of the adapted module. Matmuls by some rows of its weight (q of qkv_proj) take those rows of b.
-  int64_t rows = 0;
-  int64_t cols = 0;
+// What an adapter has to bring for a graph.
+struct AdapterPlaces {
+  struct First {
+    std::string tensor;
+    int64_t k = 0;
+    bool is_quantized = false;  // the tensor
+  };
+  struct Second {
+    AdapterSite site;
+    size_t first = 0;  // number of its first factor
+  };
+  int64_t max_rank = 0;
+  std::vector<First> first;
+  std::vector<Second> second;
 };
 
-// Slots are stacked: the new weights "lora_a.<weight>" [n_slots, rank, k] and "lora_b.<weight>" [n_slots, n, rank] are
-// bound from the tensors of these names; b includes the adapter's scale alpha / rank.
-// kInvalidArgument: the model multiplies by a tensor in another shape than the adapter's.
-Result<Graph> add_adapters(const Graph& graph, const std::vector<AdapterTarget>& targets, int64_t n_slots);
+struct GraphWithAdapters {
+  Graph graph;
+  AdapterPlaces places;
+};
+
+GraphWithAdapters add_adapters(const Graph& graph, int64_t max_rank);
 
 }  // namespace strata

@@ -28,6 +28,7 @@ std::unique_ptr<StepKernel> make_step(const StepContext& context, const Node& no
 std::unique_ptr<StepKernel> make_elementwise_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_norm_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_matmul_step(const StepContext&, const Node&);
+std::unique_ptr<StepKernel> make_adapter_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_shape_step(const StepContext&, const Node&);
 std::unique_ptr<StepKernel> make_position_step(const StepContext&, const Node&);  // rope, embed
 std::unique_ptr<StepKernel> make_pool_step(const StepContext&, const Node&);

@@ -161,32 +161,6 @@ class ToActivationStep final : public RowKernel {
   const CpuKernels& kernels_;
 };
 
-// y += scale * b (a x) for tokens with an adapter; tokens without one keep their bits. a: [slots, rank, k], b: [slots,
-// n, rank], the adapter's scale is part of b. Sums run over k, then over rank, ascending.
-class LoraStep final : public RowKernel {
- public:
-  bool is_brief(const StepArgs&) const override { return false; }
-  void run(const StepArgs& s, int64_t begin, int64_t end, void*) const override {
-    const Operand &x = s.in[0], &y = s.in[1], &a = s.in[2], &b = s.in[3];
-    const int64_t k = a.dims[2];
-    const int64_t rank = a.dims[1];
-    const int64_t n = b.dims[1];
-    for (int64_t t = begin; t < end; ++t) {
-      float* out = s.out[0].f32() + t * n;
-      if (out != y.f32() + t * n) std::memcpy(out, y.f32() + t * n, static_cast<size_t>(n) * sizeof(float));
-      const int32_t slot = s.in[4].data == nullptr ? -1 : s.in[4].i32()[t];
-      if (slot < 0) continue;
-      const float* b_slot = b.f32() + slot * n * rank;
-      for (int64_t r = 0; r < rank; ++r) {
-        const float* a_row = a.f32() + (slot * rank + r) * k;
-        float low = 0;
-        for (int64_t i = 0; i < k; ++i) low += x.f32()[t * k + i] * a_row[i];
-        for (int64_t j = 0; j < n; ++j) out[j] += low * b_slot[j * rank + r];
-      }
-    }
-  }
-};
-
 }  // namespace
 
 std::unique_ptr<StepKernel> make_matmul_step(const StepContext& c, const Node& node) {
@@ -197,8 +171,7 @@ std::unique_ptr<StepKernel> make_matmul_step(const StepContext& c, const Node& n
   if (op == "head_matmul") return std::make_unique<HeadMatmulStep>(c.kernels);
   if (op == "head_matmul_dx") return std::make_unique<HeadMatmulDxStep>(c.kernels);
   if (op == "head_matmul_dw") return std::make_unique<HeadMatmulDwStep>(c.kernels);
-  if (op == "to_activation") return std::make_unique<ToActivationStep>(c.kernels);
-  return std::make_unique<LoraStep>();
+  return std::make_unique<ToActivationStep>(c.kernels);
 }
 
 }  // namespace strata

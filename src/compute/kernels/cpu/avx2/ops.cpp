@@ -11,4 +11,5 @@ namespace strata::avx2 {
 #include "compute/kernels/cpu/lanes/rope.inl"
 #include "compute/kernels/cpu/lanes/experts.inl"
 #include "compute/kernels/cpu/lanes/gradients.inl"
+#include "compute/kernels/cpu/lanes/lora.inl"
 }  // namespace strata::avx2
