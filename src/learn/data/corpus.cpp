@@ -127,21 +127,15 @@ class Corpus::Reading {
   }
 
   Status fault(uint64_t offset, std::string why) {
-    Fault fault{block_.file, offset, std::move(why)};
-    if (!options_.skips_faults) {
-      return invalid_argument(corpus_.describe(fault) +
-                              " (repair it, or say bad_records: skip in the recipe's data section)");
-    }
-    on_fault_(std::move(fault));
-    return ok_status();
+    return corpus_.fault({block_.file, offset, std::move(why)}, on_fault_);
   }
 
-  Status add(std::string_view text, uint64_t offset, bool ends) {
+  Status add(std::string_view text, uint64_t offset, bool ends, bool is_chat = false) {
     if (static_cast<int64_t>(text.size()) > options_.max_record_bytes) return fault(offset, "the record is too long");
     if (!simdjson::validate_utf8(text.data(), text.size())) return fault(offset, "not UTF-8 (is this a text file?)");
     if (text.find('\0') != std::string_view::npos) return fault(offset, "has a NUL byte (is this a text file?)");
     if (text.empty()) return ok_status();
-    records_.push_back({std::string(text), ends, block_.file, offset});
+    records_.push_back({std::string(text), is_chat, ends, block_.file, offset});
     return ok_status();
   }
 
@@ -159,13 +153,16 @@ class Corpus::Reading {
         continue;
       }
       simdjson::dom::element object;
+      simdjson::dom::array messages;
       std::string_view text;
       if (const auto error = parser.parse(line.data(), line.size()).get(object); error != simdjson::SUCCESS) {
         RETURN_IF_ERROR(fault(offset, std::string("not JSON: ") + simdjson::error_message(error)));
-      } else if (object[options_.field].get(text) != simdjson::SUCCESS) {
-        RETURN_IF_ERROR(fault(offset, "no field \"" + options_.field + "\" with a text"));
-      } else {
+      } else if (object[options_.field].get(text) == simdjson::SUCCESS) {
         RETURN_IF_ERROR(add(text, offset, true));
+      } else if (object["messages"].get(messages) == simdjson::SUCCESS) {
+        RETURN_IF_ERROR(add(simdjson::minify(messages), offset, true, true));
+      } else {
+        RETURN_IF_ERROR(fault(offset, "no field \"" + options_.field + "\" with a text, and no list of messages"));
       }
     }
     return ok_status();
@@ -281,6 +278,14 @@ void Corpus::will_read(size_t block) const {
   if (file < 0) return;  // read_block() says why
   ::posix_fadvise(file, static_cast<off_t>(b.begin), static_cast<off_t>(b.end - b.begin), POSIX_FADV_WILLNEED);
   ::close(file);
+}
+
+Status Corpus::fault(Fault fault, const OnFault& on_fault) const {
+  if (!options_.skips_faults) {
+    return invalid_argument(describe(fault) + " (repair it, or say bad_records: skip in the recipe's data section)");
+  }
+  on_fault(std::move(fault));
+  return ok_status();
 }
 
 Status Corpus::read_block(size_t block, std::vector<Record>& records, const OnFault& on_fault) const {

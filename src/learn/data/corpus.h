@@ -2,9 +2,9 @@
 // the memory of a few blocks. A record (a document) belongs to the block in which it begins, so every record is in
 // exactly one block and a block can be read alone.
 //
-// *.jsonl: a record a line, an object whose field has the text. Other files: text, records apart by lines that equal
-// the separator. A record that is broken (no UTF-8, NUL bytes, no JSON, no such field, too long) is a fault: reported
-// by file and line, and skipped or fatal.
+// *.jsonl: a record a line, an object whose field has the text, or with "messages", a chat. Other files: text, records
+// apart by lines that equal the separator. A record that is broken (no UTF-8, NUL bytes, no JSON, no such field, too
+// long) is a fault: reported by file and line, and skipped or fatal.
 //
 // Immutable after open(); any thread may read blocks.
 #pragma once
@@ -32,7 +32,8 @@ struct CorpusOptions {
 };
 
 struct Record {
-  std::string text;
+  std::string text;  // of a chat: its messages, as JSON
+  bool is_chat = false;
   bool ends = true;  // false: the document goes on in the next record
   uint32_t file = 0;
   uint64_t offset = 0;  // of its first byte
@@ -66,6 +67,8 @@ class Corpus {
   Status read_block(size_t block, std::vector<Record>& records, const OnFault& on_fault) const;
   // Asks the system to fetch the block from disk meanwhile.
   void will_read(size_t block) const;
+  // For faults of a record that show later: an error, or, where faults are skipped, a call of `on_fault`.
+  Status fault(Fault fault, const OnFault& on_fault) const;
 
  private:
   struct Block {

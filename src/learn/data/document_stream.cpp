@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "base/log.h"
@@ -29,6 +30,8 @@ Result<DocumentStream> DocumentStream::open(const Corpus& corpus, const Tokenize
   if (!tokenizer.eos())
     return invalid_argument("the tokenizer has no end token, which training puts after each document (set eos_token)");
   stream.end_ = *tokenizer.eos();
+  const std::vector<TokenId> framed = tokenizer.frame({}).ids;
+  if (tokenizer.bos() && !framed.empty() && framed[0] == *tokenizer.bos()) stream.begin_ = framed[0];
   stream.position_ = position;
   stream.any_in_epoch_ = position.group > 0 || position.record > 0;
   return stream;
@@ -39,11 +42,26 @@ int64_t DocumentStream::n_groups() const {
   return (blocks + options_.group_blocks - 1) / options_.group_blocks;
 }
 
-std::vector<TokenId> DocumentStream::encode(const Record& record) const {
+Result<std::vector<TokenId>> DocumentStream::encode(const Record& record) const {
+  if (record.is_chat) return encode_chat(record);
   std::vector<TokenId> ids = tokenizer_->encode(record.text, {false, false});
   if (!record.ends) return ids;
   ids = tokenizer_->frame(ids).ids;
   if (ids.empty() || ids.back() != end_) ids.push_back(end_);
+  return ids;
+}
+
+// The template writes the special tokens, the first one too.
+Result<std::vector<TokenId>> DocumentStream::encode_chat(const Record& record) const {
+  if (options_.chat_template == nullptr)
+    return invalid_argument("a chat, and the tokenizer has no template for chats (give tokenizer.chat_template)");
+  const auto spelled = [&](std::optional<TokenId> id) { return id ? std::string(tokenizer_->piece(*id, true)) : ""; };
+  const nlohmann::ordered_json variables{{"messages", nlohmann::ordered_json::parse(record.text, nullptr, false)},
+                                         {"bos_token", spelled(tokenizer_->bos())},
+                                         {"eos_token", spelled(tokenizer_->eos())}};
+  ASSIGN_OR_RETURN(const std::string text, options_.chat_template->render(variables));
+  std::vector<TokenId> ids = tokenizer_->encode(text, {false, true});
+  ids.push_back(end_);
   return ids;
 }
 
@@ -75,14 +93,43 @@ Result<std::vector<Record>> DocumentStream::read_blocks(std::span<const size_t> 
   std::vector<Record> records;
   for (Read& read : reads) {
     RETURN_IF_ERROR(read.status);
-    for (const Corpus::Fault& fault : read.faults) {
-      if (++n_reported_ <= kReported) log_warning("skipped " + corpus_->describe(fault));
-      if (n_reported_ == kReported) log_warning("further bad records are skipped without a word");
-    }
+    for (const Corpus::Fault& fault : read.faults) report(fault);
     n_faults_ += read.n_faults;
     std::move(read.records.begin(), read.records.end(), std::back_inserter(records));
   }
   return records;
+}
+
+void DocumentStream::report(const Corpus::Fault& fault) {
+  if (++n_reported_ <= kReported) log_warning("skipped " + corpus_->describe(fault));
+  if (n_reported_ == kReported) log_warning("further bad records are skipped without a word");
+}
+
+// Fills documents_; the texts are dropped.
+Status DocumentStream::encode_all(std::vector<Record>& records) {
+  documents_.assign(records.size(), {});
+  std::vector<Status> failures(records.size());
+  pool_->parallel_for(static_cast<int64_t>(records.size()), 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      Record& record = records[static_cast<size_t>(i)];
+      Result<std::vector<TokenId>> ids = encode(record);
+      if (ids.ok()) {
+        documents_[static_cast<size_t>(i)] = *std::move(ids);
+      } else {
+        failures[static_cast<size_t>(i)] = ids.status();
+      }
+      record.text = {};
+    }
+  });
+  const auto on_fault = [&](const Corpus::Fault& fault) {
+    ++n_faults_;
+    report(fault);
+  };
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (failures[i].ok()) continue;
+    RETURN_IF_ERROR(corpus_->fault({records[i].file, records[i].offset, failures[i].message()}, on_fault));
+  }
+  return ok_status();
 }
 
 Status DocumentStream::load_group() {
@@ -103,13 +150,7 @@ Status DocumentStream::load_group() {
     for (size_t i = 0; i < places.size(); ++i) moved[i] = std::move(records[places[i]]);
     records = std::move(moved);
   }
-  documents_.assign(records.size(), {});
-  pool_->parallel_for(static_cast<int64_t>(records.size()), 4, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      documents_[static_cast<size_t>(i)] = encode(records[static_cast<size_t>(i)]);
-      records[static_cast<size_t>(i)].text = {};
-    }
-  });
+  RETURN_IF_ERROR(encode_all(records));
   loaded_ = true;
   return ok_status();
 }
@@ -119,7 +160,7 @@ Result<std::span<const TokenId>> DocumentStream::current() {
     if (!loaded_) RETURN_IF_ERROR(load_group());
     if (position_.record < static_cast<int64_t>(documents_.size())) {
       const auto& document = documents_[static_cast<size_t>(position_.record)];
-      any_in_epoch_ = true;
+      any_in_epoch_ |= !document.empty();
       if (position_.token < static_cast<int64_t>(document.size()))
         return std::span<const TokenId>(document).subspan(static_cast<size_t>(position_.token));
       next_document();

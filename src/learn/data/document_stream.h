@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/status.h"
 #include "base/thread_pool.h"
 #include "learn/data/corpus.h"
+#include "model/text/chat_template.h"
 #include "model/text/tokenizer.h"
 
 namespace strata {
@@ -33,7 +35,8 @@ struct StreamOptions {
   int64_t group_blocks = 8;
   // Records kept out of training, as a share; the same ones in every epoch.
   double held_out = 0;
-  bool gives_held_out = false;  // these only
+  bool gives_held_out = false;                  // these only
+  const ChatTemplate* chat_template = nullptr;  // which writes chats; outlives the stream
 };
 
 class DocumentStream {
@@ -50,6 +53,8 @@ class DocumentStream {
   void next_document();
 
   const StreamPosition& position() const { return position_; }
+  // The token that the model wants before every text, if any: documents begin with it.
+  std::optional<TokenId> begin() const { return begin_; }
   int64_t n_groups() const;
   int64_t n_faults() const { return n_faults_; }
 
@@ -59,13 +64,17 @@ class DocumentStream {
   Status load_group();
   std::vector<size_t> block_order() const;
   Result<std::vector<Record>> read_blocks(std::span<const size_t> blocks);
-  std::vector<TokenId> encode(const Record& record) const;
+  void report(const Corpus::Fault& fault);
+  Status encode_all(std::vector<Record>& records);
+  Result<std::vector<TokenId>> encode(const Record& record) const;
+  Result<std::vector<TokenId>> encode_chat(const Record& record) const;
 
   const Corpus* corpus_;
   const Tokenizer* tokenizer_;
   ThreadPool* pool_;
   StreamOptions options_;
   TokenId end_ = 0;
+  std::optional<TokenId> begin_;
   StreamPosition position_;
   bool loaded_ = false;  // documents_ are those of position_.group
   bool any_in_epoch_ = false;

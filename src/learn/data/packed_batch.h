@@ -1,5 +1,6 @@
 // Documents packed into a flat batch of exactly so many tokens: one after the other, each a segment of its own that
-// sees nothing of the others and counts its positions from 0. What does not fit goes on in the next batch.
+// sees nothing of the others and counts its positions from 0. What does not fit goes on in the next batch, there too
+// after the token that the model wants before every text.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ class PackedBatch {
   int64_t n_targets() const { return static_cast<int64_t>(targets_.size()); }
 
  private:
-  void add(std::span<const TokenId> inputs, std::span<const TokenId> targets);
+  void add(std::optional<TokenId> begin, std::span<const TokenId> document, size_t n);
 
   std::vector<int32_t> ids_, positions_, query_begin_, context_len_, output_rows_, targets_;
 };

@@ -40,6 +40,17 @@ ordered_json file_of(const std::vector<std::string>& special, ordered_json pre_t
           {"model", std::move(model)}};
 }
 
+// Puts the begin token, id 1, before a text.
+ordered_json begin_processor(const std::string& token) {
+  const ordered_json special{{"SpecialToken", {{"id", token}, {"type_id", 0}}}};
+  const ordered_json first{{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+      second{{"Sequence", {{"id", "B"}, {"type_id", 0}}}};
+  return {{"type", "TemplateProcessing"},
+          {"single", ordered_json::array({special, first})},
+          {"pair", ordered_json::array({special, first, special, second})},
+          {"special_tokens", {{token, {{"id", token}, {"ids", {1}}, {"tokens", {token}}}}}}};
+}
+
 Status too_few(size_t made, size_t wanted) {
   return invalid_argument("the corpus gives a vocabulary of " + std::to_string(made) + " tokens, not " +
                           std::to_string(wanted) + " (give more text, or a smaller tokenizer.vocab)");
@@ -133,6 +144,7 @@ Status check_special(const std::vector<std::string>& special) {
 
 Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTraining& options, ThreadPool& pool) {
   std::vector<std::string> special{options.end_token};
+  if (!options.begin_token.empty()) special.push_back(options.begin_token);
   special.insert(special.end(), options.special_tokens.begin(), options.special_tokens.end());
   RETURN_IF_ERROR(check_special(special));
   const bool is_bpe = options.kind == TokenizerKind::kBpe;
@@ -147,9 +159,13 @@ Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTr
   Result<ordered_json> file =
       is_bpe ? train_bpe(words, special, vocab) : train_unigram(std::move(words), special, vocab, pool);
   if (!file.ok()) return file.status();
-  const ordered_json config{{"tokenizer_class", "PreTrainedTokenizerFast"},
-                            {"eos_token", options.end_token},
-                            {"clean_up_tokenization_spaces", false}};
+  ordered_json config{{"tokenizer_class", "PreTrainedTokenizerFast"},
+                      {"eos_token", options.end_token},
+                      {"clean_up_tokenization_spaces", false}};
+  if (!options.begin_token.empty()) {
+    (*file)["post_processor"] = begin_processor(options.begin_token);
+    config["bos_token"] = options.begin_token;
+  }
   return TrainedTokenizer{file->dump(1) + "\n", config.dump(1) + "\n"};
 }
 

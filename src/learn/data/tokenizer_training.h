@@ -21,7 +21,8 @@ struct TokenizerTraining {
   TokenizerKind kind = TokenizerKind::kBpe;
   int64_t vocab = 4096;
   std::string end_token = "<|endoftext|>";       // id 0
-  std::vector<std::string> special_tokens = {};  // the ids after it
+  std::string begin_token = {};                  // where there is one, id 1: put before every text
+  std::vector<std::string> special_tokens = {};  // the ids after them
 };
 
 struct TrainedTokenizer {

@@ -1,6 +1,7 @@
 #include "learn/data/word_counts.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "base/log.h"
@@ -15,6 +16,14 @@ void count(std::string_view text, const SplitPattern& pattern, Counts& counts) {
   pattern.find_all(text, {0, text.size()}, words);
   for (const Span& word : words) {
     if (word.end > word.begin) ++counts[std::string(text.substr(word.begin, word.end - word.begin))];
+  }
+}
+
+// What is said in a chat: its words, without those of the template.
+void count_chat(const std::string& messages, const SplitPattern& pattern, Counts& counts) {
+  for (const nlohmann::json& message : nlohmann::json::parse(messages, nullptr, false)) {
+    if (!message.is_object() || !message.contains("content") || !message["content"].is_string()) continue;
+    count(message["content"].get_ref<const std::string&>(), pattern, counts);
   }
 }
 
@@ -42,7 +51,8 @@ Result<WordCounts> count_words(const Corpus& corpus, const SplitPattern& pattern
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         std::vector<Record> records;
         failures[i] = corpus.read_block(chosen[first + i], records, [](const Corpus::Fault&) {});
-        for (const Record& record : records) count(record.text, pattern, counts[i]);
+        for (const Record& record : records)
+          record.is_chat ? count_chat(record.text, pattern, counts[i]) : count(record.text, pattern, counts[i]);
       }
     });
     for (size_t i = 0; i < n; ++i) {

@@ -76,6 +76,11 @@ class Section {
       values.push_back(value);
     }
   }
+  void read_list(const char* key, std::vector<int64_t>& values) {
+    std::vector<std::string> texts;
+    read_list(key, texts);
+    for (const std::string& text : texts) read_scalar(key, text, values.emplace_back());
+  }
   // A name that is turned into something else.
   template <class T>
   void read_name(const char* key, T& value, Result<T> (*from_name)(std::string_view)) {
@@ -194,6 +199,7 @@ Status read_model(const YAML::Node& node, const fs::path& folder, Recipe& recipe
     std::string base;
     section.read("base", base);
     recipe.base = folder / base;
+    section.read_list("layers", recipe.layers);
     return section.finish();
   }
   std::string architecture;
@@ -251,7 +257,9 @@ Status read_tokenizer(const YAML::Node& node, const fs::path& folder, Recipe& re
   section.read_name("kind", training.kind, tokenizer_kind);
   section.read_bounded("vocab", training.vocab, 1, 1 << 24);
   section.read("end_token", training.end_token);
+  section.read("begin_token", training.begin_token);
   section.read_list("special_tokens", training.special_tokens);
+  section.read("chat_template", recipe.chat_template);
   if (!path.empty() && (section.has("vocab") || section.has("kind")))
     section.fail("tokenizer: give path, or kind and vocab of a new one");
   if (section.is_given() && !recipe.base.empty()) section.fail("tokenizer: a model with a base has its own");

@@ -19,15 +19,17 @@
 namespace strata {
 
 struct Recipe {
-  std::string text;            // the file, as it is
-  std::filesystem::path base;  // model.base: a folder or GGUF file to go on from; empty: a new model
-  std::string config_json;     // of a new model, as config.json has it but for vocab_size and token ids
+  std::string text;             // the file, as it is
+  std::filesystem::path base;   // model.base: a folder or GGUF file to go on from; empty: a new model
+  std::vector<int64_t> layers;  // model.layers: those of the base to begin with; empty: all
+  std::string config_json;      // of a new model, as config.json has it but for vocab_size and token ids
   double initial_deviation = 0.02;
 
   std::optional<AdapterOptions> lora;  // an adapter of the base is trained; else all weights are
 
   std::filesystem::path tokenizer;                 // tokenizer.path: a folder that has one
   std::optional<TokenizerTraining> new_tokenizer;  // else trained on the corpus
+  std::string chat_template;                       // tokenizer.chat_template; empty: the tokenizer's own, if any
 
   CorpusOptions corpus;
   double held_out = 0.01;  // data.validation

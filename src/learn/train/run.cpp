@@ -41,7 +41,7 @@ class Run {
   Result<RunResult> run() {
     RETURN_IF_ERROR(prepare());
     ASSIGN_OR_RETURN(RunLog log, RunLog::open(folder_.file("log.jsonl"), state_.step));
-    const StreamOptions data{recipe_.seed, true, recipe_.group_blocks, recipe_.held_out, false};
+    const StreamOptions data{recipe_.seed, true, recipe_.group_blocks, recipe_.held_out, false, chat_template()};
     ASSIGN_OR_RETURN(DocumentStream stream,
                      DocumentStream::open(corpus_, *model_->tokenizer, pool_, data, state_.position));
     const TimePoint start = steady_clock().now();
@@ -154,10 +154,12 @@ class Run {
     return hash_bytes(std::as_bytes(std::span(text))).hex();
   }
 
+  const ChatTemplate* chat_template() const { return model_->chat_template ? &*model_->chat_template : nullptr; }
+
   // The held-out batches, the same ones each time.
   Status read_validation() {
     if (recipe_.held_out <= 0) return ok_status();
-    const StreamOptions data{recipe_.seed, false, recipe_.group_blocks, recipe_.held_out, true};
+    const StreamOptions data{recipe_.seed, false, recipe_.group_blocks, recipe_.held_out, true, chat_template()};
     ASSIGN_OR_RETURN(DocumentStream stream, DocumentStream::open(corpus_, *model_->tokenizer, pool_, data));
     for (int64_t left = recipe_.validation_tokens; left > 0;) {
       PackedBatch batch;

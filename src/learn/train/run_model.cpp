@@ -8,10 +8,12 @@
 
 #include "base/machine_memory.h"
 #include "base/read_file.h"
+#include "learn/train/chosen_layers.h"
 #include "learn/train/new_model.h"
 #include "learn/train/unknown_key.h"
 #include "model/checkpoint_weights.h"
 #include "model/format/gguf_architectures.h"
+#include "model/text/chat_template_source.h"
 #include "model/text/load_tokenizer.h"
 
 namespace strata {
@@ -52,6 +54,27 @@ Result<std::unique_ptr<Tokenizer>> prepare_tokenizer(const Recipe& recipe, const
   }
   RETURN_IF_ERROR(copy_files(recipe.tokenizer, folder));
   return tokenizer_from_folder(recipe.tokenizer);
+}
+
+Status write_chat_template(const Recipe& recipe, const RunFolder& folder) {
+  if (recipe.chat_template.empty()) return ok_status();
+  return write_text(folder.file("chat_template.jinja"), recipe.chat_template);
+}
+
+// That of the recipe, else what comes with the tokenizer.
+Result<std::optional<std::string>> template_source(const Recipe& recipe, const RunFolder& folder) {
+  if (!recipe.chat_template.empty()) return std::optional<std::string>(recipe.chat_template);
+  if (recipe.base.empty()) return chat_template_source(folder.path());
+  ASSIGN_OR_RETURN(const Checkpoint base, Checkpoint::open(recipe.base));
+  return chat_template_source(base);
+}
+
+Result<std::optional<ChatTemplate>> read_chat_template(const Recipe& recipe, const RunFolder& folder) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> source, template_source(recipe, folder));
+  if (!source) return std::optional<ChatTemplate>();
+  Result<ChatTemplate> parsed = ChatTemplate::parse(*source);
+  if (!parsed.ok()) return parsed.status().with_context("tokenizer.chat_template");
+  return std::optional<ChatTemplate>(*std::move(parsed));
 }
 
 std::string published_type(std::string_view architecture) {
@@ -131,6 +154,23 @@ Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> toke
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
+json trained_config(json config) {
+  config.erase("quantization_config");
+  config.erase("compression_config");
+  config["torch_dtype"] = "float32";
+  return config;
+}
+
+Result<RunModel> model_of_layers(const Recipe& recipe, const Checkpoint& checkpoint,
+                                 std::unique_ptr<Tokenizer> tokenizer) {
+  ASSIGN_OR_RETURN(const json config, config_of_layers(trained_config(checkpoint.config().json()), recipe.layers));
+  Result<BuiltModel> built = build_new_model(ConfigView(config, "config.json"));
+  if (!built.ok()) return built.status().with_context("model.layers");
+  const CheckpointWeights weights(checkpoint);
+  ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built->graph, ChosenLayers(weights, recipe.layers)));
+  return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
+}
+
 Status check_known(const BuiltModel& built, const Tokenizer& tokenizer, const fs::path& base) {
   if (!built.graph.find_output("logits").valid())
     return invalid_argument(base.string() + ": this model gives no logits: it cannot be trained on text");
@@ -151,14 +191,12 @@ Result<RunModel> adapted_model(const Recipe& recipe, std::unique_ptr<Tokenizer> 
 
 Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(recipe.base));
+  if (!recipe.layers.empty()) return model_of_layers(recipe, checkpoint, std::move(tokenizer));
   ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
   RETURN_IF_ERROR(check_known(built, *tokenizer, recipe.base));
   RETURN_IF_ERROR(check_size(built.graph, recipe));
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built.graph, CheckpointWeights(checkpoint)));
-  json config = checkpoint.config().json();
-  config.erase("quantization_config");
-  config.erase("compression_config");
-  config["torch_dtype"] = "float32";
+  const json config = trained_config(checkpoint.config().json());
   return RunModel{std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
@@ -171,13 +209,19 @@ Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const
                             " is no folder: all weights are trained from a Hugging Face folder only (a GGUF file can "
                             "be given an adapter: section lora)");
   }
+  if (recipe.lora && !recipe.layers.empty())
+    return invalid_argument(
+        "model.layers: an adapter is trained for all layers of its base (leave out layers, or lora)");
+  RETURN_IF_ERROR(write_chat_template(recipe, folder));
   ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, prepare_tokenizer(recipe, corpus, folder, pool));
+  ASSIGN_OR_RETURN(std::optional<ChatTemplate> chat_template, read_chat_template(recipe, folder));
   const auto make = recipe.base.empty() ? new_model : recipe.lora ? adapted_model : known_model;
   Result<RunModel> model = make(recipe, std::move(tokenizer));
   if (model.ok() && model->built.config.max_context < recipe.context) {
     return invalid_argument("run.context: " + std::to_string(recipe.context) + " tokens, the model takes " +
                             std::to_string(model->built.config.max_context));
   }
+  if (model.ok()) model->chat_template = std::move(chat_template);
   return model;
 }
 

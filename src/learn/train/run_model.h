@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/status.h"
 #include "learn/train/parameters.h"
@@ -9,6 +10,7 @@
 #include "learn/train/run_folder.h"
 #include "model/arch/architecture.h"
 #include "model/checkpoint_weights.h"
+#include "model/text/chat_template.h"
 #include "model/text/tokenizer.h"
 
 namespace strata {
@@ -27,6 +29,7 @@ struct RunModel {
   std::string config;  // config.json of the result; empty: it is an adapter
   std::unique_ptr<FrozenBase> base = {};
   std::vector<TrainedAdapter> adapters = {};
+  std::optional<ChatTemplate> chat_template = {};
 };
 
 // Writes the tokenizer's files into the folder, where they are not there yet; one that the folder has is used again.

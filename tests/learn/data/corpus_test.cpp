@@ -109,7 +109,7 @@ TEST_F(CorpusTest, BadRecordsAreNamedByFileAndLine) {
     options.block_bytes = block;
     EXPECT_EQ(texts(options), (std::vector<std::string>{"good", "fine", "end"}));
     ASSERT_EQ(faults_.size(), 4u);
-    EXPECT_EQ(faults_[0], json.string() + ":2: no field \"text\" with a text");
+    EXPECT_EQ(faults_[0], json.string() + ":2: no field \"text\" with a text, and no list of messages");
     EXPECT_NE(faults_[1].find(":3: not JSON"), std::string::npos) << faults_[1];
     EXPECT_NE(faults_[2].find(":4: not"), std::string::npos) << faults_[2];
     EXPECT_NE(faults_[3].find(":6: the record is too long"), std::string::npos) << faults_[3];
@@ -241,6 +241,66 @@ TEST_F(StreamTest, BatchesGoOnExactlyWhereAPositionSays) {
     seen.insert(seen.end(), batch.ids.begin(), batch.ids.end());
   }
   EXPECT_GT(position.epoch, 1);
+}
+
+// With a token that begins every text: documents begin with it, and so does what is cut off one. Each token of a
+// document is predicted once.
+TEST_F(StreamTest, PiecesOfADocumentBeginAsTextsDo) {
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += "sentence " + std::to_string(i) + " of one long document. ";
+  corpus_ = *Corpus::open({.paths = {write("a.txt", text)}});
+  const Result<TrainedTokenizer> trained = train_tokenizer(*corpus_, {.vocab = 270, .begin_token = "<s>"}, pool_);
+  ASSERT_TRUE(trained.ok()) << trained.status().message();
+  tokenizer_ = *tokenizer_from_json(trained->tokenizer_json, trained->tokenizer_config);
+  std::vector<TokenId> document = tokenizer_->encode(text.substr(0, text.size()));
+  ASSERT_EQ(document.front(), 1);  // <s>
+  document.push_back(*tokenizer_->eos());
+  DocumentStream s = stream({.shuffles = false});
+  std::vector<TokenId> predicted;
+  while (s.position().epoch == 0 && predicted.size() + 1 < document.size()) {
+    PackedBatch packed;
+    ASSERT_TRUE(packed.fill(s, 40, 16, true).ok());
+    const Batch batch = packed.batch();
+    for (size_t i = 0; i + 1 < batch.query_begin.size(); ++i) {
+      const auto begin = static_cast<size_t>(batch.query_begin[i]), end = static_cast<size_t>(batch.query_begin[i + 1]);
+      ASSERT_EQ(batch.ids[begin], 1);
+      ASSERT_LE(end - begin, 16u);
+      for (size_t at = begin; at + 1 < end; ++at) ASSERT_EQ(batch.targets[at], batch.ids[at + 1]);
+    }
+    predicted.insert(predicted.end(), batch.targets.begin(), batch.targets.end());
+  }
+  EXPECT_EQ(predicted, std::vector<TokenId>(document.begin() + 1, document.end()));
+}
+
+TEST_F(StreamTest, ChatsAreWrittenByTheTemplate) {
+  const fs::path chats = write(
+      "a.jsonl",
+      R"({"messages": [{"role": "user", "content": "Hello, hello <|end|>"}, {"role": "assistant", "content": "Hi"}]})"
+      "\n"
+      R"({"messages": [{"role": "stranger", "content": "?"}]})"
+      "\n");
+  corpus_ = *Corpus::open({.paths = {chats}, .skips_faults = true});
+  const Result<TrainedTokenizer> trained =
+      train_tokenizer(*corpus_, {.vocab = 261, .begin_token = "<s>", .special_tokens = {"<|user|>", "<|end|>"}}, pool_);
+  ASSERT_TRUE(trained.ok()) << trained.status().message();
+  tokenizer_ = *tokenizer_from_json(trained->tokenizer_json, trained->tokenizer_config);
+  EXPECT_TRUE(tokenizer_->find("el")) << "of what is said, not of the keys of the file";
+  const ChatTemplate form = *ChatTemplate::parse(
+      "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'stranger' %}{{ raise_exception('who is it?') }}{% "
+      "endif %}"
+      "{% if m['role'] == 'user' %}<|user|>{% endif %}{{ m['content'] }}<|end|>{% endfor %}");
+  DocumentStream s = stream({.shuffles = false, .chat_template = &form});
+  const auto document = s.current();
+  ASSERT_TRUE(document.ok()) << document.status().message();
+  const std::vector<TokenId> ids(document->begin(), document->end());
+  EXPECT_EQ(tokenizer_->decode(ids, true), "<s><|user|>Hello, hello <|end|><|end|>Hi<|end|><|endoftext|>");
+  EXPECT_EQ(ids[0], *tokenizer_->bos());
+  EXPECT_EQ(ids[1], *tokenizer_->find("<|user|>"));
+  EXPECT_EQ(s.n_faults(), 1);
+  DocumentStream without = stream({.shuffles = false});
+  const auto none = without.current();
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(without.n_faults(), 2);
 }
 
 TEST_F(StreamTest, AnEpochWithoutDocumentsIsAnError) {

@@ -139,6 +139,24 @@ TEST_P(TokenizerTrainingTest, GivesAFileThatReadsBackEveryText) {
   EXPECT_LE((*tokenizer)->encode("Once upon a time there was a king").size(), 12u);
 }
 
+TEST_P(TokenizerTrainingTest, PutsTheBeginTokenBeforeTexts) {
+  ThreadPool pool(2);
+  const Corpus corpus = *Corpus::open({.paths = {path_}});
+  const TokenizerTraining options{
+      .kind = GetParam(), .vocab = 310, .begin_token = "<s>", .special_tokens = {"<|user|>"}};
+  const Result<TrainedTokenizer> trained = train_tokenizer(corpus, options, pool);
+  ASSERT_TRUE(trained.ok()) << trained.status().message();
+  const auto tokenizer = tokenizer_from_json(trained->tokenizer_json, trained->tokenizer_config);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  EXPECT_EQ((*tokenizer)->bos(), std::optional<TokenId>(1));
+  EXPECT_EQ((*tokenizer)->find("<|user|>"), std::optional<TokenId>(2));
+  const std::vector<TokenId> plain = (*tokenizer)->encode("a king", {false, false});
+  std::vector<TokenId> framed{1};
+  framed.insert(framed.end(), plain.begin(), plain.end());
+  EXPECT_EQ((*tokenizer)->encode("a king"), framed);
+  EXPECT_EQ((*tokenizer)->decode(framed), "a king");
+}
+
 TEST_P(TokenizerTrainingTest, SaysWhatAVocabularyNeeds) {
   ThreadPool pool(1);
   const Corpus corpus = *Corpus::open({.paths = {path_}});

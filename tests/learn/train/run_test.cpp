@@ -187,6 +187,56 @@ TEST_F(RunTest, AnAdapterIsTrainedForAFolderOrAFile) {
   EXPECT_NE(whole.status().message().find("section lora"), std::string::npos) << whole.status().message();
 }
 
+TEST_F(RunTest, ASmallerModelBeginsWithChosenLayers) {
+  std::string text = recipe();
+  text.replace(text.find("num_hidden_layers: 2"), 20, "num_hidden_layers: 3");
+  ASSERT_TRUE(run(text, "base").ok());
+  const std::string smaller =
+      "model: {base: base, layers: [2, 0]}\ndata: {paths: text.txt, validation: 0}\n"
+      "schedule: {peak: 0, steps: 1}\nrun: {context: 24, batch_tokens: 64}\n";
+  const auto result = run(smaller, "smaller");
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  const auto base = SafetensorsFile::open(folder_ / "base/model.safetensors");
+  const auto made = SafetensorsFile::open(folder_ / "smaller/model.safetensors");
+  ASSERT_TRUE(base.ok() && made.ok());
+  const auto same = [&](const std::string& name, const std::string& from) {
+    const auto *a = made->find(name), *b = base->find(from);
+    ASSERT_TRUE(a != nullptr && b != nullptr) << name;
+    EXPECT_TRUE(std::ranges::equal(a->data, b->data)) << name;
+  };
+  same("model.layers.0.mlp.up_proj.weight", "model.layers.2.mlp.up_proj.weight");
+  same("model.layers.1.self_attn.q_proj.weight", "model.layers.0.self_attn.q_proj.weight");
+  same("model.embed_tokens.weight", "model.embed_tokens.weight");
+  EXPECT_EQ(nlohmann::json::parse(bytes("smaller", "config.json"))["num_hidden_layers"], 2);
+  std::string wrong = smaller;
+  wrong.replace(wrong.find("[2, 0]"), 6, "[3]");
+  EXPECT_NE(run(wrong, "wrong").status().message().find("model.layers: no layer 3 (the base has 0 to 2)"),
+            std::string::npos);
+}
+
+TEST_F(RunTest, ChatsAreLearntInTheFormOfTheTemplate) {
+  std::ofstream chats(folder_ / "chats.jsonl");
+  for (int i = 0; i < 60; ++i) {
+    chats << R"({"messages": [{"role": "user", "content": "Go )" << i
+          << R"("}, {"role": "assistant", "content": "The king said go )" << i << "\"}]}\n";
+  }
+  chats.close();
+  std::string text = recipe();
+  text.replace(text.find("{vocab: 290}"), 12,
+               "{vocab: 290, begin_token: <s>, special_tokens: [<|user|>, <|end|>], chat_template: \"{{ bos_token }}"
+               "{% for m in messages %}{{ '<|user|>' + m['content'] + '<|end|>' }}{% endfor %}\"}");
+  text.replace(text.find("paths: text.txt"), 15, "paths: [text.txt, chats.jsonl]");
+  const auto result = run(text, "out");
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  for (const char* name : {"out", "out/model.gguf"}) {
+    const auto model = Model::load(folder_ / name);
+    ASSERT_TRUE(model.ok()) << model.status().message();
+    ASSERT_NE((*model)->chat_template(), nullptr);
+    EXPECT_EQ((*model)->tokenizer()->bos(), std::optional<TokenId>(1));
+    EXPECT_EQ((*model)->tokenizer()->encode("<|user|>")[1], 2);
+  }
+}
+
 TEST_F(RunTest, FaultsSayWhatToDo) {
   struct Fault {
     std::string recipe, message;
