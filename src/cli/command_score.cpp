@@ -1,10 +1,11 @@
 // Perplexity of a text: the text is cut into windows of the context, each begins with the token that the model wants at
 // the beginning, and every other token is predicted from those before it in its window. With --against also how far the
-// probabilities are from another model's.
+// probabilities are from another model's, and how often that would accept this one's tokens.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "base/read_file.h"
 #include "cli/commands.h"
@@ -30,6 +31,7 @@ struct Score {
   int64_t counted = 0;
   double divergence = 0;  // summed over the counted positions, with the two below
   double most = 0;
+  double overlap = 0;
   int64_t agreed = 0;  // positions with the same most likely token
 };
 
@@ -41,6 +43,7 @@ void compare(Score& score, std::span<const float> reference, std::span<const flo
   const double apart = divergence(reference, row);
   score.divergence += apart;
   score.most = std::max(score.most, apart);
+  score.overlap += overlap(reference, row);
   score.agreed += most_likely(reference) == most_likely(row);
 }
 
@@ -77,13 +80,14 @@ Result<LoadedModel> load_against(const Settings& settings, const LoadedModel& sc
                           " tokens, the scored model has " + std::to_string(scored.runner->limits().vocab));
 }
 
-nlohmann::ordered_json summary(const Score& score, bool compared) {
+nlohmann::ordered_json summary(const Score& score, size_t bytes, bool compared) {
   const auto n = static_cast<double>(std::max<int64_t>(1, score.counted));
-  nlohmann::ordered_json json{
-      {"perplexity", std::exp(score.nll / n)}, {"tokens", score.counted}, {"nll", score.nll}};
+  nlohmann::ordered_json json{{"perplexity", std::exp(score.nll / n)}, {"tokens", score.counted}, {"nll", score.nll}};
+  json["bits_per_byte"] = score.nll / std::numbers::ln2 / static_cast<double>(bytes);
   if (!compared) return json;
   json["divergence"] = score.divergence / n;
   json["most_divergence"] = score.most;
+  json["acceptance"] = score.overlap / n;
   json["same_choice"] = static_cast<double>(score.agreed) / n;
   return json;
 }
@@ -117,7 +121,7 @@ Status score_command(const Settings& settings, const Arguments& arguments) {
     RETURN_IF_ERROR(score_window(*loaded.runner, adapter, against.runner.get(), part, score));
     progress.update(static_cast<double>(std::min(ids.size(), begin + window)));
   }
-  std::printf("%s\n", summary(score, against.runner != nullptr).dump().c_str());
+  std::printf("%s\n", summary(score, text.size(), against.runner != nullptr).dump().c_str());
   return ok_status();
 }
 

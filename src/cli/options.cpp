@@ -156,7 +156,8 @@ constexpr Option kOptions[] = {
     {"--top", "", "N", "Only the N highest logits of each position; 0: all.", "logits", INTEGER(top, 0, kMaxInt)},
     {"--file", "", "FILE", "The text to score, or to measure over.", "score imatrix", TEXT(file)},
     {"--against", "", "MODEL",
-     "Also the divergence (mean, largest, in nats) of the probabilities from this model's, whose cache is F32.",
+     "Also how far the probabilities are from this model's, whose cache is F32: divergence (mean, largest, in nats), "
+     "and how often it would accept a token drafted by the scored one.",
      "score", TEXT(against)},
     {"--out", "", "DIR", "The folder that the model, its log and its checkpoint are written to.", "train", TEXT(out)},
     {"--resume", "", "", "Go on with the run in the folder, from its last checkpoint.", "train", SWITCH(resume, true)},

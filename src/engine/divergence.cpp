@@ -26,4 +26,13 @@ double divergence(std::span<const float> reference, std::span<const float> logit
   return std::max(0.0, mean);
 }
 
+double overlap(std::span<const float> reference, std::span<const float> logits) {
+  if (reference.empty()) return 0;
+  const double of_reference = log_of_sum(reference), of_logits = log_of_sum(logits);
+  double sum = 0;
+  for (size_t i = 0; i < reference.size(); ++i)
+    sum += std::exp(std::min(reference[i] - of_reference, logits[i] - of_logits));
+  return sum;
+}
+
 }  // namespace strata

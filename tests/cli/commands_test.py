@@ -5,6 +5,7 @@ Usage: commands_test.py STRATA REPOSITORY     (standard library only)
 """
 import http.client
 import json
+import math
 import os
 import pathlib
 import signal
@@ -81,12 +82,16 @@ class Commands(unittest.TestCase):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as text:
             text.write("Once upon a time there was a king who had a daughter, and she was so beautiful. " * 20)
             text.flush()
+            size = os.path.getsize(text.name)
             score = json.loads(strata("score", MODEL, "--file", text.name))
             same = json.loads(strata("score", MODEL, "--file", text.name, "--against", MODEL, "--cache-type", "F32"))
             coarse = json.loads(strata("score", MODEL, "--file", text.name, "--against", MODEL, "--cache-type", "Q4"))
         self.assertGreater(score["perplexity"], 1)
         self.assertEqual((same["divergence"], same["most_divergence"], same["same_choice"]), (0, 0, 1))
         self.assertGreater(coarse["divergence"], 0)
+        self.assertAlmostEqual(same["acceptance"], 1, places=6)
+        self.assertTrue(0.9 < coarse["acceptance"] < 1)
+        self.assertAlmostEqual(score["bits_per_byte"], score["nll"] / math.log(2) / size)
         self.assertNotIn("divergence", score)
         self.assertLess(score["perplexity"], 100)
 

@@ -1,6 +1,6 @@
 // What each type of weights and of the cache costs: the mean divergence of the bundled model's probabilities from the
-// same weights dequantized to fp32 with a cache of fp32, over a text it was not trained to know by heart. The bounds are
-// about one and a half times what was measured.
+// same weights dequantized to fp32 with a cache of fp32, over a text it was not trained to know by heart. The bounds
+// are about one and a half times what was measured.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -17,15 +17,23 @@ namespace strata {
 namespace {
 
 constexpr char kText[] =
-    "There was once a miller who lived beside a slow green river, and he had three sons and a grey cat. When he grew old "
-    "he called them together and said, \"My children, I have little to give you, but the mill shall belong to the eldest, "
-    "the ass to the second, and the cat to the youngest.\" The youngest went out into the wide world with his cat, and on "
+    "There was once a miller who lived beside a slow green river, and he had three sons and a grey cat. When he grew "
+    "old "
+    "he called them together and said, \"My children, I have little to give you, but the mill shall belong to the "
+    "eldest, "
+    "the ass to the second, and the cat to the youngest.\" The youngest went out into the wide world with his cat, and "
+    "on "
     "the evening of the third day they came to a dark forest, in which there stood a house with one lighted window. He "
-    "knocked, and an old woman with red eyes opened the door. \"Good evening, mother,\" said he, \"will you give me a bed "
-    "for the night?\" \"That I will,\" she answered, \"if you bring me the golden ring that lies at the bottom of the well "
-    "behind the house.\" Then the cat laughed and said, \"Let me down in the bucket, master, and do not pull before I call.\" "
-    "So he let the cat down, deeper and deeper, until the rope was at its end, and he waited a long while, and heard nothing "
-    "but the wind in the fir-trees. At last a small voice cried, \"Pull!\" and when the bucket came up the cat sat in it with "
+    "knocked, and an old woman with red eyes opened the door. \"Good evening, mother,\" said he, \"will you give me a "
+    "bed "
+    "for the night?\" \"That I will,\" she answered, \"if you bring me the golden ring that lies at the bottom of the "
+    "well "
+    "behind the house.\" Then the cat laughed and said, \"Let me down in the bucket, master, and do not pull before I "
+    "call.\" "
+    "So he let the cat down, deeper and deeper, until the rope was at its end, and he waited a long while, and heard "
+    "nothing "
+    "but the wind in the fir-trees. At last a small voice cried, \"Pull!\" and when the bucket came up the cat sat in "
+    "it with "
     "the ring in her mouth, and beside her sat a king's daughter, who had been under the water for seven years.";
 
 std::vector<int32_t> ids_of(const Model& model) {
@@ -94,6 +102,14 @@ TEST(Divergence, IsThatOfTwoDistributions) {
   EXPECT_NEAR(divergence(odd, even), 0.75 * std::log(0.75 / 0.5) + 0.25 * std::log(0.25 / 0.5), 1e-7);
 }
 
+TEST(Overlap, IsWhatTwoDistributionsShare) {
+  const std::vector<float> even{0, 0}, odd{std::log(3.0F), 0}, far{0, 60};
+  EXPECT_DOUBLE_EQ(overlap(even, even), 1);
+  EXPECT_NEAR(overlap(even, odd), 0.5 + 0.25, 1e-7);
+  EXPECT_NEAR(overlap(odd, even), 0.25 + 0.5, 1e-7);
+  EXPECT_NEAR(overlap(odd, far), 0.25, 1e-7);
+}
+
 TEST(Divergence, OfEachCacheTypeStaysWithinItsBound) {
   const TemporaryModel file(bundled, "F32");
   const auto model = load(file.path());
@@ -103,8 +119,8 @@ TEST(Divergence, OfEachCacheTypeStaysWithinItsBound) {
     DType type;
     double most;
   };
-  for (const Bound& bound : {Bound{DType::kF16, 1e-6}, Bound{DType::kBF16, 8e-6}, Bound{DType::kQ8_0, 6e-5},
-                             Bound{DType::kQ4_0, 1.5e-2}}) {
+  for (const Bound& bound :
+       {Bound{DType::kF16, 1e-6}, Bound{DType::kBF16, 8e-6}, Bound{DType::kQ8_0, 6e-5}, Bound{DType::kQ4_0, 1.5e-2}}) {
     const double mean = mean_divergence(reference, logits_of(*model, bound.type), vocab);
     RecordProperty(std::string(name(bound.type)), fmt::format("{:.3g}", mean));
     EXPECT_LT(mean, bound.most) << name(bound.type);
@@ -117,8 +133,8 @@ TEST(Divergence, OfEachWeightTypeStaysWithinItsBound) {
     const char* type;
     double most;
   };
-  for (const Bound& bound : {Bound{"F16", 1e-6}, Bound{"BF16", 2e-5}, Bound{"Q8_0", 6e-4}, Bound{"Q4_0", 6e-4},
-                             Bound{"Q4_K_M", 6e-4}}) {
+  for (const Bound& bound :
+       {Bound{"F16", 1e-6}, Bound{"BF16", 2e-5}, Bound{"Q8_0", 6e-4}, Bound{"Q4_0", 6e-4}, Bound{"Q4_K_M", 6e-4}}) {
     const TemporaryModel file(bundled, bound.type);
     const TemporaryModel exact(file.path(), "F32");
     const auto model = load(file.path()), reference = load(exact.path());
