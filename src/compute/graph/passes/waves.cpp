@@ -3,17 +3,26 @@
 #include <algorithm>
 #include <map>
 
-#include "base/check.h"
 #include "compute/graph/op.h"
 
 namespace strata {
 
-Schedule schedule_waves(const Graph& graph) {
-  const auto& nodes = graph.nodes();
-  // Level of a node: 0 for what is given, else one more than its inputs; a chain has one level for all its nodes.
-  std::vector<int> level(nodes.size(), 0);
-  std::map<int, int> chain_level;
+namespace {
+
+// Level of a node: 0 for what is given, else one more than its inputs; a chain has one level for all its nodes.
+struct Levels {
+  std::vector<int> of_node;
+  std::map<int, int> of_chain;
   int top = 0;
+};
+
+// True when a chain had to wait for longer than `levels` said before: what reads it is to be placed anew.
+bool place_nodes(const Graph& graph, Levels& levels) {
+  const auto& nodes = graph.nodes();
+  std::vector<int>& level = levels.of_node;
+  level.assign(nodes.size(), 0);
+  levels.top = 0;
+  bool is_moved = false;
   int segment = 0;
   int floor = 0;
   for (size_t i = 0; i < nodes.size(); ++i) {
@@ -21,7 +30,7 @@ Schedule schedule_waves(const Graph& graph) {
     if (node.kind != NodeKind::kOp) continue;
     if (node.segment != segment) {
       segment = node.segment;
-      floor = top;
+      floor = levels.top;
     }
     int ready = floor;
     for (const Value input : node.inputs) {
@@ -34,12 +43,26 @@ Schedule schedule_waves(const Graph& graph) {
     }
     level[i] = ready + 1;
     if (node.chain >= 0) {
-      const auto [at, first] = chain_level.emplace(node.chain, level[i]);
-      CHECK_LE(level[i], at->second);  // fuse joins a node only when its other inputs are ready before the chain
-      level[i] = at->second;
+      const auto [at, is_first] = levels.of_chain.emplace(node.chain, level[i]);
+      is_moved |= level[i] > at->second;
+      level[i] = at->second = std::max(level[i], at->second);
     }
-    top = std::max(top, level[i]);
+    levels.top = std::max(levels.top, level[i]);
   }
+  return is_moved;
+}
+
+}  // namespace
+
+Schedule schedule_waves(const Graph& graph) {
+  const auto& nodes = graph.nodes();
+  Levels levels;
+  // fuse joins a node only when its other inputs are ready before the chain. A cut may delay both to where it is, and
+  // then the chain waits for them.
+  while (place_nodes(graph, levels)) {
+  }
+  const std::vector<int>& level = levels.of_node;
+  const int top = levels.top;
 
   Schedule schedule;
   schedule.waves.resize(static_cast<size_t>(top));
