@@ -26,7 +26,7 @@ model: {architecture: LlamaForCausalLM, hidden_size: 48, intermediate_size: 96, 
 tokenizer: {kind: KIND, vocab: 400}
 data: {paths: TEXT, separator: <|endofstory|>, validation: 0.1, block_bytes: 8192, shuffle_blocks: 3}
 schedule: {peak: 5e-3, steps: 40, warmup_steps: 4}
-run: {context: 64, batch_tokens: 512, micro_tokens: 256, checkpoint_every: 3, validate_every: 20}
+run: {precision: PRECISION, context: 64, batch_tokens: 512, micro_tokens: 256, checkpoint_every: 3, validate_every: 20}
 """
 FILES = ["model.safetensors", "checkpoint.safetensors", "tokenizer.json", "config.json"]
 
@@ -40,37 +40,43 @@ class Train(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def recipe(self, kind="bpe"):
-        path = self.folder / f"{kind}.yaml"
-        path.write_text(RECIPE.replace("KIND", kind).replace("TEXT", str(ROOT / "recipes/tales.txt")))
+    def recipe(self, kind="bpe", precision="fp32"):
+        path = self.folder / f"{kind}-{precision}.yaml"
+        path.write_text(RECIPE.replace("KIND", kind).replace("PRECISION", precision).replace("TEXT", str(ROOT / "recipes/tales.txt")))
         return path
 
-    def command(self, out, *more, kind="bpe"):
-        return [STRATA, "train", str(self.recipe(kind)), "--out", str(self.folder / out), *map(str, more)]
+    def command(self, out, *more, kind="bpe", precision="fp32"):
+        return [STRATA, "train", str(self.recipe(kind, precision)), "--out", str(self.folder / out), *map(str, more)]
 
-    def train(self, out, *more, kind="bpe", **options):
-        return subprocess.run(self.command(out, *more, kind=kind), capture_output=True, text=True, timeout=300, **options)
+    def train(self, out, *more, kind="bpe", precision="fp32", **options):
+        return subprocess.run(self.command(out, *more, kind=kind, precision=precision), capture_output=True, text=True, timeout=300, **options)
 
     def test_kills_change_no_bit(self):
+        self.kill("fp32", KILLS)
+
+    def test_kills_change_no_bit_in_mixed_precision(self):
+        self.kill("bf16", (KILLS + 1) // 2)
+
+    def kill(self, precision, kills):
         start = time.monotonic()
-        whole = self.train("whole", "--threads", 1)
+        whole = self.train("whole", "--threads", 1, precision=precision)
         seconds = time.monotonic() - start
         self.assertEqual(whole.returncode, 0, whole.stderr)
         self.assertEqual(json.loads(whole.stdout)["steps"], 40)
-        generator = random.Random(KILLS)
-        for _ in range(KILLS):
+        generator = random.Random(kills)
+        for _ in range(kills):
             threads = generator.randint(1, 3)
-            process = subprocess.Popen(self.command("killed", "--resume", "--threads", threads), stdout=subprocess.PIPE,
+            process = subprocess.Popen(self.command("killed", "--resume", "--threads", threads, precision=precision), stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE)
             try:
                 process.communicate(timeout=generator.uniform(0, 0.6 * seconds))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
-        last = self.train("killed", "--resume", "--threads", 2)
+        last = self.train("killed", "--resume", "--threads", 2, precision=precision)
         self.assertEqual(last.returncode, 0, last.stderr)
         self.assertEqual(hashes(self.folder / "killed"), hashes(self.folder / "whole"))
-        print(f"{KILLS} kills within a run of {seconds:.1f} s: weights, checkpoint and tokenizer are bit-equal")
+        print(f"{kills} kills within a run in {precision} of {seconds:.1f} s: weights, checkpoint and tokenizer are bit-equal")
 
     def test_the_model_is_served(self):
         done = self.train("out", kind="unigram")

@@ -304,7 +304,14 @@ struct CpuKernels {
   // rows of fp32. Each call unpacks its columns of w: hundreds of rows hide that.
   void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily* family, const void* w, int64_t n, int64_t k,
                     int64_t row_begin, int64_t row_end, int64_t k_begin, int64_t k_end);
-
+  // The same of bfloat16 numbers: dy, x and rows of w as kActBF16 has them. Sums are fp32, in the arithmetic that the
+  // table's family for BF16 weights has (pairs of summands where the processor multiplies pairs).
+  void (*matmul_dw_bfloat)(float* dw, const void* dy, const void* x, int64_t rows, int64_t n, int64_t k,
+                           int64_t n_begin, int64_t n_end, int64_t k_begin, int64_t k_end);
+  void (*matmul_dx_bfloat)(float* dx, const void* dy, const void* w, int64_t n, int64_t k, int64_t row_begin,
+                           int64_t row_end, int64_t k_begin, int64_t k_end);
+  // fp32 from numbers of kActBF16.
+  void (*from_activation)(float* to, const void* from, int64_t n);
   // Elementwise outputs may alias their inputs, y of a norm or softmax its x. Slices of an elementwise call, and rows
   // of a call by rows, may be computed by calls of their own (pointers offset) and give the same bits.
   // rms_norm: y = x / sqrt(mean(x^2) + eps) * (w + w_offset); w may be null (w + w_offset is then 1).

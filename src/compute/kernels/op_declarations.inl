@@ -1,5 +1,6 @@
 // Declarations of the ops of one table (contracts: cpu_kernels.h). Included inside the namespace of each table, so that
 // the list exists once.
+void from_activation(float* to, const void* from, int64_t n);
 void rms_norm(float* y, const float* x, const float* w, int64_t rows, int64_t dim, float eps, float w_offset);
 void layer_norm(float* y, const float* x, const float* w, const float* b, int64_t rows, int64_t dim, float eps,
                 float w_offset);

@@ -1,4 +1,5 @@
 // The ops of one table as designated initializers, taken from the namespace that `ops` names where this is included.
+.from_activation = ops::from_activation,
 .rms_norm = ops::rms_norm,
 .layer_norm = ops::layer_norm,
 .add = ops::add,

@@ -352,6 +352,7 @@ Status read_run(const YAML::Node& node, const fs::path& folder, Recipe& recipe) 
   int64_t seed = 0;
   section.read_bounded("seed", seed, 0);
   recipe.seed = static_cast<uint64_t>(seed);
+  section.read_name("precision", recipe.precision, precision_from_name);
   section.read_bounded("context", recipe.context, 1, 1 << 20);
   section.read_bounded("batch_tokens", recipe.batch_tokens, 1, 1 << 28);
   recipe.micro_tokens = std::min(recipe.batch_tokens, recipe.micro_tokens);

@@ -13,6 +13,7 @@
 #include "learn/train/choose_recompute.h"
 #include "learn/train/distillation.h"
 #include "learn/train/optimizer.h"
+#include "learn/train/precision.h"
 #include "learn/train/schedule.h"
 #include "model/format/config_view.h"
 
@@ -44,6 +45,7 @@ struct Recipe {
   double average_decay = 0;
   ScheduleOptions schedule;
 
+  Precision precision = Precision::kFp32;
   uint64_t seed = 0;
   int64_t context = 256;
   int64_t batch_tokens = 4096;  // of a step

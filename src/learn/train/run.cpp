@@ -87,6 +87,7 @@ class Run {
     TrainerOptions options;
     options.max_tokens = recipe_.micro_tokens;
     options.optimizer = recipe_.optimizer;
+    options.precision = recipe_.precision;
     options.max_norm = recipe_.max_norm;
     options.average_decay = recipe_.average_decay;
     options.n_batches = static_cast<int>(recipe_.batch_tokens / recipe_.micro_tokens);
@@ -112,7 +113,9 @@ class Run {
     RETURN_IF_ERROR(write_text(folder_.file(kRecipe), recipe_.text));
     if (!model_->config.empty()) RETURN_IF_ERROR(write_text(folder_.file("config.json"), model_->config));
     RETURN_IF_ERROR(read_validation());
-    peak_ = 1e9 * arithmetic_ceiling(kernels_, pool_.n_threads(), &Ceilings::fp32_gops);
+    const auto ceiling = [this](auto figure) { return 1e9 * arithmetic_ceiling(kernels_, pool_.n_threads(), figure); };
+    if (recipe_.precision == Precision::kBf16) peak_ = ceiling(&Ceilings::bf16_gops);
+    if (peak_ <= 0) peak_ = ceiling(&Ceilings::fp32_gops);  // also where the processor has no such instruction
     say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
                     static_cast<double>(n_parameters_) / 1e6, model_->tokenizer->vocab_size(),
                     recipe_.schedule.steps, recipe_.batch_tokens, trainer_->plan().arena_bytes() >> 20));

@@ -7,6 +7,7 @@
 #include "compute/graph/passes/differentiate.h"
 #include "compute/graph/passes/fp32_weights.h"
 #include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/in_bfloat16.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/passes/quantize.h"
 #include "compute/kernels/float_mode.h"
@@ -46,15 +47,18 @@ Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& p
   return trainer;
 }
 
-Graph Trainer::lower(const Graph& graph) const {
-  return fuse(quantize(lower_attention_segments(graph), kernels_));
-}
-
 SymbolValues Trainer::maxima() const {
   SymbolValues maxima;
   for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences})
     maxima[symbol] = options_.max_tokens;
   return maxima;
+}
+
+Graph Trainer::lower(const Graph& graph) {
+  if (options_.precision == Precision::kFp32) return fuse(quantize(lower_attention_segments(graph), kernels_));
+  const Graph rounded = in_bfloat16(graph, [this](const WeightRef& ref) { return rounded_.is_whole(ref); });
+  rounded_.keep(rounded);
+  return fuse(lower_attention_segments(rounded));
 }
 
 Result<std::shared_ptr<const Plan>> Trainer::make_plan(const Graph& graph) {
@@ -67,6 +71,9 @@ Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& gra
 }
 
 Status Trainer::plan_graphs(const Graph& graph) {
+  if (options_.frozen != nullptr && options_.precision == Precision::kBf16) {
+    return invalid_argument("run.precision: bf16 does not go with lora: the base keeps the precision of its file");
+  }
   graph_ = options_.frozen == nullptr ? with_fp32_weights(graph) : graph;
   for (const NamedValue& exit : exits_of(graph_)) exits_.push_back(exit.name);
   const Graph loss = add_loss(graph_, std::vector<double>(exits_.size(), 0));
@@ -134,7 +141,8 @@ Status Trainer::choose_recomputation(const Graph& backward) {
 
 uint64_t Trainer::fixed_bytes(const Plan& backward) const {
   uint64_t bytes =
-      binder_.bound_bytes() + gradients_->sum_bytes(options_.n_batches) + evaluation_->plan().arena_bytes() +
+      binder_.bound_bytes() + rounded_.bytes() + gradients_->sum_bytes(options_.n_batches) +
+      evaluation_->plan().arena_bytes() +
       static_cast<uint64_t>(pool_.n_threads()) * (evaluation_->plan().workspace_bytes() + backward.workspace_bytes());
   for (size_t i = 0; i < memory_.size(); ++i) {
     bytes += parameters_.all()[i].memory.size() + memory_[i].average.size();
@@ -207,6 +215,7 @@ void Trainer::update_parameters(double learning_rate, double norm) {
         piece.memory[m] = numbers(memory.optimizer[m]).subspan(at, size);
       piece.decays = decays(options_.optimizer, parameters_.all()[parameter].shape);
       update(options_.optimizer, step_, learning_rate, scale, piece);
+      rounded_.round(parameter, at, size);
       if (keeps_average())
         update_average(numbers(memory.average).subspan(at, size), piece.values, options_.average_decay);
     }

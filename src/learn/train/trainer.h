@@ -20,6 +20,8 @@
 #include "learn/train/gradients.h"
 #include "learn/train/optimizer.h"
 #include "learn/train/parameters.h"
+#include "learn/train/precision.h"
+#include "learn/train/rounded_parameters.h"
 #include "learn/train/step_cost.h"
 
 namespace strata {
@@ -27,6 +29,7 @@ namespace strata {
 struct TrainerOptions {
   int64_t max_tokens = 0;  // of one batch; its sequences and targets are no more
   OptimizerOptions optimizer;
+  Precision precision = Precision::kFp32;
   double max_norm = 0;       // gradients are clipped to this global norm; 0: they are not
   double average_decay = 0;  // of the moving average of the weights; 0: none is kept
   int n_batches = 1;         // of a step, at most
@@ -82,7 +85,10 @@ class Trainer {
   std::vector<Memory>& memory() { return memory_; }
   bool keeps_average() const { return options_.average_decay > 0; }
   // After the parameters were changed by someone else.
-  void refresh() { binder_.refresh(); }
+  void refresh() {
+    rounded_.round_all();
+    binder_.refresh();
+  }
 
   const Plan& plan() const { return context_->plan(); }
   const RecomputeChoice& recomputation() const { return recomputation_; }
@@ -101,14 +107,15 @@ class Trainer {
         pool_(pool),
         options_(options),
         weights_(parameters, options.frozen),
-        binder_(weights_, pool) {}
+        rounded_(parameters, weights_, kernels),
+        binder_(rounded_, pool) {}
   void update_parameters(double learning_rate, double norm);
   Status plan_graphs(const Graph& graph);
   void reserve_memory(const Graph& backward);
   Status choose_recomputation(const Graph& backward);
-  Graph lower(const Graph& graph) const;
   SymbolValues maxima() const;
   uint64_t fixed_bytes(const Plan& backward) const;  // of planned_bytes(): without the activations of a step
+  Graph lower(const Graph& graph);
   Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph);
   Result<std::unique_ptr<ExecutionContext>> make_context(const Graph& graph);
 
@@ -117,6 +124,7 @@ class Trainer {
   ThreadPool& pool_;
   TrainerOptions options_;
   TrainedWeights weights_;
+  RoundedParameters rounded_;
   WeightBinder binder_;
   Result<Graph> with_loss() const;
   Graph graph_;  // the model's, in fp32 where nothing is frozen

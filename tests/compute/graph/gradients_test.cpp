@@ -143,7 +143,8 @@ std::vector<Case> cases() {
 
 // Ops without a gradient, and why.
 const std::map<std::string_view, const char*> kNotDifferentiable = {
-    {"to_activation", "rounds: inference only"},
+    {"to_activation", "rounds: set after differentiate"},
+    {"from_activation", "the same"},
     {"cache_write", "of the paged cache: training has whole segments and no cache"},
     {"paged_attention", "of the paged cache"},
     {"segment_attention", "what attention is lowered to after differentiate"},

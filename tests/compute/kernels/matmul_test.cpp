@@ -370,6 +370,45 @@ TEST_P(MatmulTest, InputGradientByRowsIsThatByPackedWeights) {
   expect_same_bits(by_rows, by_family);
 }
 
+TEST_P(MatmulTest, BFloatGradientsAreNearTheReferenceWhateverTheSplit) {
+  for (const Shape& s : {Shape{1, 3, 5}, Shape{71, 37, 300}, Shape{130, 150, 70}}) {
+    const auto rounded = [&](int seed, int64_t n) {
+      const std::vector<float> numbers = random_floats(seed, static_cast<size_t>(n));
+      std::vector<uint16_t> to(numbers.size());
+      kernels().to_activation(DType::kActBF16, to.data(), numbers.data(), 1, n);
+      return to;
+    };
+    const std::vector<uint16_t> dy = rounded(6, s.rows * s.n), x = rounded(7, s.rows * s.k), w = rounded(8, s.n * s.k);
+    const auto dw = [&](const CpuKernels& table, int64_t step, int64_t columns) {
+      std::vector<float> out = random_floats(9, static_cast<size_t>(s.n * s.k));
+      for (int64_t j = 0; j < s.n; j += step) {
+        for (int64_t c = 0; c < s.k; c += columns) {
+          table.matmul_dw_bfloat(out.data(), dy.data(), x.data(), s.rows, s.n, s.k, j, std::min(j + step, s.n), c,
+                                 std::min(c + columns, s.k));
+        }
+      }
+      return out;
+    };
+    const auto dx = [&](const CpuKernels& table, int64_t step, int64_t columns) {
+      std::vector<float> out(static_cast<size_t>(s.rows * s.k), NAN);
+      for (int64_t i = 0; i < s.rows; i += step) {
+        for (int64_t c = 0; c < s.k; c += columns) {
+          table.matmul_dx_bfloat(out.data(), dy.data(), w.data(), s.n, s.k, i, std::min(i + step, s.rows), c,
+                                 std::min(c + columns, s.k));
+        }
+      }
+      return out;
+    };
+    expect_close(dw(kernels(), s.n, s.k), dw(kReferenceKernels, s.n, s.k), 4e-6f);
+    expect_same_bits(dw(kernels(), 7, 33), dw(kernels(), s.n, s.k));
+    expect_close(dx(kernels(), s.rows, s.k), dx(kReferenceKernels, s.rows, s.k), 4e-6f);
+    expect_same_bits(dx(kernels(), 5, 33), dx(kernels(), s.rows, s.k));
+    std::vector<float> wide(x.size());
+    kernels().from_activation(wide.data(), x.data(), static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < wide.size(); ++i) ASSERT_EQ(wide[i], bfloat16_to_float(x[i]));
+  }
+}
+
 // The specification itself: a product of the numbers that weights and activations stand for, in double precision.
 TEST(MatmulReferenceTest, IsTheProductOfWhatTheBlocksStandFor) {
   constexpr int64_t kRows = 8, kN = 20;

@@ -82,6 +82,8 @@ TEST(Recipe, FaultsNameTheKey) {
            {"paths: [a.txt, b]", "paths: {a: b}", "data.paths: expected a value or a list"},
            {"architecture: LlamaForCausalLM, ", "", "model: expected base, or architecture"},
            {"seed: 5", "seed: [5]", "run.seed: expected one value"},
+           {"seed: 5", "precision: fp16", "run.precision: no instruction set of this program multiplies fp16"},
+           {"seed: 5", "precision: half", "run.precision: expected fp32 or bf16, got \"half\""},
            {"run: {", "run: [{", "not YAML"},
            {"micro_tokens: 32", "micro_tokens: 0", "run.micro_tokens: expected 1 to 1048576, got 0"},
            {"seed: 5", "recompute: some", "run.recompute: expected none, rows or layers, got \"some\""},

@@ -65,6 +65,13 @@ std::string infer_to_activation(Types in, const Attributes& a, std::vector<Tenso
   return {};
 }
 
+// The second input is not read: what it depends on is computed before.
+std::string infer_from_activation(Types in, const Attributes&, std::vector<TensorType>& out) {
+  if (in.empty() || in.size() > 2 || in[0].dtype != DType::kActBF16) return "wants values as ActBF16";
+  out = {{DType::kF32, in[0].shape}};
+  return {};
+}
+
 std::string infer_embed(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (in.size() != 2 || in[0].shape.size() != 2 || in[1].dtype != DType::kI32 || in[1].shape.size() != 1) {
     return "wants table [vocab, dim] and ids [T] i32";
@@ -116,6 +123,7 @@ const OpDef kOps[] = {
     {.name = "head_matmul_dx", .infer = infer_head_matmul_dx, .row_wise = true},
     {.name = "head_matmul_dw", .infer = infer_head_matmul_dw},
     {.name = "to_activation", .infer = infer_to_activation, .row_wise = true},
+    {.name = "from_activation", .infer = infer_from_activation, .row_wise = true},
     {.name = "embed", .infer = infer_embed, .gradient = embed_gradient, .row_wise = true},
     {.name = "embed_grad", .infer = infer_embed_grad},
     {.name = "lora_down", .infer = infer_lora_down},

@@ -44,6 +44,7 @@ constexpr Entry kSteps[] = {
     {"head_matmul_dx", make_matmul_step},
     {"head_matmul_dw", make_matmul_step},
     {"to_activation", make_matmul_step},
+    {"from_activation", make_matmul_step},
     {"lora_down", make_adapter_step},
     {"lora_up", make_adapter_step},
     {"embed", make_position_step},
@@ -101,7 +102,9 @@ WeightForm weight_form(const Graph& graph, const Node& node, size_t input) {
   static constexpr std::string_view kPackedSecond[] = {
       "matmul",       "matmul_dx", "expert_matmul", "expert_matmul_dx", "head_loss",
       "head_loss_dw", "head_top",  "head_distill",  "head_distill_dw"};
-  if (input == 1 && op == "matmul_dx" && graph.type(node.inputs[1]).dtype == DType::kF32) return WeightForm::kRows;
+  const DType dtype = graph.type(node.inputs[input]).dtype;
+  if (input == 1 && op == "matmul_dx" && (dtype == DType::kF32 || graph.type(node.inputs[0]).dtype == DType::kActBF16))
+    return WeightForm::kRows;
   if (input == 1 && std::find(std::begin(kPackedSecond), std::end(kPackedSecond), op) != std::end(kPackedSecond))
     return WeightForm::kPacked;
   if (input == 0 && op == "embed") return WeightForm::kRows;

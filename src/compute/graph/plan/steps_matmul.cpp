@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/check.h"
 #include "compute/graph/op.h"
 #include "compute/graph/plan/steps.h"
 
@@ -64,15 +65,22 @@ class MatmulDxStep final : public StepKernel {
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     for (int64_t i = begin; i < end; ++i) {
       const GradientTiles::Tile t = tiles(a).tile(i);
-      kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, a.in[0].last(), a.out[0].last(), t.row,
-                         t.row_end, t.column, t.column_end);
+      const int64_t n = a.in[0].last(), k = a.out[0].last();
+      if (a.in[0].dtype == DType::kActBF16) {
+        CHECK(a.in[1].dtype == DType::kBF16);  // the pass in_bfloat16 leaves others alone
+        kernels_.matmul_dx_bfloat(a.out[0].f32(), a.in[0].data, a.in[1].data, n, k, t.row, t.row_end, t.column,
+                                  t.column_end);
+      } else {
+        kernels_.matmul_dx(a.out[0].f32(), a.in[0].f32(), family_, a.in[1].data, n, k, t.row, t.row_end, t.column,
+                           t.column_end);
+      }
     }
   }
 
  private:
   GradientTiles tiles(const StepArgs& a) const {
     const int64_t rows = a.out[0].rows(), k = a.out[0].last();
-    return {rows, k, even_tile(rows, family_ == nullptr ? 192 : 512, 6), 256};
+    return {rows, k, even_tile(rows, family_ == nullptr ? 256 : 512, 128), 256};
   }
   const CpuKernels& kernels_;
   const MatmulFamily* family_;
@@ -89,8 +97,14 @@ class MatmulDwStep final : public StepKernel {
       const GradientTiles::Tile t = tiles(a).tile(i);
       for (int64_t row = t.row; row < t.row_end; ++row)
         std::fill(a.out[0].f32() + row * k + t.column, a.out[0].f32() + row * k + t.column_end, 0.0F);
-      kernels_.matmul_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), a.in[0].rows(), a.out[0].leading(), k, t.row,
-                         t.row_end, t.column, t.column_end);
+      const int64_t rows = a.in[0].rows(), n = a.out[0].leading();
+      if (a.in[0].dtype == DType::kActBF16) {
+        kernels_.matmul_dw_bfloat(a.out[0].f32(), a.in[0].data, a.in[1].data, rows, n, k, t.row, t.row_end, t.column,
+                                  t.column_end);
+      } else {
+        kernels_.matmul_dw(a.out[0].f32(), a.in[0].f32(), a.in[1].f32(), rows, n, k, t.row, t.row_end, t.column,
+                           t.column_end);
+      }
     }
   }
 
@@ -161,6 +175,19 @@ class ToActivationStep final : public RowKernel {
   const CpuKernels& kernels_;
 };
 
+class FromActivationStep final : public RowKernel {
+ public:
+  explicit FromActivationStep(const CpuKernels& kernels) : kernels_(kernels) {}
+  void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
+    const int64_t width = a.out[0].elements() / a.out[0].leading();
+    const auto* from = static_cast<const std::byte*>(a.in[0].data) + row_bytes(a.in[0].dtype, begin * width);
+    kernels_.from_activation(a.out[0].f32() + begin * width, from, (end - begin) * width);
+  }
+
+ private:
+  const CpuKernels& kernels_;
+};
+
 }  // namespace
 
 std::unique_ptr<StepKernel> make_matmul_step(const StepContext& c, const Node& node) {
@@ -171,6 +198,7 @@ std::unique_ptr<StepKernel> make_matmul_step(const StepContext& c, const Node& n
   if (op == "head_matmul") return std::make_unique<HeadMatmulStep>(c.kernels);
   if (op == "head_matmul_dx") return std::make_unique<HeadMatmulDxStep>(c.kernels);
   if (op == "head_matmul_dw") return std::make_unique<HeadMatmulDwStep>(c.kernels);
+  if (op == "from_activation") return std::make_unique<FromActivationStep>(c.kernels);
   return std::make_unique<ToActivationStep>(c.kernels);
 }
 

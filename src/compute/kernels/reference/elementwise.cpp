@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "compute/kernels/reference/ops.h"
+#include "compute/tensor/half.h"
 
 namespace strata::reference {
 namespace {
@@ -124,6 +125,10 @@ void embed_grad(float* dw, const float* dy, const int32_t* ids, int64_t tokens, 
     if (ids[t] < id_begin || ids[t] >= id_end) continue;
     for (int64_t j = 0; j < dim; ++j) dw[ids[t] * dim + j] += dy[t * dim + j];
   }
+}
+
+void from_activation(float* to, const void* from, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = bfloat16_to_float(static_cast<const uint16_t*>(from)[i]);
 }
 
 }  // namespace strata::reference

@@ -195,6 +195,16 @@ constexpr MatmulFamily kIQ4_XS = quantized_family<DType::kIQ4_XS, DType::kActQ8>
 
 }  // namespace
 
+namespace {
+
+std::vector<float> widened(const void* numbers, int64_t n) {
+  std::vector<float> wide(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) wide[static_cast<size_t>(i)] = bfloat16_to_float(static_cast<const uint16_t*>(numbers)[i]);
+  return wide;
+}
+
+}  // namespace
+
 void matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
                int64_t n_end, int64_t k_begin, int64_t k_end) {
   for (int64_t j = n_begin; j < n_end; ++j) {
@@ -218,6 +228,18 @@ void matmul_dx(float* dx, const float* dy, const MatmulFamily* family, const voi
       for (int64_t c = k_begin; c < k_end; ++c) dx[i * k + c] = std::fma(dy[i * n + j], row[c], dx[i * k + c]);
     }
   }
+}
+
+void matmul_dw_bfloat(float* dw, const void* dy, const void* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
+                      int64_t n_end, int64_t k_begin, int64_t k_end) {
+  const std::vector<float> wide_dy = widened(dy, rows * n), wide_x = widened(x, rows * k);
+  matmul_dw(dw, wide_dy.data(), wide_x.data(), rows, n, k, n_begin, n_end, k_begin, k_end);
+}
+
+void matmul_dx_bfloat(float* dx, const void* dy, const void* w, int64_t n, int64_t k, int64_t row_begin,
+                      int64_t row_end, int64_t k_begin, int64_t k_end) {
+  const std::vector<float> wide_dy = widened(dy, row_end * n), wide_w = widened(w, n * k);
+  matmul_dx(dx, wide_dy.data(), nullptr, wide_w.data(), n, k, row_begin, row_end, k_begin, k_end);
 }
 
 }  // namespace reference

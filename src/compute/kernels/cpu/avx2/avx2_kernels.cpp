@@ -11,6 +11,8 @@ const CpuKernels kAvx2Kernels = {
     .to_activation = avx2::to_activation,
     .matmul_dw = avx2::matmul_dw,
     .matmul_dx = avx2::matmul_dx,
+    .matmul_dw_bfloat = avx2::matmul_dw_bfloat,
+    .matmul_dx_bfloat = avx2::matmul_dx_bfloat,
 #include "compute/kernels/op_table.inl"
 };
 

@@ -5,4 +5,6 @@ namespace strata::avx2 {
 #include "compute/kernels/cpu/lanes/row.inl"
 #include "compute/kernels/cpu/lanes/outer_products.inl"
 #include "compute/kernels/cpu/lanes/matmul_gradient.inl"
+using BFloatFactors = PlainFactors<BFloat>;
+#include "compute/kernels/cpu/lanes/matmul_gradient_bfloat.inl"
 }  // namespace strata::avx2

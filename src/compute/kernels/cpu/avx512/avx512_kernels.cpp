@@ -11,6 +11,8 @@ const CpuKernels kAvx512Kernels = {
     .to_activation = avx512::to_activation,
     .matmul_dw = avx512::matmul_dw,
     .matmul_dx = avx512::matmul_dx,
+    .matmul_dw_bfloat = avx512::matmul_dw_bfloat,
+    .matmul_dx_bfloat = avx512::matmul_dx_bfloat,
 #include "compute/kernels/op_table.inl"
 };
 

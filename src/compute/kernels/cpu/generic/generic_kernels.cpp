@@ -11,6 +11,8 @@ const CpuKernels kGenericKernels = {
     .to_activation = generic::to_activation,
     .matmul_dw = generic::matmul_dw,
     .matmul_dx = generic::matmul_dx,
+    .matmul_dw_bfloat = generic::matmul_dw_bfloat,
+    .matmul_dx_bfloat = generic::matmul_dx_bfloat,
 #include "compute/kernels/op_table.inl"
 };
 

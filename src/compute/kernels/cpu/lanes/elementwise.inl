@@ -161,3 +161,8 @@ void embed_grad(float* dw, const float* dy, const int32_t* ids, int64_t tokens, 
     add(dw + ids[t] * dim, dw + ids[t] * dim, dy + t * dim, dim);
   }
 }
+
+void from_activation(float* to, const void* from, int64_t n) {
+  const auto* numbers = static_cast<const BFloat*>(from);
+  row_map(to, n, [&](int64_t j, int64_t m) { return load_first(numbers + j, m); });
+}

@@ -2,6 +2,11 @@
 // inside the namespace of an instruction set, after its lanes.h, which says how many rows and vectors it has.
 namespace {
 
+// How a word of a and a vector of words of b join a sum: here both are numbers.
+struct NumberProducts {
+  STRATA_INLINE Lanes add(Lanes a, Lanes b, Lanes sum) { return multiply_add(a, b, sum); }
+};
+
 // out[r, c] += sum_s a[s * a_step + r * a_row] * b[s * b_step + c] for n_steps summands s, ascending.
 struct OuterProducts {
   float* out;
@@ -14,7 +19,7 @@ struct OuterProducts {
 };
 
 // kRows rows and kVectors vectors of columns, of whose last one `last` columns exist.
-template <int kRows, int kVectors, bool kWhole>
+template <class Products, int kRows, int kVectors, bool kWhole>
 void add_products(const OuterProducts& p, int64_t last) {
   const auto load_vector = [&](const float* from, int v) {
     return kWhole || v + 1 < kVectors ? load(from + v * kLanes) : load_first(from + v * kLanes, last);
@@ -33,7 +38,7 @@ void add_products(const OuterProducts& p, int64_t last) {
     for (int r = 0; r < kRows; ++r) {
       const Lanes a = broadcast(p.a[s * p.a_step + r * p.a_row]);
       STRATA_UNROLL
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add(a, b[v], sum[r][v]);
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = Products::add(a, b[v], sum[r][v]);
     }
   }
   STRATA_UNROLL
@@ -50,43 +55,44 @@ void add_products(const OuterProducts& p, int64_t last) {
   }
 }
 
-template <int kVectors, bool kWhole, int kRows = kProductRows>
+template <class Products, int kVectors, bool kWhole, int kRows = kProductRows>
 STRATA_INLINE void add_rows(const OuterProducts& p, int64_t rows, int64_t last) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return add_rows<kVectors, kWhole, kRows - 1>(p, rows, last);
+    if (rows < kRows) return add_rows<Products, kVectors, kWhole, kRows - 1>(p, rows, last);
   }
-  add_products<kRows, kVectors, kWhole>(p, last);
+  add_products<Products, kRows, kVectors, kWhole>(p, last);
 }
 
 // All register tiles of kVectors vectors of columns, down the rows.
-template <int kVectors, bool kWhole>
+template <class Products, int kVectors, bool kWhole>
 void add_column(const OuterProducts& p, int64_t n_rows, int64_t last) {
   OuterProducts tile = p;
   for (int64_t r = 0; r < n_rows; r += kProductRows) {
     tile.out = p.out + r * p.out_stride;
     tile.a = p.a + r * p.a_row;
-    add_rows<kVectors, kWhole>(tile, n_rows - r < kProductRows ? n_rows - r : kProductRows, last);
+    add_rows<Products, kVectors, kWhole>(tile, n_rows - r < kProductRows ? n_rows - r : kProductRows, last);
   }
 }
 
 // The columns that are left, fewer than a tile has.
-template <int kVectors = 1>
+template <class Products, int kVectors = 1>
 STRATA_INLINE void add_last_column(const OuterProducts& p, int64_t n_rows, int64_t columns) {
   if constexpr (kVectors < kProductVectors) {
-    if (columns > kVectors * kLanes) return add_last_column<kVectors + 1>(p, n_rows, columns);
+    if (columns > kVectors * kLanes) return add_last_column<Products, kVectors + 1>(p, n_rows, columns);
   }
-  if (columns == kVectors * kLanes) return add_column<kVectors, true>(p, n_rows, 0);
-  add_column<kVectors, false>(p, n_rows, columns - (kVectors - 1) * kLanes);
+  if (columns == kVectors * kLanes) return add_column<Products, kVectors, true>(p, n_rows, 0);
+  add_column<Products, kVectors, false>(p, n_rows, columns - (kVectors - 1) * kLanes);
 }
 
 // out [n_rows, columns].
+template <class Products = NumberProducts>
 void add_all_products(const OuterProducts& p, int64_t n_rows, int64_t columns) {
   constexpr int64_t kColumns = kProductVectors * kLanes;
   OuterProducts rest = p;
   for (; columns >= kColumns; columns -= kColumns, rest.out += kColumns, rest.b += kColumns) {
-    add_column<kProductVectors, true>(rest, n_rows, 0);
+    add_column<Products, kProductVectors, true>(rest, n_rows, 0);
   }
-  if (columns > 0) add_last_column(rest, n_rows, columns);
+  if (columns > 0) add_last_column<Products>(rest, n_rows, columns);
 }
 
 }  // namespace

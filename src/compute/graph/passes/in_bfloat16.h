@@ -1,0 +1,22 @@
+// Pass in_bfloat16: mixed precision for a differentiated graph. Matmuls of fp32 weights, and both gradients of them,
+// multiply bfloat16 numbers and add in fp32: activations and their gradients are rounded where they are multiplied, and
+// weights are taken from rounded copies that the caller keeps beside the fp32 ones. What the backward part reads of the
+// forward part waits in bfloat16 too. The head, its loss and the gradients of weights stay fp32.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "compute/graph/graph.h"
+
+namespace strata {
+
+// The name of the rounded copy of a tensor.
+std::string rounded_name(std::string_view tensor);
+
+// `is_whole`: whether a reference is all rows and columns of a tensor, as they lie. Others stay fp32.
+Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_whole,
+                  std::string_view loss = "loss");
+
+}  // namespace strata

@@ -1,0 +1,61 @@
+#include "learn/train/rounded_parameters.h"
+
+#include "compute/graph/passes/in_bfloat16.h"
+
+namespace strata {
+
+void RoundedParameters::keep(const Graph& graph) {
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kWeight) continue;
+    for (const WeightPart& part : node.weight.parts) {
+      for (size_t i = 0; i < copies_.size(); ++i) {
+        const Parameter& parameter = parameters_.all()[i];
+        if (copies_[i].size() > 0 || part.tensor != rounded_name(parameter.name)) continue;
+        copies_[i] = AlignedBuffer(parameter.values().size() * sizeof(uint16_t));
+        round(i, 0, parameter.values().size());
+      }
+    }
+  }
+}
+
+void RoundedParameters::round(size_t parameter, size_t begin, size_t size) {
+  if (copies_[parameter].size() == 0) return;
+  auto* to = reinterpret_cast<uint16_t*>(copies_[parameter].data()) + begin;
+  kernels_.to_activation(DType::kActBF16, to, parameters_.all()[parameter].values().data() + begin, 1,
+                         static_cast<int64_t>(size));
+}
+
+void RoundedParameters::round_all() {
+  for (size_t i = 0; i < copies_.size(); ++i) round(i, 0, parameters_.all()[i].values().size());
+}
+
+bool RoundedParameters::is_whole(const WeightRef& ref) const {
+  if (ref.parts.size() != 1 || ref.transpose || ref.scale != 1) return false;
+  const WeightPart& part = ref.parts[0];
+  const int index = parameters_.index_of(part.tensor);
+  if (index < 0 || part.row_step != 1 || part.col_step != 1) return false;
+  return part.n_rows() * part.n_cols() ==
+         static_cast<int64_t>(parameters_.all()[static_cast<size_t>(index)].values().size());
+}
+
+size_t RoundedParameters::bytes() const {
+  size_t bytes = 0;
+  for (const AlignedBuffer& copy : copies_) bytes += copy.size();
+  return bytes;
+}
+
+int64_t RoundedParameters::index_of_copy(std::string_view name) const {
+  for (size_t i = 0; i < copies_.size(); ++i) {
+    if (copies_[i].size() > 0 && name == rounded_name(parameters_.all()[i].name)) return static_cast<int64_t>(i);
+  }
+  return -1;
+}
+
+std::optional<WeightTensor> RoundedParameters::find(std::string_view name) const {
+  const int64_t i = index_of_copy(name);
+  if (i < 0) return weights_.find(name);
+  const AlignedBuffer& copy = copies_[static_cast<size_t>(i)];
+  return WeightTensor{DType::kBF16, parameters_.all()[static_cast<size_t>(i)].shape, {copy.data(), copy.size()}};
+}
+
+}  // namespace strata
