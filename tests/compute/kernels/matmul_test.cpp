@@ -6,6 +6,7 @@
 #include <new>
 #include <numeric>
 
+#include "compute/tensor/half.h"
 #include "compute/tensor/quant_blocks.h"
 #include "kernel_test.h"
 
