@@ -10,7 +10,7 @@
 namespace strata {
 namespace {
 
-constexpr int64_t kRows = 8;  // of an item
+constexpr int64_t kSharedRows = 8;  // of an item, where rows share adapters
 
 class AdapterStep : public StepKernel {
  public:
@@ -32,6 +32,15 @@ class AdapterStep : public StepKernel {
     }
   }
 
+  // Rows of an item. One that is alone with its adapter takes a longer piece of it instead: memory gives long pieces
+  // faster.
+  static int64_t rows_of_item(const StepArgs& a) {
+    return static_cast<int64_t>(a.batch->adapter_weights.size()) * 2 > a.out[0].leading() ? 1 : kSharedRows;
+  }
+  static int64_t row_blocks(const StepArgs& a) {
+    return (a.out[0].leading() + rows_of_item(a) - 1) / rows_of_item(a);
+  }
+
   const CpuKernels& kernels_;
 
  private:
@@ -42,7 +51,7 @@ class AdapterStep : public StepKernel {
   bool of_outputs_;
 };
 
-// Items: blocks of rows, of first factors, and of groups of a factor's rows.
+// Items: blocks of rows, of first factors, and of groups of a factor's rows (all of them for a row alone).
 class LoraDownStep final : public AdapterStep {
  public:
   LoraDownStep(const StepContext& c, const Node& node)
@@ -52,36 +61,36 @@ class LoraDownStep final : public AdapterStep {
         rank_(node.attributes.integer("rank")) {}
 
   int64_t items(const StepArgs& a) const override {
-    return a.batch->adapters.empty() ? 0 : row_blocks(a) * count_ * groups(*a.batch);
+    return a.batch->adapters.empty() ? 0 : row_blocks(a) * count_ * pieces(a);
   }
 
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
-    const int64_t blocks = row_blocks(a), n_groups = groups(*a.batch);
+    const int64_t blocks = row_blocks(a), n_pieces = pieces(a), n_rows = rows_of_item(a);
+    const int64_t ranks = n_pieces == 1 ? rank_ : kAdapterRows;  // of a piece
     const int64_t stride = count_ * rank_, k = a.in[0].last();
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t row = item % blocks * kRows, number = item / blocks / n_groups;
-      const int64_t group = item / blocks % n_groups * kAdapterRows;
-      for_runs(*a.batch, row, std::min(row + kRows, a.in[0].leading()),
+      const int64_t row = item % blocks * n_rows, number = item / blocks / n_pieces;
+      const int64_t begin_rank = item / blocks % n_pieces * ranks;
+      for_runs(*a.batch, row, std::min(row + n_rows, a.in[0].leading()),
                [&](const AdapterWeights& adapter, int64_t first, int64_t rows) {
                  const AdapterWeights::First& factor = adapter.first[first_ + static_cast<size_t>(number)];
-                 const int64_t last = std::min(group + kAdapterRows, factor.factor.rank);
-                 if (group >= last) return;
+                 const int64_t end_rank = std::min(begin_rank + ranks, factor.factor.rank);
+                 if (begin_rank >= end_rank) return;
                  kernels_.lora_down(a.out[0].f32() + first * stride + number * rank_, stride,
-                                    a.in[0].f32() + first * k, rows, factor.factor, factor.scale, group, last);
+                                    a.in[0].f32() + first * k, rows, factor.factor, factor.scale, begin_rank, end_rank);
                });
     }
   }
 
  private:
-  static int64_t row_blocks(const StepArgs& a) { return (a.in[0].leading() + kRows - 1) / kRows; }
-  // Of the largest of these factors in the batch.
-  int64_t groups(const Batch& batch) const {
+  // Groups of the largest of these factors in the batch, or one piece of all.
+  int64_t pieces(const StepArgs& a) const {
     int64_t rank = 0;
-    for (const AdapterWeights* adapter : batch.adapter_weights) {
+    for (const AdapterWeights* adapter : a.batch->adapter_weights) {
       for (size_t i = 0; i < static_cast<size_t>(count_); ++i)
         rank = std::max(rank, adapter->first[first_ + i].factor.rank);
     }
-    return (rank + kAdapterRows - 1) / kAdapterRows;
+    return rows_of_item(a) == 1 ? std::min<int64_t>(rank, 1) : (rank + kAdapterRows - 1) / kAdapterRows;
   }
   size_t first_;
   int64_t count_;
@@ -103,9 +112,10 @@ class LoraUpStep final : public AdapterStep {
 
   void run(const StepArgs& a, int64_t begin, int64_t end, void*) const override {
     const int64_t n = a.out[0].last(), stride = a.in[1].last();
+    const int64_t n_rows = rows_of_item(a), n_columns = columns_of_item(a);
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t row = item % row_blocks(a) * kRows, last = std::min(row + kRows, a.out[0].leading());
-      const int64_t column = item / row_blocks(a) * kColumns, last_column = std::min(column + kColumns, n);
+      const int64_t row = item % row_blocks(a) * n_rows, last = std::min(row + n_rows, a.out[0].leading());
+      const int64_t column = item / row_blocks(a) * n_columns, last_column = std::min(column + n_columns, n);
       if (a.out[0].data != a.in[0].data) copy(a, row, last, column, last_column);
       if (a.batch->adapters.empty()) continue;
       for_runs(*a.batch, row, last, [&](const AdapterWeights& adapter, int64_t first, int64_t rows) {
@@ -118,10 +128,10 @@ class LoraUpStep final : public AdapterStep {
   }
 
  private:
-  static constexpr int64_t kColumns = 8 * kAdapterColumns;
-
-  static int64_t row_blocks(const StepArgs& a) { return (a.out[0].leading() + kRows - 1) / kRows; }
-  static int64_t column_blocks(const StepArgs& a) { return (a.out[0].last() + kColumns - 1) / kColumns; }
+  static int64_t columns_of_item(const StepArgs& a) { return (rows_of_item(a) == 1 ? 32 : 8) * kAdapterColumns; }
+  static int64_t column_blocks(const StepArgs& a) {
+    return (a.out[0].last() + columns_of_item(a) - 1) / columns_of_item(a);
+  }
   bool is_adapted(const Batch& batch) const {
     return std::any_of(batch.adapter_weights.begin(), batch.adapter_weights.end(),
                        [&](const AdapterWeights* adapter) { return adapter->second[second_].rank > 0; });

@@ -18,6 +18,9 @@ STRATA_INLINE const Code* block_row(const std::byte* block, int64_t row) {
   return reinterpret_cast<const Code*>(block) + row * kAdapterColumns;
 }
 
+// A factor is read once, from front to back: a row of a block asks for the one that comes so far behind it.
+constexpr int64_t kLoraAhead = 2048;
+
 // Vector v of a block's columns of a row of floats; zeros beyond the row.
 STRATA_INLINE Lanes load_of_block(const float* p, int64_t left, int v) {
   const int64_t n = left - v * kLanes;
@@ -39,6 +42,7 @@ void down_tile(float* low, int64_t low_stride, const float* x, const AdapterFact
     STRATA_UNROLL
     for (int r = 0; r < kRanks; ++r) {
       const Lanes of_block = broadcast(block_scale<Code>(block, kRanks, r));
+      __builtin_prefetch(block_row<Code>(block, r) + kLoraAhead / sizeof(Code));
       Lanes part[kTokens];
       STRATA_UNROLL
       for (int t = 0; t < kTokens; ++t) part[t] = broadcast(0);
@@ -100,6 +104,7 @@ STRATA_INLINE void up_tile(float* y, const float* low, int64_t low_stride, const
   }
   for (int64_t r = 0; r < b.rank; ++r) {
     const float of_block = block_scale<Code>(block, b.rank, r);
+    __builtin_prefetch(block_row<Code>(block, r) + kLoraAhead / sizeof(Code));
     Lanes factor[kTokens];
     STRATA_UNROLL
     for (int t = 0; t < kTokens; ++t) factor[t] = broadcast(low[t * low_stride + r] * of_block);
