@@ -9,6 +9,7 @@
 #include "compute/graph/passes/adapters.h"
 #include "model/adapter.h"
 #include "model/format/test_files.h"
+#include "model/format/lora_writer.h"
 #include "model/format/quantize.h"
 #include "support/model_fixture.h"
 #include "test_data.h"
@@ -260,6 +261,86 @@ TEST(Adapters, OfQuantizedWeightsAreNearTheExactOnes) {
   }
   EXPECT_GT(apart, 0);
   EXPECT_LE(apart, 0.1 * 0.1 * quantization) << std::sqrt(apart / quantization);
+}
+
+// An adapter of its own rank on every layer of the model.
+std::shared_ptr<const AdapterWeights> whole_adapter(const Checkpoint& model, const AdapterPlaces& places, int64_t rank) {
+  LoraFiles files;
+  files.rank = rank;
+  files.alpha = static_cast<double>(2 * rank);
+  files.targets = {"all"};
+  std::vector<std::vector<float>> numbers;
+  std::mt19937 random(static_cast<uint32_t>(rank));
+  const auto draw = [&](int64_t count) {
+    std::vector<float>& drawn = numbers.emplace_back(static_cast<size_t>(count));
+    for (float& number : drawn) number = static_cast<float>(random() % 2001) / 1e4F - 0.1F;
+  };
+  for (const AdapterPlaces::First& place : places.first) {
+    if (place.tensor.find(".layers.") == std::string::npos) continue;
+    draw(rank * place.k);
+    draw(rank * model.find(place.tensor)->shape[0]);
+    files.factors.push_back({place.tensor, rank, {}, {}});
+  }
+  for (size_t i = 0; i < files.factors.size(); ++i) {
+    files.factors[i].a = numbers[2 * i];
+    files.factors[i].b = numbers[2 * i + 1];
+  }
+  const test::TemporaryFolder folder;
+  EXPECT_TRUE(write_lora_adapter(folder.path(), files).ok());
+  const auto adapter = load_adapter(folder.path(), places, model);
+  EXPECT_TRUE(adapter.ok()) << adapter.status().message();
+  return adapter.ok() ? *adapter : nullptr;
+}
+
+// The law of company: an answer with an adapter is the same to the bit alone and beside seven others.
+TEST(Adapters, AloneAndBesideSevenOthersAreTheSameBits) {
+  STRATA_REQUIRE_DATA("golden-arch/llama");
+  const std::filesystem::path folder = test::shared_data() / "golden-arch/llama";
+  const test::TemporaryFolder out;
+  ThreadPool pool(2);
+  ASSERT_TRUE(quantize_file(folder, out.path() / "model.gguf", "Q4_0", pool).ok());
+  for (const std::filesystem::path& path : {folder, out.path() / "model.gguf"}) {
+    test::ModelFixture model(path, {});
+    ASSERT_TRUE(model.ok());
+    const GraphWithAdapters adapted = add_adapters(model.graph(), 16);
+    std::vector<std::shared_ptr<const AdapterWeights>> adapters;
+    for (int64_t rank : {1, 2, 3, 5, 8, 9, 11, 16})
+      adapters.push_back(whole_adapter(model.checkpoint(), adapted.places, rank));
+    const CheckpointWeights weights(model.checkpoint());
+    WeightBinder binder(weights, model.pool());
+    const auto plan = Plan::make(lower_for_inference(adapted.graph, model.kernels(), DType::kF32), model.kernels(),
+                                 binder, test::maxima(256));
+    ASSERT_TRUE(plan.ok()) << plan.status().message();
+    const std::vector<int32_t> ids = {5, 17, 200, 31, 8, 90, 44, 45, 300, 12, 7};
+    const auto rows = [&](const std::vector<int>& which) {  // the prompt in one step, its last token in another
+      ExecutionContext context(*plan, model.pool());
+      const test::CacheMemory cache(context, 32);
+      std::vector<float> logits;
+      for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 10}, {10, 11}}) {
+        test::BatchBuilder builder(2);
+        std::vector<const AdapterWeights*> used;
+        for (const int a : which) {
+          builder.add(ids, {static_cast<int>(used.size()), begin, end, 1, static_cast<int>(used.size())});
+          used.push_back(adapters[static_cast<size_t>(a)].get());
+        }
+        builder.set_adapters(used);
+        context.run(builder.batch());
+        const std::span<float> step = context.output("logits");
+        logits.insert(logits.end(), step.begin(), step.end());
+      }
+      return logits;
+    };
+    const std::vector<float> together = rows({0, 1, 2, 3, 4, 5, 6, 7});
+    const size_t vocab = together.size() / 16;
+    for (int a = 0; a < 8; ++a) {
+      const std::vector<float> alone = rows({a});
+      ASSERT_EQ(alone.size(), 2 * vocab);
+      for (size_t step = 0; step < 2; ++step) {
+        const float* beside = together.data() + (step * 8 + static_cast<size_t>(a)) * vocab;
+        EXPECT_EQ(std::memcmp(alone.data() + step * vocab, beside, vocab * sizeof(float)), 0) << a << " step " << step;
+      }
+    }
+  }
 }
 
 TEST(Adapters, BrokenFilesNeverDoMoreThanFail) {
