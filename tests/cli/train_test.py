@@ -40,9 +40,9 @@ class Train(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def recipe(self, kind="bpe", precision="fp32"):
+    def recipe(self, kind="bpe", precision="fp32", text=ROOT / "recipes/tales.txt"):
         path = self.folder / f"{kind}-{precision}.yaml"
-        path.write_text(RECIPE.replace("KIND", kind).replace("PRECISION", precision).replace("TEXT", str(ROOT / "recipes/tales.txt")))
+        path.write_text(RECIPE.replace("KIND", kind).replace("PRECISION", precision).replace("TEXT", f'"{text}"'))
         return path
 
     def command(self, out, *more, kind="bpe", precision="fp32"):
@@ -144,8 +144,8 @@ class Train(unittest.TestCase):
         path = self.folder / "my texts/a tale.txt"
         for name, odd in {"crlf": text.replace("\n", "\r\n"), "bom": "\ufeff" + text, "line": text.replace("\n", " ")}.items():
             path.write_text(odd, newline="")
-            recipe = self.folder / "odd.yaml"
-            recipe.write_text(RECIPE.replace("KIND", "bpe").replace("TEXT", f'"{path}"').replace("steps: 40", "steps: 4"))
+            recipe = self.recipe(text=path)
+            recipe.write_text(recipe.read_text().replace("steps: 40", "steps: 4"))
             done = subprocess.run([STRATA, "train", str(recipe), "--out", str(self.folder / name)], capture_output=True,
                                   text=True, timeout=300)
             self.assertEqual(done.returncode, 0, done.stderr)
