@@ -40,7 +40,9 @@ TEST(Absence, BeginsSoonAndGrowsWhileTheProcessorIsShared) {
   const TimePoint start = shared.clock.now();
   for (int i = 0; i < 60; ++i) {
     const Duration next = shared.slice();
-    if (i >= 6) EXPECT_GE(next, std::max(out, Absence::kShortest)) << i;
+    if (i >= 6) {
+      EXPECT_GE(next, std::max(out, Absence::kShortest)) << i;
+    }
     EXPECT_LE(next, Absence::kLongest);
     out = next;
     shared.clock.advance(out);
