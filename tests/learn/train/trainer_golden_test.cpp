@@ -131,7 +131,9 @@ TEST_P(TrainerGolden, MixedPrecisionIsNearAndThreadsChangeNoBit) {
     trainer->begin(1);
     trainer->accumulate(rows.batch());
     const double norm = trainer->gradient_norm(), want = golden_["grad_norm_total"];
-    if (trainer->step() == 0) EXPECT_NEAR(norm, want, 0.05 * want);
+    if (trainer->step() == 0) {
+      EXPECT_NEAR(norm, want, 0.05 * want);
+    }
     trainer->apply(1e-3, norm);
     loss = trainer->evaluate(rows.batch());
     EXPECT_NEAR(loss, step["loss_after"].get<double>(), 0.05 * loss) << "after step " << trainer->step();
