@@ -76,4 +76,33 @@ void HeadStep::to_inner(float* dz, const float* inner, int64_t count) const {
   if (scale_ != 1) kernels_.scale(dz, dz, scale_, count);
 }
 
+size_t HeadStep::room_bytes(int64_t rows, int64_t n) const {
+  return static_cast<size_t>(rows * n) * sizeof(float) * (bend_ != 0 ? 2 : 1) + activation_bytes(rows);
+}
+
+HeadStep::Room HeadStep::room_in(void* workspace, int64_t rows, int64_t n) const {
+  auto* z = static_cast<float*>(workspace);
+  float* inner = z + rows * n;
+  return {z, inner, bend_ != 0 ? inner + rows * n : inner};
+}
+
+int64_t HeadRowsStep::items(const StepArgs& a) const {
+  return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block();
+}
+
+void HeadRowsStep::run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const {
+  const int64_t rows = rows_of_block();
+  const Room room = room_in(workspace, rows, vocab_);
+  for (int64_t first = begin * rows; first < end * rows; first += rows)
+    block(a, first, std::min(rows, a.in[0].leading() - first), room);
+}
+
+int64_t HeadColumnsStep::items(const StepArgs&) const { return (vocab_ + kPackRows - 1) / kPackRows; }
+
+void HeadColumnsStep::run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const {
+  const Room room = room_in(workspace, kColumnRows, kPackRows);
+  for (int64_t first = begin * kPackRows; first < end * kPackRows; first += kPackRows)
+    block(a, first, std::min(kPackRows, vocab_ - first), room);
+}
+
 }  // namespace strata

@@ -8,75 +8,50 @@
 namespace strata {
 namespace {
 
-// Items are blocks of rows.
-class HeadTopStep final : public HeadStep {
+class HeadTopStep final : public HeadRowsStep {
  public:
   HeadTopStep(const StepContext& c, const Node& node)
-      : HeadStep(c, node), temperature_(static_cast<float>(node.attributes.number("temperature", 1))) {}
-  int64_t items(const StepArgs& a) const override {
-    return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block();
-  }
-  size_t workspace_bytes() const override {
-    return static_cast<size_t>(rows_of_block() * vocab_) * sizeof(float) * (bends() ? 2 : 1);
-  }
-  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
-    auto* z = static_cast<float*>(workspace);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item * rows_of_block();
-      const int64_t rows = std::min(rows_of_block(), a.in[0].leading() - first);
-      const auto* x = static_cast<const std::byte*>(a.in[0].data) +
-                      static_cast<size_t>(first) * row_bytes(a.in[0].dtype, hidden_);
-      logits(z, z + rows_of_block() * vocab_, x, a.in[1].data, a.in[2].f32(), rows, 0, vocab_);
-      TopProbabilitiesArgs args;
-      args.logits = z;
-      args.k = a.out[0].last();
-      args.ids = static_cast<int32_t*>(a.out[0].data) + first * args.k;
-      args.probabilities = a.out[1].f32() + first * (args.k + 1);
-      args.vocab = vocab_;
-      args.temperature = temperature_;
-      kernels_.top_probabilities(args, 0, rows);
-    }
-  }
+      : HeadRowsStep(c, node), temperature_(static_cast<float>(node.attributes.number("temperature", 1))) {}
 
  private:
+  void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
+    const auto* x =
+        static_cast<const std::byte*>(a.in[0].data) + static_cast<size_t>(first) * row_bytes(a.in[0].dtype, hidden_);
+    logits(room.z, room.inner, x, a.in[1].data, a.in[2].f32(), rows, 0, vocab_);
+    TopProbabilitiesArgs args;
+    args.logits = room.z;
+    args.k = a.out[0].last();
+    args.ids = static_cast<int32_t*>(a.out[0].data) + first * args.k;
+    args.probabilities = a.out[1].f32() + first * (args.k + 1);
+    args.vocab = vocab_;
+    args.temperature = temperature_;
+    kernels_.top_probabilities(args, 0, rows);
+  }
+
   float temperature_;
 };
 
-class DistillStep : public HeadStep {
- protected:
-  DistillStep(const StepContext& c, const Node& node)
-      : HeadStep(c, node),
-        temperature_(static_cast<float>(node.attributes.number("temperature", 1))),
-        share_(static_cast<float>(node.attributes.number("share", 1))) {}
-  float temperature_;
-  float share_;
+struct Distillation {
+  explicit Distillation(const Node& node)
+      : temperature(static_cast<float>(node.attributes.number("temperature", 1))),
+        share(static_cast<float>(node.attributes.number("share", 1))) {}
+  float temperature;
+  float share;
 };
 
-// Items are blocks of rows. In: x, w, targets, ids, probabilities, maybe bias.
-class HeadDistillStep final : public DistillStep {
+// In: x, w, targets, ids, probabilities, maybe bias.
+class HeadDistillStep final : public HeadRowsStep {
  public:
   HeadDistillStep(const StepContext& c, const Node& node)
-      : DistillStep(c, node),
+      : HeadRowsStep(c, node),
+        distillation_(node),
         gradients_(node.attributes.integer("gradients") != 0),
         reversed_(node.attributes.integer("reversed") != 0) {}
-  int64_t items(const StepArgs& a) const override {
-    return (a.in[0].leading() + rows_of_block() - 1) / rows_of_block();
-  }
-  size_t workspace_bytes() const override {
-    return static_cast<size_t>(rows_of_block() * vocab_) * sizeof(float) * (bends() ? 2 : 1);
-  }
-  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
-    auto* z = static_cast<float*>(workspace);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item * rows_of_block();
-      block(a, first, std::min(rows_of_block(), a.in[0].leading() - first), z);
-    }
-  }
 
  private:
-  void block(const StepArgs& a, int64_t first, int64_t rows, float* z) const {
-    float* inner = z + rows_of_block() * vocab_;
-    logits(z, inner, a.in[0].f32() + first * hidden_, a.in[1].data, a.in[5].f32(), rows, 0, vocab_);
+  void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
+    float* z = room.z;
+    logits(z, room.inner, a.in[0].f32() + first * hidden_, a.in[1].data, a.in[5].f32(), rows, 0, vocab_);
     const float* weights = weights_of(*a.batch);
     DistillArgs args;
     args.logits = z;
@@ -89,40 +64,31 @@ class HeadDistillStep final : public DistillStep {
     args.record = a.out[2].f32() + first * (args.k + 3);
     args.dlogits = gradients_ ? z : nullptr;
     args.vocab = vocab_;
-    args.temperature = temperature_;
-    args.share = share_;
+    args.temperature = distillation_.temperature;
+    args.share = distillation_.share;
     args.reversed = reversed_;
     args.scale = gradient_scale(*a.batch);
     args.weights = weights == nullptr ? nullptr : weights + first;
     kernels_.distill(args, 0, rows);
     if (!gradients_) return;
-    to_inner(z, inner, rows * vocab_);
+    to_inner(z, room.inner, rows * vocab_);
     kernels_.matmul_dx(a.out[3].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
                        hidden_);
   }
 
+  Distillation distillation_;
   bool gradients_;
   bool reversed_;
 };
 
-// Items are blocks of the vocabulary, as in head_loss_dw. In: x, w, targets, ids, record, maybe bias.
-class HeadDistillDwStep final : public DistillStep {
+// In: x, w, targets, ids, record, maybe bias.
+class HeadDistillDwStep final : public HeadColumnsStep {
  public:
-  HeadDistillDwStep(const StepContext& c, const Node& node) : DistillStep(c, node) {}
-  int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
-  size_t workspace_bytes() const override {
-    return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1);
-  }
-  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item * kPackRows;
-      block(a, first, std::min(kPackRows, vocab_ - first), static_cast<float*>(workspace));
-    }
-  }
+  HeadDistillDwStep(const StepContext& c, const Node& node) : HeadColumnsStep(c, node), distillation_(node) {}
 
  private:
-  void block(const StepArgs& a, int64_t first, int64_t n, float* z) const {
-    float* inner = z + kColumnRows * kPackRows;
+  void block(const StepArgs& a, int64_t first, int64_t n, const Room& room) const override {
+    float* z = room.z;
     float* dw = a.out[0].f32() + first * hidden_;
     float* db = a.out[1].data == nullptr ? nullptr : a.out[1].f32() + first;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
@@ -133,23 +99,25 @@ class HeadDistillDwStep final : public DistillStep {
     args.n = n;
     args.first = first;
     args.k = a.in[3].last();
-    args.temperature = temperature_;
-    args.share = share_;
+    args.temperature = distillation_.temperature;
+    args.share = distillation_.share;
     args.scale = gradient_scale(*a.batch);
     for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
       const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
       const float* x = a.in[0].f32() + row * hidden_;
-      logits(z, inner, x, a.in[1].data, a.in[5].f32(), rows, first, n);
+      logits(z, room.inner, x, a.in[1].data, a.in[5].f32(), rows, first, n);
       args.targets = a.in[2].i32() + row;
       args.ids = a.in[3].i32() + row * args.k;
       args.record = a.in[4].f32() + row * (args.k + 3);
       args.weights = weights == nullptr ? nullptr : weights + row;
       kernels_.distill_columns(args, 0, rows);
-      to_inner(z, inner, rows * n);
+      to_inner(z, room.inner, rows * n);
       kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);
       if (db != nullptr) kernels_.add_bias_grad(db, z, rows, n, 0, n);
     }
   }
+
+  Distillation distillation_;
 };
 
 // Hidden states against a teacher's: one sum over all numbers, ascending.

@@ -43,75 +43,52 @@ class MeanLossStep final : public StepKernel {
   double weight_;
 };
 
-// Items are blocks of rows, whose logits are in the worker's own memory.
-class HeadLossStep final : public HeadStep {
+class HeadLossStep final : public HeadRowsStep {
  public:
   HeadLossStep(const StepContext& c, const Node& node)
-      : HeadStep(c, node),
+      : HeadRowsStep(c, node),
         gradients_(node.attributes.integer("gradients") != 0),
         has_bias_(node.inputs.size() > 3),
-        weight_(static_cast<float>(node.attributes.number("weight", 1))),
-        block_(rows_of_block()) {}
-  int64_t items(const StepArgs& a) const override { return (a.in[0].leading() + block_ - 1) / block_; }
-  size_t workspace_bytes() const override {
-    return static_cast<size_t>(block_ * vocab_) * sizeof(float) * (bends() ? 2 : 1) + activation_bytes(block_);
-  }
-  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
-    auto* z = static_cast<float*>(workspace);
-    float* inner = z + block_ * vocab_;
-    float* room = bends() ? inner + block_ * vocab_ : inner;
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item * block_;
-      const int64_t rows = std::min(block_, a.in[0].leading() - first);
-      const float* x = a.in[0].f32() + first * hidden_;
-      logits(z, inner, in_form(x, rows, room), a.in[1].data, has_bias_ ? a.in[3].f32() : nullptr, rows, 0, vocab_);
-      CrossEntropyArgs args;
-      args.logits = z;
-      args.targets = a.in[2].i32() + first;
-      args.loss = a.out[0].f32() + first;
-      args.log_sum_exp = a.out[1].f32() + first;
-      args.vocab = vocab_;
-      args.dlogits = gradients_ ? z : nullptr;
-      args.scale = gradient_scale(*a.batch) * weight_;
-      args.weights = a.batch->target_weights.empty() ? nullptr : weights_of(*a.batch) + first;
-      kernels_.cross_entropy(args, 0, rows);
-      if (!gradients_) continue;
-      to_inner(z, inner, rows * vocab_);
-      kernels_.matmul_dx(a.out[2].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
-                         hidden_);
-    }
-  }
+        weight_(static_cast<float>(node.attributes.number("weight", 1))) {}
 
  private:
+  void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
+    float* z = room.z;
+    const float* x = a.in[0].f32() + first * hidden_;
+    const float* bias = has_bias_ ? a.in[3].f32() : nullptr;
+    logits(z, room.inner, in_form(x, rows, room.rows), a.in[1].data, bias, rows, 0, vocab_);
+    CrossEntropyArgs args;
+    args.logits = z;
+    args.targets = a.in[2].i32() + first;
+    args.loss = a.out[0].f32() + first;
+    args.log_sum_exp = a.out[1].f32() + first;
+    args.vocab = vocab_;
+    args.dlogits = gradients_ ? z : nullptr;
+    args.scale = gradient_scale(*a.batch) * weight_;
+    args.weights = a.batch->target_weights.empty() ? nullptr : weights_of(*a.batch) + first;
+    kernels_.cross_entropy(args, 0, rows);
+    if (!gradients_) return;
+    to_inner(z, room.inner, rows * vocab_);
+    kernels_.matmul_dx(a.out[2].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
+                       hidden_);
+  }
+
   bool gradients_;
   bool has_bias_;
   float weight_;
-  int64_t block_;
 };
 
-// Items are blocks of the vocabulary: rows of the gradient. Their logits are computed again, rows of x ascending.
-class HeadLossDwStep final : public HeadStep {
+// Logits are computed again, rows of x ascending.
+class HeadLossDwStep final : public HeadColumnsStep {
  public:
   HeadLossDwStep(const StepContext& c, const Node& node)
-      : HeadStep(c, node),
+      : HeadColumnsStep(c, node),
         has_bias_(node.inputs.size() > 4),
         weight_(static_cast<float>(node.attributes.number("weight", 1))) {}
-  int64_t items(const StepArgs&) const override { return (vocab_ + kPackRows - 1) / kPackRows; }
-  size_t workspace_bytes() const override {
-    return static_cast<size_t>(kColumnRows * kPackRows) * sizeof(float) * (bends() ? 2 : 1) +
-           activation_bytes(kColumnRows);
-  }
-  void run(const StepArgs& a, int64_t begin, int64_t end, void* workspace) const override {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t first = item * kPackRows;
-      block(a, first, std::min(kPackRows, vocab_ - first), static_cast<float*>(workspace));
-    }
-  }
 
  private:
-  void block(const StepArgs& a, int64_t first, int64_t n, float* z) const {
-    float* inner = z + kColumnRows * kPackRows;
-    float* room = bends() ? inner + kColumnRows * kPackRows : inner;
+  void block(const StepArgs& a, int64_t first, int64_t n, const Room& room) const override {
+    float* z = room.z;
     float* dw = a.out[0].f32() + first * hidden_;
     float* db = has_bias_ ? a.out[1].f32() + first : nullptr;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
@@ -126,12 +103,12 @@ class HeadLossDwStep final : public HeadStep {
       const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
       const float* x = a.in[0].f32() + row * hidden_;
       const float* bias = has_bias_ ? a.in[4].f32() : nullptr;
-      logits(z, inner, in_form(x, rows, room), a.in[1].data, bias, rows, first, n);
+      logits(z, room.inner, in_form(x, rows, room.rows), a.in[1].data, bias, rows, first, n);
       args.targets = a.in[2].i32() + row;
       args.log_sum_exp = a.in[3].f32() + row;
       args.weights = weights == nullptr ? nullptr : weights + row;
       kernels_.cross_entropy_columns(args, 0, rows);
-      to_inner(z, inner, rows * n);
+      to_inner(z, room.inner, rows * n);
       kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);
       if (has_bias_) kernels_.add_bias_grad(db, z, rows, n, 0, n);
     }
