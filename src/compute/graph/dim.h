@@ -26,6 +26,9 @@ struct SymbolValues {
   std::array<int64_t, kSymbolCount> value{1, 0, 0, 0};
   int64_t operator[](Symbol symbol) const { return value[static_cast<size_t>(symbol)]; }
   int64_t& operator[](Symbol symbol) { return value[static_cast<size_t>(symbol)]; }
+
+  // As many sequences and output rows as tokens.
+  static SymbolValues all(int64_t n) { return {{1, n, n, n}}; }
 };
 
 // factor * symbol. P, the token-expert pairs of a step, is n_used * T.

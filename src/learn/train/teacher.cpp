@@ -3,16 +3,15 @@
 #include <algorithm>
 
 #include "compute/graph/passes/add_loss.h"
-#include "compute/graph/passes/fuse.h"
-#include "compute/graph/passes/lower_attention.h"
-#include "compute/graph/passes/quantize.h"
+#include "compute/graph/passes/pipeline.h"
 
 namespace strata {
 namespace {
 
 Status other_tokenizer(const Tokenizer& teacher, const Tokenizer& student) {
-  const std::string hint = " (a teacher needs the student's tokenizer: give the student the teacher's folder as "
-                           "tokenizer.path)";
+  const std::string hint =
+      " (a teacher needs the student's tokenizer: give the student the teacher's folder as "
+      "tokenizer.path)";
   if (teacher.vocab_size() != student.vocab_size()) {
     return invalid_argument("the teacher's tokenizer has " + std::to_string(teacher.vocab_size()) +
                             " tokens, the student's " + std::to_string(student.vocab_size()) + hint);
@@ -47,10 +46,8 @@ Result<std::unique_ptr<Teacher>> Teacher::open(const DistillationOptions& option
   teacher->hidden_.resize(layers.size());
   ASSIGN_OR_RETURN(const Graph graph,
                    keep_top_tokens(teacher->model_->graph(), teacher->top_k_, options.temperature, layers));
-  SymbolValues maxima;
-  for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[symbol] = max_tokens;
-  ASSIGN_OR_RETURN(auto plan, Plan::make(fuse(quantize(lower_attention_segments(graph), kernels)), kernels,
-                                         teacher->binder_, maxima));
+  ASSIGN_OR_RETURN(auto plan, Plan::make(lower_for_segments(graph, kernels), kernels, teacher->binder_,
+                                         SymbolValues::all(max_tokens)));
   teacher->binder_.release_sources();
   teacher->context_ = std::make_unique<ExecutionContext>(std::move(plan), pool);
   return teacher;

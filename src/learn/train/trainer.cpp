@@ -9,7 +9,7 @@
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/in_bfloat16.h"
 #include "compute/graph/passes/lower_attention.h"
-#include "compute/graph/passes/quantize.h"
+#include "compute/graph/passes/pipeline.h"
 #include "compute/kernels/float_mode.h"
 
 namespace strata {
@@ -47,15 +47,10 @@ Result<std::unique_ptr<Trainer>> Trainer::make(const Graph& graph, Parameters& p
   return trainer;
 }
 
-SymbolValues Trainer::maxima() const {
-  SymbolValues maxima;
-  for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences})
-    maxima[symbol] = options_.max_tokens;
-  return maxima;
-}
+SymbolValues Trainer::maxima() const { return SymbolValues::all(options_.max_tokens); }
 
 Graph Trainer::lower(const Graph& graph) {
-  if (options_.precision == Precision::kFp32) return fuse(quantize(lower_attention_segments(graph), kernels_));
+  if (options_.precision == Precision::kFp32) return lower_for_segments(graph, kernels_);
   const Graph rounded = in_bfloat16(graph, [this](const WeightRef& ref) { return rounded_.is_whole(ref); });
   rounded_.keep(rounded);
   return fuse(lower_attention_segments(rounded));
@@ -174,8 +169,7 @@ void Trainer::measure() {
 }
 
 std::vector<ProfileRow> Trainer::profile(int64_t tokens, double seconds) const {
-  SymbolValues sizes;
-  for (const Symbol symbol : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) sizes[symbol] = tokens;
+  const SymbolValues sizes = SymbolValues::all(tokens);
   std::vector<ProfileRow> rows = strata::profile(*context_, sizes, static_cast<double>(spent_.passes), seconds);
   const std::pair<const char*, double> parts[] = {{"(outside) sums of gradients", spent_.adding},
                                                   {"(outside) norm of gradients", spent_.norm},

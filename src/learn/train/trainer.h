@@ -39,8 +39,8 @@ struct TrainerOptions {
   // Batches come with what a teacher says of them, top_k tokens a row.
   std::optional<DistillationOptions> distillation = {};
   std::vector<HiddenPair> hidden_pairs = {};  // distillation->layers, with the teacher's width
-  std::vector<double> exit_weights = {};  // what each exit counts in the loss; empty: 1 each
-  double balance = 0;                     // what the balance of experts counts
+  std::vector<double> exit_weights = {};      // what each exit counts in the loss; empty: 1 each
+  double balance = 0;                         // what the balance of experts counts
   // Weights that are no parameters, which stay as they are and as they are stored; it outlives the trainer. Null: all
   // weights are parameters.
   const WeightSource* frozen = nullptr;
@@ -111,6 +111,7 @@ class Trainer {
         binder_(rounded_, pool) {}
   void update_parameters(double learning_rate, double norm);
   Status plan_graphs(const Graph& graph);
+  Result<Graph> with_loss() const;
   void reserve_memory(const Graph& backward);
   Status choose_recomputation(const Graph& backward);
   SymbolValues maxima() const;
@@ -126,7 +127,6 @@ class Trainer {
   TrainedWeights weights_;
   RoundedParameters rounded_;
   WeightBinder binder_;
-  Result<Graph> with_loss() const;
   Graph graph_;  // the model's, in fp32 where nothing is frozen
   std::vector<std::string> exits_;
   RecomputeChoice recomputation_;

@@ -42,8 +42,7 @@ class BalanceTest : public testing::Test {
     batch_.targets = targets_;
   }
   std::unique_ptr<ExecutionContext> run(const Graph& graph, const Numbers& numbers, ThreadPool& pool) {
-    SymbolValues maxima;
-    for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kTokens;
+    const SymbolValues maxima = SymbolValues::all(kTokens);
     WeightBinder binder(numbers, pool);
     const auto plan = Plan::make(graph, *find_cpu_kernels(), binder, maxima);
     EXPECT_TRUE(plan.ok()) << plan.status().message();

@@ -55,8 +55,7 @@ class DistillationTest : public testing::TestWithParam<const char*> {
   }
 
   std::unique_ptr<ExecutionContext> run(const Graph& graph, const Numbers& numbers, const char* isa, ThreadPool& pool) {
-    SymbolValues maxima;
-    for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kRows;
+    const SymbolValues maxima = SymbolValues::all(kRows);
     WeightBinder binder(numbers, pool);
     const auto plan = Plan::make(graph, *find_cpu_kernels(isa), binder, maxima);
     EXPECT_TRUE(plan.ok()) << plan.status().message();
@@ -170,8 +169,7 @@ TEST_P(DistillationTest, TheTeachersWeightsMayBeOfAnyType) {
     if (node.kind == NodeKind::kWeight && node.name == "w") node.outputs[0].dtype = DType::kBF16;
   }
   const CpuKernels& kernels = *find_cpu_kernels(GetParam());
-  SymbolValues maxima;
-  for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kRows;
+  const SymbolValues maxima = SymbolValues::all(kRows);
   WeightBinder binder(source, pool_);
   const auto plan = Plan::make(quantize(*keep_top_tokens(rounded, 8, 1), kernels), kernels, binder, maxima);
   ASSERT_TRUE(plan.ok()) << plan.status().message();
@@ -319,8 +317,7 @@ TEST(DistillationMemory, IsNoMatrixOfLogits) {
   const Value x = ops::embed(b.graph, table, b.graph.add_input("ids", {DType::kI32, {Dim::tokens()}}));
   const Value rows = b.graph.add_input("output_rows", {DType::kI32, {Dim::outputs()}});
   b.graph.add_output("logits", ops::matmul(b.graph, ops::gather_rows(b.graph, x, rows), w));
-  SymbolValues maxima;
-  for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kTokens;
+  const SymbolValues maxima = SymbolValues::all(kTokens);
   ThreadPool pool(1);
   WeightBinder binder(b.numbers, pool);
   for (const Graph& graph : {*keep_top_tokens(b.graph, kTop, 1),

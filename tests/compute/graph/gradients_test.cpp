@@ -193,8 +193,7 @@ class Gradients : public testing::TestWithParam<Case> {
   }
 
   std::unique_ptr<ExecutionContext> context_of(const Graph& graph, WeightBinder& binder) {
-    SymbolValues maxima;
-    for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kTokens;
+    const SymbolValues maxima = SymbolValues::all(kTokens);
     const auto plan = Plan::make(fuse(lower_attention_segments(graph)), *find_cpu_kernels("reference"), binder, maxima);
     EXPECT_TRUE(plan.ok()) << plan.status().message();
     return std::make_unique<ExecutionContext>(*plan, pool_, alone_.get());
@@ -315,8 +314,7 @@ TEST_P(HeadLoss, IsTheLossOfItsLogits) {
     batch.query_begin = begin;
     batch.context_len = context;
     batch.target_weights = weights;
-    SymbolValues maxima;
-    for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kRows;
+    const SymbolValues maxima = SymbolValues::all(kRows);
     ThreadPool pool(2);
     WeightBinder binder(b.numbers, pool);
     const auto run = [&](const Graph& graph, const char* isa) {
@@ -358,8 +356,7 @@ TEST(HeadLossMemory, IsNoMatrixOfLogits) {
   const Value x = ops::embed(b.graph, table, b.graph.add_input("ids", {DType::kI32, {Dim::tokens()}}));
   const Value rows = b.graph.add_input("output_rows", {DType::kI32, {Dim::outputs()}});
   b.graph.add_output("logits", ops::matmul(b.graph, ops::gather_rows(b.graph, x, rows), w));
-  SymbolValues maxima;
-  for (const Symbol s : {Symbol::kTokens, Symbol::kOutputs, Symbol::kSequences}) maxima[s] = kRows;
+  const SymbolValues maxima = SymbolValues::all(kRows);
   ThreadPool pool(1);
   WeightBinder binder(b.numbers, pool);
   const auto plan = Plan::make(*differentiate(add_loss(b.graph)), *find_cpu_kernels(), binder, maxima);

@@ -51,7 +51,11 @@ Result<Graph> lower_for_embedding(const Graph& graph, const CpuKernels& kernels)
   if (graph.find_output("logits").valid()) {
     ASSIGN_OR_RETURN(now, embed_outputs(graph));
   }
-  return fuse(quantize(lower_attention_segments(now), kernels));
+  return lower_for_segments(now, kernels);
+}
+
+Graph lower_for_segments(const Graph& graph, const CpuKernels& kernels) {
+  return fuse(quantize(lower_attention_segments(graph), kernels));
 }
 
 std::vector<std::string_view> inference_passes() {

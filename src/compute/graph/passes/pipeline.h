@@ -18,6 +18,9 @@ Graph lower_for_inference(const Graph& graph, const CpuKernels& kernels, DType c
 // . quantize . fuse. kInvalidArgument as embed_outputs.
 Result<Graph> lower_for_embedding(const Graph& graph, const CpuKernels& kernels);
 
+// Whole sequences without a cache, as they are: lower_attention . quantize . fuse.
+Graph lower_for_segments(const Graph& graph, const CpuKernels& kernels);
+
 // The names of the passes for inference, in order, "build" (the graph as the architecture wrote it) first.
 std::vector<std::string_view> inference_passes();
 // The graph after one of them, or of those that training begins with: fp32_weights, add_loss, differentiate, recompute
