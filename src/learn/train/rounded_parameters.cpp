@@ -6,14 +6,13 @@ namespace strata {
 
 void RoundedParameters::keep(const Graph& graph) {
   for (const Node& node : graph.nodes()) {
-    if (node.kind != NodeKind::kWeight) continue;
     for (const WeightPart& part : node.weight.parts) {
-      for (size_t i = 0; i < copies_.size(); ++i) {
-        const Parameter& parameter = parameters_.all()[i];
-        if (copies_[i].size() > 0 || part.tensor != rounded_name(parameter.name)) continue;
-        copies_[i] = AlignedBuffer(parameter.values().size() * sizeof(uint16_t));
-        round(i, 0, parameter.values().size());
-      }
+      const int index = parameters_.index_of(tensor_of_rounded(part.tensor));
+      if (index < 0) continue;
+      const auto i = static_cast<size_t>(index);
+      if (copies_[i].size() > 0) continue;
+      copies_[i] = AlignedBuffer(parameters_.all()[i].values().size() * sizeof(uint16_t));
+      round(i, 0, parameters_.all()[i].values().size());
     }
   }
 }
@@ -44,15 +43,13 @@ size_t RoundedParameters::bytes() const {
   return bytes;
 }
 
-int64_t RoundedParameters::index_of_copy(std::string_view name) const {
-  for (size_t i = 0; i < copies_.size(); ++i) {
-    if (copies_[i].size() > 0 && name == rounded_name(parameters_.all()[i].name)) return static_cast<int64_t>(i);
-  }
-  return -1;
+int RoundedParameters::index_of_copy(std::string_view name) const {
+  const int index = parameters_.index_of(tensor_of_rounded(name));
+  return index >= 0 && copies_[static_cast<size_t>(index)].size() > 0 ? index : -1;
 }
 
 std::optional<WeightTensor> RoundedParameters::find(std::string_view name) const {
-  const int64_t i = index_of_copy(name);
+  const int i = index_of_copy(name);
   if (i < 0) return weights_.find(name);
   const AlignedBuffer& copy = copies_[static_cast<size_t>(i)];
   return WeightTensor{DType::kBF16, parameters_.all()[static_cast<size_t>(i)].shape, {copy.data(), copy.size()}};

@@ -30,7 +30,7 @@ class RoundedParameters final : public WeightSource {
   bool changes(std::string_view name) const override { return index_of_copy(name) >= 0 || weights_.changes(name); }
 
  private:
-  int64_t index_of_copy(std::string_view name) const;  // of a rounded name; -1: none
+  int index_of_copy(std::string_view name) const;  // of a rounded name; -1: none
 
   const Parameters& parameters_;
   const WeightSource& weights_;

@@ -8,6 +8,7 @@
 namespace strata {
 namespace {
 
+constexpr std::string_view kRounded = " (bfloat16)";
 constexpr int64_t kLeastNumbers = 64;  // of a row that waits in bfloat16: what is less is sums, not activations
 
 bool is_op(const Graph& graph, Value value) { return graph.node(value).kind == NodeKind::kOp; }
@@ -138,7 +139,11 @@ class Rounding {
 
 }  // namespace
 
-std::string rounded_name(std::string_view tensor) { return std::string(tensor) + " (bfloat16)"; }
+std::string rounded_name(std::string_view tensor) { return std::string(tensor) + std::string(kRounded); }
+
+std::string_view tensor_of_rounded(std::string_view name) {
+  return name.ends_with(kRounded) ? name.substr(0, name.size() - kRounded.size()) : std::string_view{};
+}
 
 Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_whole, std::string_view loss) {
   return Rounding(graph, is_whole, loss).run();

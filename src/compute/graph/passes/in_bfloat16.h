@@ -12,8 +12,9 @@
 
 namespace strata {
 
-// The name of the rounded copy of a tensor.
+// The name of the rounded copy of a tensor, and the tensor of such a name; empty: it is no such name.
 std::string rounded_name(std::string_view tensor);
+std::string_view tensor_of_rounded(std::string_view name);
 
 // `is_whole`: whether a reference is all rows and columns of a tensor, as they lie. Others stay fp32.
 Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_whole,
