@@ -8,8 +8,7 @@
 
 namespace strata {
 
-// Anything that can be opened for reading, pipes included. kNotFound when it cannot, or is a
-// folder.
+// Anything that can be opened for reading, pipes included. kNotFound when it cannot, or is a folder.
 Result<std::string> read_file(const std::filesystem::path& path);
 
 }  // namespace strata

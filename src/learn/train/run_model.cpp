@@ -137,8 +137,7 @@ Status check_size(const Graph& graph, const Recipe& recipe) {
   if (needed <= there) return ok_status();
   return invalid_argument(
       fmt::format("model: {:.3g} parameters take {:.3g} bytes with their gradients and the optimizer's memory, the "
-                  "machine has {:.3g} "
-                  "(give smaller sizes)",
+                  "machine has {:.3g} (give smaller sizes)",
                   numbers, needed, there));
 }
 

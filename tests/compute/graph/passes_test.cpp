@@ -12,15 +12,12 @@
 #include "compute/graph/passes/shard.h"
 #include "compute/graph/passes/train_adapters.h"
 #include "compute/graph/verify.h"
+#include "support/parsed_graph.h"
 
 namespace strata {
 namespace {
 
-Graph graph(std::string_view text) {
-  Result<Graph> parsed = parse_graph(text);
-  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
-  return parsed.ok() ? std::move(*parsed) : Graph{};
-}
+using test::graph;
 
 // A feed-forward block: norm, gate and up, down, residual.
 constexpr std::string_view kFeedForward = R"(%0 f32[T, 64] = input "x"

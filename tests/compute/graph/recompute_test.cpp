@@ -7,15 +7,12 @@
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/plan_memory.h"
 #include "compute/graph/verify.h"
+#include "support/parsed_graph.h"
 
 namespace strata {
 namespace {
 
-Graph graph(std::string_view text) {
-  Result<Graph> parsed = parse_graph(text);
-  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
-  return parsed.ok() ? std::move(*parsed) : Graph{};
-}
+using test::graph;
 
 // Two layers, x + silu(norm(x) w) and x + silu(x w), with their gradients.
 constexpr std::string_view kForward = R"(%0 f32[O, 8] = input "x"

@@ -5,15 +5,12 @@
 
 #include "compute/graph/op.h"
 #include "compute/graph/verify.h"
+#include "support/parsed_graph.h"
 
 namespace strata {
 namespace {
 
-Graph graph(std::string_view text) {
-  Result<Graph> parsed = parse_graph(text);
-  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
-  return parsed.ok() ? std::move(*parsed) : Graph{};
-}
+using test::graph;
 
 // Three products, the second between two ops of one chain.
 constexpr std::string_view kThree = R"(%0 f32[T, 64] = input "x"

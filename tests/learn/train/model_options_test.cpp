@@ -82,8 +82,8 @@ TEST_F(ModelOptions, ExitsLearnAndAreInTheFolder) {
                              {"[0, 0]", "[1, 1]", "there can be no exit after layer 0"},
                              {"[0]", "[1, 2]", "loss.exits: 2 weights, the model has 1 exits"},
                              {"[0]", "[much]", "loss.exits: expected a number"}}) {
-    const std::string model = with(recipe(), "num_hidden_layers: 2", "num_hidden_layers: 2, exits: " + fault.exits);
-    const std::string wrong = with(model, "optimizer:", "loss: {exits: " + fault.loss + "}\noptimizer:");
+    const std::string exits = with(recipe(), "num_hidden_layers: 2", "num_hidden_layers: 2, exits: " + fault.exits);
+    const std::string wrong = with(exits, "optimizer:", "loss: {exits: " + fault.loss + "}\noptimizer:");
     const auto refused = run(wrong, "fault");
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(refused.status().message().find(fault.message), std::string::npos) << refused.status().message();
