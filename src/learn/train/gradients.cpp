@@ -82,7 +82,7 @@ void Gradients::add_weight(const Weight& weight, std::span<const float> values, 
     const float scale = weight.ref.scale;
     const bool turned = weight.ref.transpose;
     pool.parallel_for(n, std::max<int64_t>(1, kBlock / std::max<int64_t>(1, k)), [&](int64_t begin, int64_t end, int) {
-      set_compute_float_mode();
+      const ComputeFloatMode mode;
       for (int64_t i = begin; i < end; ++i) {
         float* row = sum + (part.row_begin + i * part.row_step) * stride + part.col_begin;
         for (int64_t j = 0; j < k; ++j) row[j * part.col_step] += from[turned ? j * n + i : i * k + j] * scale;
@@ -102,7 +102,7 @@ double global_norm(const Gradients& gradients, size_t n_parameters, ThreadPool& 
   }
   std::vector<double> sums(blocks.size());
   pool.parallel_for(static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end, int) {
-    set_compute_float_mode();
+    const ComputeFloatMode mode;
     for (int64_t i = begin; i < end; ++i) {
       double sum = 0;
       for (const float g : blocks[static_cast<size_t>(i)]) sum += static_cast<double>(g) * g;

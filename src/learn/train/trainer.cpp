@@ -198,7 +198,7 @@ void Trainer::update_parameters(double learning_rate, double norm) {
     for (size_t at = 0; at < size; at += kPiece) pieces.push_back({i, at, std::min<size_t>(kPiece, size - at)});
   }
   pool_.parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end, int) {
-    set_compute_float_mode();
+    const ComputeFloatMode mode;
     for (int64_t i = begin; i < end; ++i) {
       const auto [parameter, at, size] = pieces[static_cast<size_t>(i)];
       const Memory& memory = memory_[parameter];

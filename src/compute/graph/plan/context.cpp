@@ -118,7 +118,7 @@ void ExecutionContext::end_wave(size_t wave) {
 }
 
 void ExecutionContext::compute(int64_t begin, int64_t end, int worker) {
-  set_compute_float_mode();
+  const ComputeFloatMode mode;
   void* workspace = workspaces_[static_cast<size_t>(worker)].data();
   const bool measured = !wave_seconds_.empty();
   for (const TaskShare& share : shares_) {
