@@ -22,6 +22,20 @@ size_t bytes_per_block(const Plan& plan) {
   return bytes;
 }
 
+SymbolValues maxima_of(const RunnerLimits& limits) {
+  SymbolValues maxima;
+  maxima[Symbol::kTokens] = limits.max_batch_tokens;
+  maxima[Symbol::kOutputs] = limits.max_outputs;
+  maxima[Symbol::kSequences] = limits.max_sequences;
+  return maxima;
+}
+
+// All that the sequences of a step could fill: more are never used.
+size_t useful_blocks(const RunnerLimits& limits) {
+  return static_cast<size_t>((limits.max_context + kBlockTokens - 1) / kBlockTokens + 1) *
+         static_cast<size_t>(limits.max_sequences);
+}
+
 // The arithmetic ids of all matmuls, once each, and the cache type.
 std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType cache_type) {
   std::set<std::string> ids;
@@ -80,10 +94,6 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   const Graph counted = keep_expert_groups(adapted.graph);
   Graph lowered = lower_for_inference(options.keep_matmul_inputs ? keep_matmul_inputs(counted) : counted, kernels,
                                       options.cache_type);
-  SymbolValues maxima;
-  maxima[Symbol::kTokens] = limits.max_batch_tokens;
-  maxima[Symbol::kOutputs] = limits.max_outputs;
-  maxima[Symbol::kSequences] = limits.max_sequences;
   auto binder = std::make_shared<WeightBinder>(model.weights(), pool);
   uint64_t buffer_bytes = 0;
   if (options.weights_memory > 0) {
@@ -92,15 +102,12 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   } else {
     use_cached_weights(model.checkpoint(), lowered, kernels, *binder, pool, options.packed_cache);
   }
-  ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, *binder, maxima));
+  ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, *binder, maxima_of(limits)));
   binder->release_sources();
 
   const size_t block_bytes = bytes_per_block(*plan);
   const size_t blocks = options.kv_bytes / std::max<size_t>(1, block_bytes);
-  // More blocks than all sequences of a step could fill are never used.
-  const size_t useful = static_cast<size_t>((limits.max_context + kBlockTokens - 1) / kBlockTokens + 1) *
-                        static_cast<size_t>(limits.max_sequences);
-  limits.n_blocks = static_cast<int>(std::min<size_t>({blocks, useful, size_t{1} << 30}));
+  limits.n_blocks = static_cast<int>(std::min<size_t>({blocks, useful_blocks(limits), size_t{1} << 30}));
   if (limits.n_blocks < 1) {
     return invalid_argument("--kv-bytes: " + std::to_string(options.kv_bytes) +
                             " bytes hold no block of this model's cache (one takes " + std::to_string(block_bytes) +
@@ -115,6 +122,16 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Model& model, const
   runner->adapter_places_ = std::move(adapted.places);
   runner->arithmetic_ = arithmetic_of(model.graph(), kernels, options.cache_type);
   return runner;
+}
+
+Result<std::unique_ptr<ModelRunner>> ModelRunner::make(const Graph& lowered, WeightBinder& binder,
+                                                       const CpuKernels& kernels, ThreadPool& pool,
+                                                       RunnerLimits limits) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, Plan::make(lowered, kernels, binder, maxima_of(limits)));
+  limits.block_tokens = kBlockTokens;
+  limits.n_blocks = static_cast<int>(useful_blocks(limits));
+  const std::shared_ptr<WeightBinder> lent(std::shared_ptr<void>(), &binder);  // not owned
+  return std::unique_ptr<ModelRunner>(new ModelRunner(lent, std::move(plan), pool, limits));
 }
 
 ModelRunner::ModelRunner(std::shared_ptr<WeightBinder> binder, std::shared_ptr<const Plan> plan, ThreadPool& pool,

@@ -39,6 +39,11 @@ class ModelRunner final : public Runner {
   static Result<std::unique_ptr<ModelRunner>> make(const Model& model, const CpuKernels& kernels, ThreadPool& pool,
                                                    const RunnerOptions& options);
 
+  // Of a graph that is lowered already, with weights that others bind and change between runs: a model in training. Its
+  // cache holds max_sequences of max_context tokens. The binder outlives the runner.
+  static Result<std::unique_ptr<ModelRunner>> make(const Graph& lowered, WeightBinder& binder,
+                                                   const CpuKernels& kernels, ThreadPool& pool, RunnerLimits limits);
+
   const RunnerLimits& limits() const override { return limits_; }
   Result<std::span<const float>> run(const Batch& batch) override;
   void copy_block(int from, int to) override;

@@ -29,11 +29,14 @@ struct Batch {
   // What a teacher says of the output rows (kernels: TopProbabilitiesArgs), for distillation: [O, k] and [O, k + 1].
   std::span<const int32_t> teacher_ids;
   std::span<const float> teacher_probabilities;
+  std::span<const float> teacher_shares;  // [O] what the teacher counts in a row's loss; empty: as the graph says
   // A teacher's hidden states after some of its layers, each [T, its width].
   std::span<const std::span<const float>> teacher_hidden;
   // What the sum of the losses is divided by; 0: by the weights of this batch's targets. A step that accumulates over
   // several batches gives the sum over all of them.
   double target_total = 0;
+  // Tokens of a step that accumulates over several batches; 0: as many as its target_total, or this batch is the step.
+  double token_total = 0;
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(context_len.size()); }

@@ -250,10 +250,14 @@ struct TopProbabilitiesArgs {
 // A row's loss is weights * ((1 - share) * cross-entropy + share * temperature^2 * D), D the divergence between the
 // teacher's distribution p and q = softmax(logits / temperature) over k + 1 outcomes: the k tokens of `ids`, and all
 // others together, of which the teacher says only how probable they are.
-//   D = sum p log(p / q), or reversed, sum q log(q / p)
-// Its gradient by logit j, with Q, P those of "all others": share * temperature * g, and g =
-//   D:         q - p of the k tokens, q * (1 - P / Q) of all others
-//   reversed:  q * (log(q / p) - D) of the k tokens, q * (log(Q / P) - D) of all others
+//   beta 0:   D = sum p log(p / q)
+//   beta 1:   D = sum q log(q / p)
+//   between:  D = beta * sum p log(p / m) + (1 - beta) * sum q log(q / m), m = beta * p + (1 - beta) * q
+// (Kullback and Leibler's divergence, the reversed one, and the generalized one of Jensen and Shannon.) Its gradient by
+// logit j, with Q, P, M those of "all others": share * temperature * g, and g =
+//   beta 0:   q - p of the k tokens, q * (1 - P / Q) of all others
+//   beta 1:   q * (log(q / p) - D) of the k tokens, q * (log(Q / P) - D) of all others
+//   between:  q * (s - S) with s = (1 - beta) * log(q / m), of all others (1 - beta) * log(Q / M), and S = sum q s
 struct DistillArgs {
   float* logits = nullptr;                 // [rows, vocab]; changed
   const int32_t* targets = nullptr;        // [rows], negative: the row counts for nothing
@@ -269,9 +273,10 @@ struct DistillArgs {
   int64_t k = 0;
   float temperature = 1;
   float share = 1;
-  bool reversed = false;
+  float beta = 0;
   float scale = 1;
   const float* weights = nullptr;          // [rows] or null
+  const float* shares = nullptr;           // [rows] in the place of share, or null
 };
 
 // Columns [first, first + n) of distill's dlogits, from what it recorded.
@@ -287,6 +292,7 @@ struct DistillColumnsArgs {
   float temperature = 1;
   float share = 1;
   float scale = 1;
+  const float* shares = nullptr;    // [rows] in the place of share, or null
 };
 
 struct CpuKernels {

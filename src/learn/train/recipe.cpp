@@ -288,6 +288,20 @@ Status read_data(const YAML::Node& node, const fs::path& folder, Recipe& recipe)
   return section.finish();
 }
 
+Result<double> divergence_side(std::string_view name) {
+  if (name == "forward") return 0.0;
+  if (name == "reverse") return 1.0;
+  if (name == "js") return 0.5;
+  return invalid_argument("no divergence named \"" + std::string(name) + "\" (known: forward, reverse, js)");
+}
+
+void read_on_policy(Section& section, OnPolicyOptions& options) {
+  section.read_bounded("on_policy", options.share, 0.0, 1.0);
+  section.read_bounded("prompt_tokens", options.prompt_tokens, 1, 1 << 20);
+  section.read_bounded("max_new_tokens", options.max_new_tokens, 1, 1 << 20);
+  section.read_bounded("sample_temperature", options.temperature, 0.0, 100.0);
+}
+
 Status read_distillation(const YAML::Node& node, const fs::path& folder, Recipe& recipe) {
   Section section(node, "distill");
   if (!section.is_given()) return section.finish();
@@ -297,6 +311,10 @@ Status read_distillation(const YAML::Node& node, const fs::path& folder, Recipe&
   section.read_bounded("temperature", d.temperature, 0.05, 100.0);
   section.read_bounded("weight", d.weight, 0.0, 1.0);
   section.read_bounded("top_k", d.top_k, 1, 256);
+  section.read_name("divergence", d.beta, divergence_side);
+  if (section.has("beta") && d.beta != 0.5) section.fail("distill.beta: is of the divergence js alone");
+  section.read_bounded("beta", d.beta, 0.0, 1.0);
+  read_on_policy(section, d.on_policy);
   section.read_bounded("layer_weight", d.layer_weight, 0.0, 1e6);
   std::vector<double> layers;  // student's, teacher's, student's, teacher's ...
   section.read_bounded_list("layers", layers, 0.0, 4095.0);

@@ -12,6 +12,7 @@
 #include "learn/data/packed_batch.h"
 #include "learn/train/beside.h"
 #include "learn/train/new_model.h"
+#include "learn/train/on_policy.h"
 #include "learn/train/run_checkpoint.h"
 #include "learn/train/run_folder.h"
 #include "learn/train/run_model.h"
@@ -51,10 +52,10 @@ class Run {
       ASSIGN_OR_RETURN(StepLog line, step(stream));
       line.seconds = to_seconds(steady_clock().now() - begin);
       if (state_.step > first + 1) measured_ += line.seconds;
-      if (options_.profiles && state_.step == first + 1) trainer_->measure();
+      if (options_.profiles && state_.step == first + 1) measure();
       const double seconds = to_seconds(steady_clock().now() - start);
       const auto done = static_cast<double>(state_.step - first);
-      line.tokens_per_second = done * static_cast<double>(recipe_.batch_tokens) / std::max(seconds, 1e-9);
+      line.tokens_per_second = static_cast<double>(tokens_) / std::max(seconds, 1e-9);
       line.fraction_of_peak = peak_ > 0 ? operations_ / std::max(seconds, 1e-9) / peak_ : 0;
       RETURN_IF_ERROR(log.add(line));
       const auto left = static_cast<double>(recipe_.schedule.steps - state_.step);
@@ -64,10 +65,7 @@ class Run {
     RunResult result;
     result.steps = state_.step;
     result.parameters = n_parameters_;
-    if (options_.profiles && state_.step > first + 1) {
-      const int64_t tokens = (state_.step - first - 1) * recipe_.batch_tokens;
-      result.profile = trainer_->profile(tokens, measured_);
-    }
+    if (options_.profiles && state_.step > first + 1) result.profile = profile();
     RETURN_IF_ERROR(finish(log));
     if (!log.lines().empty()) {
       result.loss = log.lines().back().loss;
@@ -134,6 +132,11 @@ class Run {
     teacher_ = *std::move(teacher);
     options.distillation = recipe_.distillation;
     options.distillation->top_k = teacher_->top_k();
+    if (const OnPolicyOptions& own = recipe_.distillation->on_policy; own.share > 0) {
+      const int64_t n_batches = recipe_.batch_tokens / recipe_.micro_tokens;
+      ASSIGN_OR_RETURN(on_policy_, OnPolicy::make(own, {n_batches, recipe_.micro_tokens, recipe_.context}, recipe_.seed));
+      options.writes = on_policy_->limits(model_->built.config);
+    }
     if (options.memory > 0) options.memory -= std::min(options.memory - 1, teacher_->bytes());
     const auto& layers = options.distillation->layers;
     for (size_t i = 0; i < layers.size(); ++i) {
@@ -199,34 +202,70 @@ class Run {
       say(beside_->summary(*line.validation_loss, n_parameters_));
   }
 
+  // The step's batches: the corpus, and what the model writes itself.
+  Status fill_batches(DocumentStream& stream, int64_t step) {
+    batches_.resize(static_cast<size_t>(recipe_.batch_tokens / recipe_.micro_tokens));
+    if (on_policy_) {
+      const Status written = on_policy_->write(*trainer_->runner(), *model_->tokenizer, stream, step);
+      if (!written.ok()) return written.with_context("step " + std::to_string(step) + ", while the student writes");
+    }
+    const int64_t tokens = on_policy_ ? on_policy_->corpus_tokens() : recipe_.micro_tokens;
+    for (size_t i = 0; i < batches_.size(); ++i) {
+      RETURN_IF_ERROR(batches_[i].fill(stream, tokens, recipe_.context));
+      if (on_policy_) on_policy_->add_to(batches_[i], static_cast<int64_t>(i));
+    }
+    return ok_status();
+  }
+
   Result<StepLog> step(DocumentStream& stream) {
-    const int64_t n_batches = recipe_.batch_tokens / recipe_.micro_tokens;
     StepLog line;
     line.step = state_.step + 1;
     line.learning_rate = learning_rate(recipe_.schedule, line.step);
-    trainer_->begin(static_cast<int>(n_batches));
-    PackedBatch batch;
+    RETURN_IF_ERROR(fill_batches(stream, line.step));
+    int64_t targets = 0, tokens = 0;
+    for (const PackedBatch& batch : batches_) {
+      targets += batch.n_targets();
+      tokens += batch.n_tokens();
+    }
+    trainer_->begin(static_cast<int>(batches_.size()));
     Batch part;
     StepMetrics metrics;
-    for (int64_t i = 0; i < n_batches; ++i) {
-      RETURN_IF_ERROR(batch.fill(stream, recipe_.micro_tokens, recipe_.context));
+    for (const PackedBatch& batch : batches_) {
       part = batch.batch();
-      part.target_total = static_cast<double>(recipe_.batch_tokens);
+      part.target_total = static_cast<double>(targets);
+      part.token_total = static_cast<double>(tokens);
       if (teacher_) teacher_->teach(part);
+      if (on_policy_) part.teacher_shares = on_policy_->shares(batch, recipe_.distillation->weight);
       const double loss = trainer_->accumulate(part);
       operations_ += trainer_->cost().operations(part);
       if (!std::isfinite(loss)) return not_finite(line.step, part);
       line.loss += loss;
-      metrics.add(*trainer_);
+      metrics.add(*trainer_, batch);
     }
     line.gradient_norm = trainer_->gradient_norm();
     if (!std::isfinite(line.gradient_norm)) return not_finite(line.step, part);
     trainer_->apply(line.learning_rate, line.gradient_norm);
+    tokens_ += tokens;
     state_.step = line.step;
     state_.position = stream.position();
     metrics.write(line);
     if (!validation_.empty() && is_time(recipe_.validate_every)) validate(line);
     return line;
+  }
+
+  void measure() {
+    trainer_->measure();
+    if (on_policy_) on_policy_->measure();
+    tokens_before_ = tokens_;
+  }
+
+  std::vector<ProfileRow> profile() const {
+    std::vector<ProfileRow> rows = trainer_->profile(tokens_ - tokens_before_, measured_);
+    if (on_policy_) {
+      const double seconds = on_policy_->seconds();
+      rows.push_back({"(outside) texts that the student writes", seconds * pool_.n_threads(), seconds / measured_});
+    }
+    return rows;
   }
 
   bool is_time(int64_t every) const { return state_.step % every == 0 || state_.step == recipe_.schedule.steps; }
@@ -270,10 +309,13 @@ class Run {
   std::unique_ptr<RunModel> model_;
   int64_t n_parameters_ = 0;  // of the model; training may have more
   std::unique_ptr<Teacher> teacher_;  // null: none
+  std::optional<OnPolicy> on_policy_;
   std::optional<Beside> beside_;
   std::unique_ptr<Trainer> trainer_;
   RunState state_;
-  std::vector<PackedBatch> validation_;
+  std::vector<PackedBatch> validation_, batches_;  // of a step
+  int64_t tokens_ = 0;         // of the steps so far
+  int64_t tokens_before_ = 0;  // until measuring began
   double peak_ = 0;        // operations per second of this machine
   double operations_ = 0;  // of the steps so far
   double measured_ = 0;    // seconds of the steps but the first

@@ -5,6 +5,7 @@
 
 #include "compute/graph/passes/add_balance_loss.h"
 #include "compute/graph/passes/differentiate.h"
+#include "compute/graph/passes/find_head.h"
 #include "compute/graph/passes/fp32_weights.h"
 #include "compute/graph/passes/fuse.h"
 #include "compute/graph/passes/in_bfloat16.h"
@@ -56,6 +57,19 @@ Graph Trainer::lower(const Graph& graph) {
   return fuse(lower_attention_segments(rounded));
 }
 
+// As the graph is trained, but with a cache: the head stays fp32.
+Graph Trainer::lower_to_write() {
+  constexpr DType kCache = DType::kF32;
+  if (options_.precision == Precision::kFp32) return lower_for_inference(graph_, kernels_, kCache);
+  const std::optional<ops::Head> head = find_head(graph_, graph_.find_output("logits"));
+  const std::string of_head = head ? graph_.node(head->w).weight.parts[0].tensor : "";
+  const Graph rounded = in_bfloat16(graph_, [&](const WeightRef& ref) {
+    return rounded_.is_whole(ref) && ref.parts[0].tensor != of_head;
+  });
+  rounded_.keep(rounded);
+  return fuse(lower_attention_paged(rounded, kCache));
+}
+
 Result<std::shared_ptr<const Plan>> Trainer::make_plan(const Graph& graph) {
   return Plan::make(lower(graph), kernels_, binder_, maxima());
 }
@@ -79,6 +93,9 @@ Status Trainer::plan_graphs(const Graph& graph) {
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
   reserve_memory(backward);
   ASSIGN_OR_RETURN(evaluation_, make_context(loss));
+  if (options_.writes) {
+    ASSIGN_OR_RETURN(runner_, ModelRunner::make(lower_to_write(), binder_, kernels_, pool_, *options_.writes));
+  }
   RETURN_IF_ERROR(choose_recomputation(backward));
   ASSIGN_OR_RETURN(context_, make_context(recomputation_.graph));
   binder_.release_sources();
@@ -95,7 +112,7 @@ Result<Graph> Trainer::with_loss() const {
   }
   if (!options_.distillation) return add_balance_loss(add_loss(graph_, weights), options_.balance);
   const DistillationOptions& d = *options_.distillation;
-  ASSIGN_OR_RETURN(const Graph heads, add_distillation_loss(graph_, {d.temperature, d.weight}, d.top_k, weights));
+  ASSIGN_OR_RETURN(const Graph heads, add_distillation_loss(graph_, {d.temperature, d.weight, d.beta}, d.top_k, weights));
   ASSIGN_OR_RETURN(const Graph student, add_hidden_losses(heads, options_.hidden_pairs, d.layer_weight));
   return add_balance_loss(student, options_.balance);
 }
@@ -139,6 +156,10 @@ uint64_t Trainer::fixed_bytes(const Plan& backward) const {
       binder_.bound_bytes() + rounded_.bytes() + gradients_->sum_bytes(options_.n_batches) +
       evaluation_->plan().arena_bytes() +
       static_cast<uint64_t>(pool_.n_threads()) * (evaluation_->plan().workspace_bytes() + backward.workspace_bytes());
+  if (runner_) {
+    bytes += runner_->cache_bytes() + runner_->plan().arena_bytes() +
+             static_cast<uint64_t>(pool_.n_threads()) * runner_->plan().workspace_bytes();
+  }
   for (size_t i = 0; i < memory_.size(); ++i) {
     bytes += parameters_.all()[i].memory.size() + memory_[i].average.size();
     for (const AlignedBuffer& buffer : memory_[i].optimizer) bytes += buffer.size();

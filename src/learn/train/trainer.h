@@ -15,6 +15,7 @@
 #include "compute/graph/plan/context.h"
 #include "compute/graph/plan/profile.h"
 #include "compute/kernels/cpu_kernels.h"
+#include "engine/model_runner.h"
 #include "learn/train/choose_recompute.h"
 #include "learn/train/distillation.h"
 #include "learn/train/gradients.h"
@@ -41,6 +42,7 @@ struct TrainerOptions {
   std::vector<HiddenPair> hidden_pairs = {};  // distillation->layers, with the teacher's width
   std::vector<double> exit_weights = {};      // what each exit counts in the loss; empty: 1 each
   double balance = 0;                         // what the balance of experts counts
+  std::optional<RunnerLimits> writes = {};    // the model writes meanwhile: Trainer::runner()
   // Weights that are no parameters, which stay as they are and as they are stored; it outlives the trainer. Null: all
   // weights are parameters.
   const WeightSource* frozen = nullptr;
@@ -72,6 +74,9 @@ class Trainer {
 
   // Where numbers stop being finite with this batch: "after layer 3", "in the gradient of NAME", or empty.
   std::string first_fault(const Batch& batch);
+
+  // What the model writes with, by the weights as they are between two steps. Null: options say nothing of it.
+  Runner* runner() { return runner_.get(); }
 
   int64_t step() const { return step_; }  // applied so far
   void set_step(int64_t step) { step_ = step; }
@@ -117,6 +122,7 @@ class Trainer {
   SymbolValues maxima() const;
   uint64_t fixed_bytes(const Plan& backward) const;  // of planned_bytes(): without the activations of a step
   Graph lower(const Graph& graph);
+  Graph lower_to_write();
   Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph);
   Result<std::unique_ptr<ExecutionContext>> make_context(const Graph& graph);
 
@@ -132,6 +138,7 @@ class Trainer {
   RecomputeChoice recomputation_;
   std::unique_ptr<ExecutionContext> context_;
   std::unique_ptr<ExecutionContext> evaluation_;
+  std::unique_ptr<ModelRunner> runner_;
   std::unique_ptr<Gradients> gradients_;
   std::unique_ptr<StepCost> cost_;
   std::vector<Memory> memory_;

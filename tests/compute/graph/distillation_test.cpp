@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 #include "base/thread_pool.h"
 #include "compute/graph/op.h"
@@ -78,6 +79,12 @@ class DistillationTest : public testing::TestWithParam<const char*> {
     k_ = k;
   }
 
+  // Rows of which the teacher alone speaks, among others.
+  void share_rows() {
+    for (int i = 0; i < kRows; ++i) shares_.push_back(i % 4 == 0 ? 1 : 0.25F);
+    batch_.teacher_shares = shares_;
+  }
+
   // The loss by its definition, in double, from the logits of a plan.
   double loss(const Builder& b, const Numbers& numbers, const ops::Distillation& form) {
     const auto context = run(b.graph, numbers, "reference", pool_);
@@ -92,9 +99,13 @@ class DistillationTest : public testing::TestWithParam<const char*> {
         warm += std::exp(v / form.temperature);
       }
       double divergence = 0, others = 1;
+      const auto relative = [](double from, double to) { return from > 0 ? from * std::log(from / to) : 0; };
       const auto term = [&](double p, double q) {
-        if (form.reversed) std::swap(p, q);
-        if (p > 0) divergence += p * std::log(p / q);
+        const double m = form.beta * p + (1 - form.beta) * q;
+        if (form.beta == 0) divergence += relative(p, q);
+        if (form.beta == 1) divergence += relative(q, p);
+        if (form.beta > 0 && form.beta < 1)
+          divergence += form.beta * relative(p, m) + (1 - form.beta) * relative(q, m);
       };
       const float* p = p_.data() + row * static_cast<size_t>(k_ + 1);
       for (size_t i = 0; i < static_cast<size_t>(k_); ++i) {
@@ -106,7 +117,8 @@ class DistillationTest : public testing::TestWithParam<const char*> {
       if (k_ < kVocab) term(p[k_], others);
       const double entropy = std::log(plain) - z[static_cast<size_t>(targets_[row])];
       const double square = form.temperature * form.temperature;
-      sum += weights_[row] * ((1 - form.share) * entropy + form.share * square * divergence);
+      const double share = shares_.empty() ? form.share : shares_[row];
+      sum += weights_[row] * ((1 - share) * entropy + share * square * divergence);
       counted += weights_[row];
     }
     return sum / counted;
@@ -115,7 +127,7 @@ class DistillationTest : public testing::TestWithParam<const char*> {
   ThreadPool pool_{2};
   std::vector<WeightBinder> binders_;
   std::vector<int32_t> rows_, targets_, begin_{0, kRows}, context_{kRows}, ids_;
-  std::vector<float> weights_, p_;
+  std::vector<float> weights_, shares_, p_;
   int64_t k_ = 0;
   Batch batch_;
 };
@@ -185,7 +197,8 @@ TEST_P(DistillationTest, GradientsAreTheSlopesOfTheLoss) {
   std::normal_distribution<double> normal;
   for (const Form& form : {Form{false, 1, 0}, Form{true, 1, 0}, Form{true, 0.4, 3}}) {
     const Builder student = head(form, 7);
-    for (const ops::Distillation& how : {ops::Distillation{1, 1, false}, {2, 0.6, false}, {0.7, 0.5, true}}) {
+    if (form.bend != 0) share_rows();
+    for (const ops::Distillation& how : {ops::Distillation{1, 1, 0}, {2, 0.6, 0}, {0.7, 0.5, 1}, {1, 0.8, 0.2}, {1.5, 0.9, 0.7}}) {
       SCOPED_TRACE(std::to_string(form.bend) + " " + std::to_string(how.temperature));
       teach(form, 20, how.temperature);
       const Graph graph = *add_distillation_loss(student.graph, how, k_);
@@ -193,6 +206,9 @@ TEST_P(DistillationTest, GradientsAreTheSlopesOfTheLoss) {
       const double here = loss(student, student.numbers, how);
       EXPECT_NEAR(context->output("loss")[0], here, 1e-5 * here);
       EXPECT_GT(context->output("divergence")[0], 0);
+      const std::span<const float> rows = context->output("divergences");
+      const double counted = std::accumulate(weights_.begin(), weights_.end(), 0.0) - weights_[2];
+      EXPECT_NEAR(std::accumulate(rows.begin(), rows.end(), 0.0) / counted, context->output("divergence")[0], 1e-6);
       for (const auto& [name, values] : student.numbers.values) {
         const std::span<const float> gradient = context->output("grad." + name);
         ASSERT_EQ(gradient.size(), values.size()) << name;
@@ -219,10 +235,10 @@ TEST_P(DistillationTest, GradientsAreTheSlopesOfTheLoss) {
 
 TEST_P(DistillationTest, AStudentThatIsItsTeacherHasNothingToLearn) {
   const Form form{false, 1, 0};
-  for (const bool reversed : {false, true}) {
+  for (const double beta : {0.0, 0.5, 1.0}) {
     teach(form, 20, 2);
     const Builder same = head(form, 99);
-    const Graph graph = *add_distillation_loss(same.graph, {2, 1, reversed}, k_);
+    const Graph graph = *add_distillation_loss(same.graph, {2, 1, beta}, k_);
     const auto context = run(*differentiate(graph), same.numbers, GetParam(), pool_);
     EXPECT_NEAR(context->output("loss")[0], 0, 1e-6);
     for (const float g : context->output("grad.w")) ASSERT_NEAR(g, 0, 1e-6);
@@ -232,7 +248,7 @@ TEST_P(DistillationTest, AStudentThatIsItsTeacherHasNothingToLearn) {
 TEST_P(DistillationTest, ThreadsChangeNoBit) {
   teach({true, 0.4, 3}, 20, 2);
   const Builder student = head({true, 0.4, 3}, 7);
-  const Graph graph = *differentiate(*add_distillation_loss(student.graph, {2, 0.6, false}, k_));
+  const Graph graph = *differentiate(*add_distillation_loss(student.graph, {2, 0.6, 0.5}, k_));
   ThreadPool one(1), three(3);
   const auto a = run(graph, student.numbers, GetParam(), one), b = run(graph, student.numbers, GetParam(), three);
   for (const char* name : {"loss", "divergence", "grad.x", "grad.w", "grad.bias"}) {
@@ -262,7 +278,7 @@ TEST_P(DistillationTest, HiddenStatesComeNearerToTheTeachers) {
   batch_.teacher_hidden = hidden;
   constexpr double kWeight = 0.5;
   const std::vector<HiddenPair> pairs{{0, kHidden}, {0, kWide}};
-  const Graph heads = *add_distillation_loss(b.graph, {1, 0, false}, k_);
+  const Graph heads = *add_distillation_loss(b.graph, {1, 0, 0}, k_);
   const Graph graph = *differentiate(*add_hidden_losses(heads, pairs, kWeight));
   const auto value = [&](const Numbers& numbers) {
     const auto& x = numbers.values.at("x");
@@ -321,7 +337,7 @@ TEST(DistillationMemory, IsNoMatrixOfLogits) {
   ThreadPool pool(1);
   WeightBinder binder(b.numbers, pool);
   for (const Graph& graph : {*keep_top_tokens(b.graph, kTop, 1),
-                             *differentiate(*add_distillation_loss(b.graph, {1, 0.5, false}, kTop))}) {
+                             *differentiate(*add_distillation_loss(b.graph, {1, 0.5, 0}, kTop))}) {
     const auto plan = Plan::make(graph, *find_cpu_kernels(), binder, maxima);
     ASSERT_TRUE(plan.ok()) << plan.status().message();
     EXPECT_LT((*plan)->arena_bytes() + (*plan)->workspace_bytes(), size_t{kTokens * kWords * sizeof(float)} / 20);

@@ -111,10 +111,10 @@ TEST_P(GradientsTest, OfDistillationAreNearTheReference) {
   const int64_t rows = 3, vocab = 203, first = 64, n = 70;
   const std::vector<float> teacher = random_floats(21, rows * vocab, 3.0f), logits = random_floats(22, rows * vocab, 3.0f);
   const std::vector<int32_t> targets = {100, -1, 70};
-  const std::vector<float> weights = {0.5f, 1, 2};
+  const std::vector<float> weights = {0.5f, 1, 2}, shares = {0.75f, 0, 1};
   for (const int64_t k : {int64_t{1}, int64_t{24}, vocab}) {
-    for (const bool reversed : {false, true}) {
-      SCOPED_TRACE(std::to_string(k) + (reversed ? " reversed" : ""));
+    for (const float beta : {0.0f, 1.0f, 0.3f}) {
+      SCOPED_TRACE(std::to_string(k) + " beta " + std::to_string(beta));
       struct Result {
         std::vector<int32_t> ids;
         std::vector<float> p, loss, divergence, record, d, columns;
@@ -127,10 +127,11 @@ TEST_P(GradientsTest, OfDistillationAreNearTheReference) {
         DistillArgs args{.logits = r.d.data(), .targets = targets.data(), .ids = r.ids.data(),
                          .probabilities = r.p.data(), .loss = r.loss.data(), .divergence = r.divergence.data(),
                          .record = r.record.data(), .dlogits = r.d.data(), .vocab = vocab, .k = k, .temperature = 2,
-                         .share = 0.75f, .reversed = reversed, .scale = 0.25f, .weights = weights.data()};
+                         .share = 0.5f, .beta = beta, .scale = 0.25f, .weights = weights.data(),
+                         .shares = shares.data()};
         for (int64_t i = 0; i < rows * n; ++i) r.columns[i] = logits[i / n * vocab + first + i % n];
         const DistillColumnsArgs columns{r.columns.data(), r.record.data(), r.ids.data(), targets.data(),
-                                         weights.data(), n, first, k, 2.0f, 0.75f, 0.25f};
+                                         weights.data(), n, first, k, 2.0f, 0.5f, 0.25f, shares.data()};
         for (int64_t i = rows; i-- > 0;) {
           const int64_t begin = in_parts ? i : 0, end = in_parts ? i + 1 : rows;
           table.top_probabilities(top, begin, end);

@@ -330,6 +330,45 @@ TEST_F(DistillationRun, KilledAndResumedWithOtherThreadsEndsWithTheSameBits) {
   EXPECT_FALSE(run(text, "whole", true).ok());
 }
 
+// The same bits at any number of threads, and when killed.
+TEST_F(DistillationRun, OnPolicyKilledAndResumedEndsWithTheSameBits) {
+  const std::string text =
+      student("teacher: teacher, on_policy: 0.5, prompt_tokens: 4, max_new_tokens: 12, divergence: js, beta: 0.8");
+  ASSERT_TRUE(run(text, "whole", false, 1).ok());
+  run_until(text, "killed", 3, false, 3);
+  run_until(text, "killed", 8, true, 1);
+  ASSERT_TRUE(run(text, "killed", true, 2).ok());
+  for (const char* file : {"model.safetensors", "checkpoint.safetensors"})
+    EXPECT_TRUE(bytes("whole", file) == bytes("killed", file)) << file;
+  const auto lines = log("whole");
+  for (const auto& line : lines) {
+    EXPECT_GE(line["written_tokens"], 4);
+    EXPECT_LE(line["written_tokens"], 4 * 12);
+    EXPECT_GT(line["written_share"], 0.04);
+    EXPECT_LT(line["written_share"], 0.45);
+  }
+}
+
+TEST_F(DistillationRun, AllMayBeWrittenByAnAdaptedStudent) {
+  std::string other = recipe();  // another model with the teacher's tokenizer
+  other.replace(other.find("seed: 3"), 7, "seed: 4");
+  other.replace(other.find("{vocab: 290}"), 12, "{path: teacher}");
+  ASSERT_TRUE(run(other, "base").ok());
+  const std::string text =
+      "model: {base: base}\nlora: {rank: 4}\ndata: {paths: text.txt}\n"
+      "distill: {teacher: teacher, on_policy: 1, prompt_tokens: 6, max_new_tokens: 10, divergence: reverse}\n"
+      "schedule: {peak: 1e-2, steps: 8}\nrun: {context: 24, batch_tokens: 128, checkpoint_every: 3}\n";
+  const auto whole = run(text, "whole", false, 1);
+  ASSERT_TRUE(whole.ok()) << whole.status().message();
+  run_until(text, "killed", 4, false, 2);
+  ASSERT_TRUE(run(text, "killed", true, 3).ok());
+  EXPECT_TRUE(bytes("whole", "adapter_model.safetensors") == bytes("killed", "adapter_model.safetensors"));
+  EXPECT_EQ(log("whole").back()["written_share"], 1);
+  EXPECT_LT(log("whole").back()["written_divergence"], log("whole").front()["written_divergence"]);
+  const double divergence = log("whole").back()["divergence"];
+  EXPECT_NEAR(log("whole").back()["written_divergence"], divergence, 1e-5 * divergence);
+}
+
 TEST_F(DistillationRun, HiddenStatesComeNearerThroughAProjection) {
   std::string text = student("teacher: teacher, layers: [0, 1], layer_weight: 2");
   text.replace(text.find("hidden_size: 32"), 15, "hidden_size: 16");
@@ -354,6 +393,11 @@ TEST_F(DistillationRun, FaultsSayWhatToDo) {
   EXPECT_NE(refused(student("teacher: nobody")).find("distill.teacher: "), std::string::npos);
   EXPECT_NE(refused(student("weight: 1")).find("distill.teacher: expected a folder"), std::string::npos);
   EXPECT_NE(refused(student("teacher: teacher, top: 3")).find("distill: unknown key \"top\""), std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, divergence: back")).find("no divergence named \"back\" (known: forward"),
+            std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, beta: 0.2")).find("distill.beta: is of the divergence js alone"),
+            std::string::npos);
+  EXPECT_NE(refused(student("teacher: teacher, on_policy: 0.5")).find("run.context is 24"), std::string::npos);
   EXPECT_NE(refused(student("teacher: teacher, layers: [0]")).find("expected pairs of layers"), std::string::npos);
   EXPECT_NE(refused(student("teacher: teacher, layers: [0, 2]")).find("the teacher has no layer 2"), std::string::npos);
   EXPECT_NE(refused(student("teacher: teacher, layers: [1, 1]")).find("the student has no layer 1"), std::string::npos);

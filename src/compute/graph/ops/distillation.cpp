@@ -114,9 +114,10 @@ DistillLoss head_distill(Graph& g, const Head& head, Value targets, const Taught
   if (head.bias.valid()) inputs.push_back(head.bias);
   Attributes attributes = attributes_of(head.form, form.temperature);
   attributes.set("share", form.share);
-  if (form.reversed) attributes.set("reversed", int64_t{1});
+  if (form.beta != 0) attributes.set("beta", form.beta);
   const Value rows = g.add_op("head_distill", std::move(inputs), std::move(attributes));
-  return {g.add_op("mean_loss", {rows, targets}), g.add_op("mean_loss", {{rows.node, 1}, targets})};
+  const Value divergences{rows.node, 1};
+  return {g.add_op("mean_loss", {rows, targets}), g.add_op("mean_loss", {divergences, targets}), divergences};
 }
 
 Value hidden_distance(Graph& g, Value x, Value teacher, double weight) {

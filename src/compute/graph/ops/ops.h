@@ -127,11 +127,12 @@ Taught head_top(Graph& g, const Head& head, int64_t k, double temperature);
 struct Distillation {
   double temperature = 1;
   double share = 1;       // of the divergence from the teacher; the rest is the cross-entropy of the targets
-  bool reversed = false;  // how far the teacher is from the student, where the student put its probability
+  double beta = 0;        // which divergence: 0 from the teacher's side, 1 from the student's, between: of both
 };
 struct DistillLoss {
   Value loss;        // [1]
   Value divergence;  // [1] the mean divergence alone, without temperature^2 and share
+  Value divergences;  // [O] of each row, times its weight
 };
 // weight * mean (x - teacher)^2 [1], a batch's part of the step's: hidden states [T, dim] against a teacher's.
 Value hidden_distance(Graph& g, Value x, Value teacher, double weight);

@@ -79,6 +79,7 @@ Result<Graph> add_distillation_loss(const Graph& graph, const ops::Distillation&
                                 ? loss.loss
                                 : add_exit_losses(result, *head, targets, loss.loss, exit_weights));
   result.add_output("divergence", loss.divergence);
+  result.add_output("divergences", loss.divergences);
   return prune(result);
 }
 

@@ -25,7 +25,8 @@ std::vector<NamedValue> exits_of(const Graph& graph);
 Graph add_loss(const Graph& graph, std::span<const double> exit_weights = {});
 
 // The student's: the loss is against the targets and against what the batch says of a teacher (teacher_ids,
-// teacher_probabilities, k tokens a row). Also adds the output "divergence". kInvalidArgument: no head to fuse.
+// teacher_probabilities, k tokens a row). Also adds the outputs "divergence", the mean, and "divergences", of each row.
+// kInvalidArgument: no head to fuse.
 Result<Graph> add_distillation_loss(const Graph& graph, const ops::Distillation& form, int64_t k,
                                     std::span<const double> exit_weights = {});
 

@@ -19,7 +19,8 @@ double loss_divisor(const Batch& batch) {
 float gradient_scale(const Batch& batch) { return static_cast<float>(1 / loss_divisor(batch)); }
 
 double part_of_step(const Batch& batch) {
-  return batch.target_total > 0 ? static_cast<double>(batch.tokens()) / batch.target_total : 1;
+  const double total = batch.token_total > 0 ? batch.token_total : batch.target_total;
+  return total > 0 ? static_cast<double>(batch.tokens()) / total : 1;
 }
 
 const float* weights_of(const Batch& batch) {

@@ -34,10 +34,16 @@ class HeadTopStep final : public HeadRowsStep {
 struct Distillation {
   explicit Distillation(const Node& node)
       : temperature(static_cast<float>(node.attributes.number("temperature", 1))),
-        share(static_cast<float>(node.attributes.number("share", 1))) {}
+        share(static_cast<float>(node.attributes.number("share", 1))),
+        beta(static_cast<float>(node.attributes.number("beta"))) {}
   float temperature;
   float share;
+  float beta;
 };
+
+const float* shares_of(const Batch& batch) {  // null: as the node says
+  return batch.teacher_shares.empty() ? nullptr : batch.teacher_shares.data();
+}
 
 // In: x, w, targets, ids, probabilities, maybe bias.
 class HeadDistillStep final : public HeadRowsStep {
@@ -45,14 +51,13 @@ class HeadDistillStep final : public HeadRowsStep {
   HeadDistillStep(const StepContext& c, const Node& node)
       : HeadRowsStep(c, node),
         distillation_(node),
-        gradients_(node.attributes.integer("gradients") != 0),
-        reversed_(node.attributes.integer("reversed") != 0) {}
+        gradients_(node.attributes.integer("gradients") != 0) {}
 
  private:
   void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
     float* z = room.z;
     logits(z, room.inner, a.in[0].f32() + first * hidden_, a.in[1].data, a.in[5].f32(), rows, 0, vocab_);
-    const float* weights = weights_of(*a.batch);
+    const float *weights = weights_of(*a.batch), *shares = shares_of(*a.batch);
     DistillArgs args;
     args.logits = z;
     args.targets = a.in[2].i32() + first;
@@ -66,9 +71,10 @@ class HeadDistillStep final : public HeadRowsStep {
     args.vocab = vocab_;
     args.temperature = distillation_.temperature;
     args.share = distillation_.share;
-    args.reversed = reversed_;
+    args.beta = distillation_.beta;
     args.scale = gradient_scale(*a.batch);
     args.weights = weights == nullptr ? nullptr : weights + first;
+    args.shares = shares == nullptr ? nullptr : shares + first;
     kernels_.distill(args, 0, rows);
     if (!gradients_) return;
     to_inner(z, room.inner, rows * vocab_);
@@ -78,7 +84,6 @@ class HeadDistillStep final : public HeadRowsStep {
 
   Distillation distillation_;
   bool gradients_;
-  bool reversed_;
 };
 
 // In: x, w, targets, ids, record, maybe bias.
@@ -93,7 +98,7 @@ class HeadDistillDwStep final : public HeadColumnsStep {
     float* db = a.out[1].data == nullptr ? nullptr : a.out[1].f32() + first;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
     if (db != nullptr) std::memset(db, 0, static_cast<size_t>(n) * sizeof(float));
-    const float* weights = weights_of(*a.batch);
+    const float *weights = weights_of(*a.batch), *shares = shares_of(*a.batch);
     DistillColumnsArgs args;
     args.z = z;
     args.n = n;
@@ -110,6 +115,7 @@ class HeadDistillDwStep final : public HeadColumnsStep {
       args.ids = a.in[3].i32() + row * args.k;
       args.record = a.in[4].f32() + row * (args.k + 3);
       args.weights = weights == nullptr ? nullptr : weights + row;
+      args.shares = shares == nullptr ? nullptr : shares + row;
       kernels_.distill_columns(args, 0, rows);
       to_inner(z, room.inner, rows * n);
       kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);

@@ -26,6 +26,23 @@ struct Distribution {
 
 double log_of(double probability) { return std::log(std::max(probability, kLeast)); }
 
+// What an outcome adds to the divergence, and the slope of that by q where it is not the forward one.
+struct Apart {
+  Apart(double p, double q, double beta) {
+    if (beta == 0) {
+      part = p * (log_of(p) - log_of(q));
+    } else if (beta == 1) {
+      slope = log_of(q) - log_of(p);
+      part = q * slope;
+    } else {
+      const double m = log_of(beta * p + (1 - beta) * q);
+      slope = (1 - beta) * (log_of(q) - m);
+      part = beta * p * (log_of(p) - m) + q * slope;
+    }
+  }
+  double part = 0, slope = 0;
+};
+
 // The probabilities of the tokens of `ids`, then of all others.
 std::vector<double> outcomes(const Distribution& distribution, const int32_t* ids, int64_t k) {
   std::vector<double> of_all = distribution.p, result;
@@ -69,25 +86,28 @@ void distill(const DistillArgs& args, int64_t row_begin, int64_t row_end) {
     }
     const Distribution plain(logits, args.vocab, 1), warm(logits, args.vocab, args.temperature);
     const std::vector<double> q = outcomes(warm, ids, k);
-    double divergence = 0;
+    const double beta = args.beta;
+    double divergence = 0, mean_slope = 0;
     for (int64_t i = 0; i <= k; ++i) {
-      const auto at = static_cast<size_t>(i);
-      const double ratio = log_of(p[i]) - log_of(q[at]);
-      divergence += args.reversed ? -q[at] * ratio : p[i] * ratio;
+      const double here = q[static_cast<size_t>(i)];
+      const Apart apart(p[i], here, beta);
+      divergence += apart.part;
+      mean_slope += here * apart.slope;
     }
-    const double keep = 1 - args.share, factor = static_cast<double>(args.share) * args.temperature;
+    const double share = args.shares == nullptr ? args.share : args.shares[row];
+    const double keep = 1 - share, factor = share * args.temperature;
     const double entropy = plain.log_sum_exp - logits[target];
     args.loss[row] = static_cast<float>((keep * entropy + factor * args.temperature * divergence) * weight);
     args.divergence[row] = static_cast<float>(divergence * weight);
     const auto others = static_cast<size_t>(k);
-    const double rest = args.reversed ? log_of(q[others]) - log_of(p[k]) - divergence
-                                      : 1 - p[k] / std::max(q[others], kLeast);
+    const double rest =
+        beta == 0 ? 1 - p[k] / std::max(q[others], kLeast) : Apart(p[k], q[others], beta).slope - mean_slope;
     record[0] = static_cast<float>(plain.log_sum_exp);
     record[1] = static_cast<float>(warm.log_sum_exp);
     record[2] = static_cast<float>(rest);
     for (int64_t i = 0; i < k; ++i) {
       const double here = q[static_cast<size_t>(i)];
-      const double g = args.reversed ? here * (log_of(here) - log_of(p[i]) - divergence) : here - p[i];
+      const double g = beta == 0 ? here - p[i] : here * (Apart(p[i], here, beta).slope - mean_slope);
       record[3 + i] = static_cast<float>(keep * plain.p[static_cast<size_t>(ids[i])] + factor * g);
     }
     if (dlogits == nullptr) continue;
@@ -101,8 +121,8 @@ void distill(const DistillArgs& args, int64_t row_begin, int64_t row_end) {
 }
 
 void distill_columns(const DistillColumnsArgs& args, int64_t row_begin, int64_t row_end) {
-  const double keep = 1 - args.share;
   for (int64_t row = row_begin; row < row_end; ++row) {
+    const double share = args.shares == nullptr ? args.share : args.shares[row], keep = 1 - share;
     float* z = args.z + row * args.n;
     const float* record = args.record + row * (3 + args.k);
     const int32_t target = args.targets[row];
@@ -110,7 +130,7 @@ void distill_columns(const DistillColumnsArgs& args, int64_t row_begin, int64_t 
     for (int64_t j = 0; j < args.n; ++j) {
       const double plain = std::exp(static_cast<double>(z[j]) - record[0]);
       const double warm = std::exp(static_cast<double>(z[j]) / args.temperature - record[1]);
-      const double d = keep * plain + static_cast<double>(args.share) * args.temperature * record[2] * warm;
+      const double d = keep * plain + share * args.temperature * record[2] * warm;
       z[j] = target < 0 ? 0.0f : static_cast<float>(d * factor);
     }
     for (int64_t i = 0; i < args.k; ++i) {

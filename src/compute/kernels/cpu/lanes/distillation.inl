@@ -54,6 +54,21 @@ STRATA_INLINE Shares take_away(float* taken, float* logits, const int32_t* ids, 
   return s;
 }
 
+// What an outcome adds to the divergence, and the slope of that by q where it is not the forward one.
+struct Apart {
+  float part, slope;
+};
+
+STRATA_INLINE Apart apart(float p, float q, float beta) {
+  if (beta == 0.0f) return {p * (log_of(p) - log_of(q)), 0};
+  if (beta == 1.0f) {
+    const float slope = log_of(q) - log_of(p);
+    return {q * slope, slope};
+  }
+  const float m = log_of(beta * p + (1.0f - beta) * q), slope = (1.0f - beta) * (log_of(q) - m);
+  return {beta * p * (log_of(p) - m) + q * slope, slope};
+}
+
 }  // namespace
 
 void top_probabilities(const TopProbabilitiesArgs& args, int64_t row_begin, int64_t row_end) {
@@ -70,7 +85,7 @@ void top_probabilities(const TopProbabilitiesArgs& args, int64_t row_begin, int6
 
 void distill(const DistillArgs& args, int64_t row_begin, int64_t row_end) {
   const int64_t k = args.k;
-  const float keep = 1.0f - args.share, factor = args.share * args.temperature;
+  const float beta = args.beta;
   for (int64_t row = row_begin; row < row_end; ++row) {
     float* logits = args.logits + row * args.vocab;
     const int32_t* ids = args.ids + row * k;
@@ -95,28 +110,33 @@ void distill(const DistillArgs& args, int64_t row_begin, int64_t row_end) {
     record[0] = log_sum;
     record[1] = shares.log_sum_exp();
     const float others = shares.others;
-    float divergence =
-        args.reversed ? others * (log_of(others) - log_of(p[k])) : p[k] * (log_of(p[k]) - log_of(others));
-    for (int64_t i = 0; i < k; ++i)
-      divergence += args.reversed ? q[i] * (log_of(q[i]) - log_of(p[i])) : p[i] * (log_of(p[i]) - log_of(q[i]));
+    const Apart rest = apart(p[k], others, beta);
+    float divergence = rest.part, mean_slope = others * rest.slope;
+    for (int64_t i = 0; i < k; ++i) {
+      const Apart here = apart(p[i], q[i], beta);
+      divergence += here.part;
+      mean_slope += q[i] * here.slope;
+    }
+    const float share = args.shares == nullptr ? args.share : args.shares[row];
+    const float keep = 1.0f - share, factor = share * args.temperature;
     args.loss[row] = (keep * (log_sum - at_target) + factor * args.temperature * divergence) * weight;
     args.divergence[row] = divergence * weight;
-    record[2] = args.reversed ? log_of(others) - log_of(p[k]) - divergence
-                              : 1.0f - p[k] / (others > kLeastProbability ? others : kLeastProbability);
+    record[2] = beta == 0.0f ? 1.0f - p[k] / (others > kLeastProbability ? others : kLeastProbability)
+                             : rest.slope - mean_slope;
     for (int64_t i = 0; i < k; ++i) {
-      const float g = args.reversed ? q[i] * (log_of(q[i]) - log_of(p[i]) - divergence) : q[i] - p[i];
+      const float g = beta == 0.0f ? q[i] - p[i] : q[i] * (apart(p[i], q[i], beta).slope - mean_slope);
       q[i] = keep * logits[ids[i]] + factor * g;
     }
     if (args.dlogits == nullptr) continue;
     distill_columns({.z = logits, .record = record, .ids = ids, .targets = args.targets + row,
                      .weights = args.weights == nullptr ? nullptr : args.weights + row, .n = args.vocab, .first = 0,
-                     .k = k, .temperature = args.temperature, .share = args.share, .scale = args.scale}, 0, 1);
+                     .k = k, .temperature = args.temperature, .share = share, .scale = args.scale}, 0, 1);
   }
 }
 
 void distill_columns(const DistillColumnsArgs& args, int64_t row_begin, int64_t row_end) {
-  const float keep = 1.0f - args.share;
   for (int64_t row = row_begin; row < row_end; ++row) {
+    const float share = args.shares == nullptr ? args.share : args.shares[row], keep = 1.0f - share;
     float* z = args.z + row * args.n;
     const float* record = args.record + row * (3 + args.k);
     const int32_t target = args.targets[row];
@@ -126,7 +146,7 @@ void distill_columns(const DistillColumnsArgs& args, int64_t row_begin, int64_t 
     }
     const float scale = args.scale * (args.weights == nullptr ? 1.0f : args.weights[row]);
     const Lanes sum = broadcast(record[0]), warm_sum = broadcast(record[1]), factor = broadcast(1.0f / args.temperature);
-    const Lanes plain = broadcast(keep * scale), warm = broadcast(args.share * args.temperature * record[2] * scale);
+    const Lanes plain = broadcast(keep * scale), warm = broadcast(share * args.temperature * record[2] * scale);
     row_map(z, args.n, [&](int64_t j, int64_t m) {
       const Lanes v = load_first(z + j, m);
       return exp(v - sum) * plain + exp(v * factor - warm_sum) * warm;
