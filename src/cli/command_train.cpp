@@ -2,9 +2,11 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/profile_table.h"
+#include "cli/progress.h"
 #include "cli/runtime.h"
 #include "learn/train/run.h"
 
@@ -48,7 +50,15 @@ Status train_command(const Settings& settings, const Arguments& arguments) {
   options.resumes = settings.resume;
   options.memory = settings.memory;
   options.profiles = settings.profile;
-  options.on_message = [](const std::string& line) { std::fprintf(stderr, "train: %s\n", line.c_str()); };
+  std::optional<Progress> tokenizer;
+  options.on_tokenizer = [&](double share) {
+    if (!tokenizer) tokenizer.emplace("train: tokenizer", 1);
+    tokenizer->update(share);
+  };
+  options.on_message = [&](const std::string& line) {
+    tokenizer.reset();  // it is trained before anything is said
+    std::fprintf(stderr, "train: %s\n", line.c_str());
+  };
   options.on_step = [&](const RunProgress& step) { progress.show(step); };
   ASSIGN_OR_RETURN(const RunResult result, run_training(recipe, *kernels, pool, options));
   std::printf("%s\n", nlohmann::ordered_json{{"out", settings.out},

@@ -47,9 +47,12 @@ class Merger {
     for (const auto& [pair, entry] : pairs_) queue_.push({entry.count, pair});
   }
 
-  std::vector<std::pair<std::string, std::string>> run(size_t n_tokens) {
+  std::vector<std::pair<std::string, std::string>> run(size_t n_tokens, const OnShareDone& on_progress) {
+    constexpr size_t kTold = 64;  // merges between two calls
     std::vector<std::pair<std::string, std::string>> merges;
     while (symbols_.size() < 256 + n_tokens && !queue_.empty()) {
+      if (on_progress && merges.size() % kTold == 0)
+        on_progress(static_cast<double>(symbols_.size() - 256) / static_cast<double>(n_tokens));
       const Candidate best = queue_.top();
       queue_.pop();
       const auto at = pairs_.find(best.pair);
@@ -85,13 +88,19 @@ class Merger {
 
   void merge(uint32_t w, const Pair& pair, int32_t result) {
     std::vector<int32_t>& word = words_[w];
-    for (size_t i = 0; i + 1 < word.size(); ++i) {
-      if (word[i] != pair.first || word[i + 1] != pair.second) continue;
-      if (i > 0) replace({word[i - 1], word[i]}, {word[i - 1], result}, w);
-      if (i + 2 < word.size()) replace({word[i + 1], word[i + 2]}, {result, word[i + 2]}, w);
-      word[i] = result;
-      word.erase(word.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    const size_t size = word.size();
+    size_t to = 0;
+    for (size_t i = 0; i < size; ++to) {
+      if (i + 1 == size || word[i] != pair.first || word[i + 1] != pair.second) {
+        word[to] = word[i++];
+        continue;
+      }
+      if (to > 0) replace({word[to - 1], pair.first}, {word[to - 1], result}, w);
+      if (i + 2 < size) replace({pair.second, word[i + 2]}, {result, word[i + 2]}, w);
+      word[to] = result;
+      i += 2;
     }
+    word.resize(to);
   }
 
   void replace(const Pair& old, const Pair& now, uint32_t word) {
@@ -114,8 +123,9 @@ class Merger {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> train_merges(const WordCounts& words, size_t n_tokens) {
-  return Merger(words).run(n_tokens);
+std::vector<std::pair<std::string, std::string>> train_merges(const WordCounts& words, size_t n_tokens,
+                                                              const OnShareDone& on_progress) {
+  return Merger(words).run(n_tokens, on_progress);
 }
 
 }  // namespace strata

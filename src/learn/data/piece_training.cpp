@@ -50,8 +50,11 @@ class PieceTrainer {
  public:
   PieceTrainer(const WordCounts& words, ThreadPool& pool) : words_(words), pool_(pool) { seed(); }
 
-  std::vector<std::pair<std::string, double>> run(size_t n_pieces) {
+  std::vector<std::pair<std::string, double>> run(size_t n_pieces, const OnShareDone& on_progress) {
+    const auto steps = [&](size_t from) { return std::log(static_cast<double>(from) / static_cast<double>(n_pieces)); };
+    const double all = pieces_.size() > n_pieces ? steps(pieces_.size()) : 1;
     while (true) {
+      if (on_progress && pieces_.size() > n_pieces) on_progress(1 - steps(pieces_.size()) / all);
       for (int round = 0; round < kRounds; ++round) maximize(expect());
       if (pieces_.size() <= n_pieces) break;
       drop(std::max(n_pieces, static_cast<size_t>(static_cast<double>(pieces_.size()) * kKept)));
@@ -217,8 +220,9 @@ class PieceTrainer {
 
 }  // namespace
 
-std::vector<std::pair<std::string, double>> train_pieces(const WordCounts& words, size_t n_pieces, ThreadPool& pool) {
-  return PieceTrainer(words, pool).run(n_pieces);
+std::vector<std::pair<std::string, double>> train_pieces(const WordCounts& words, size_t n_pieces, ThreadPool& pool,
+                                                         const OnShareDone& on_progress) {
+  return PieceTrainer(words, pool).run(n_pieces, on_progress);
 }
 
 }  // namespace strata

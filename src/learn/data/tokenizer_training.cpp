@@ -56,8 +56,9 @@ Status too_few(size_t made, size_t wanted) {
                           std::to_string(wanted) + " (give more text, or a smaller tokenizer.vocab)");
 }
 
-Result<ordered_json> train_bpe(const WordCounts& words, const std::vector<std::string>& special, size_t vocab) {
-  const auto merges = train_merges(words, vocab - special.size() - 256);
+Result<ordered_json> train_bpe(const WordCounts& words, const std::vector<std::string>& special, size_t vocab,
+                               const OnShareDone& on_progress) {
+  const auto merges = train_merges(words, vocab - special.size() - 256, on_progress);
   ordered_json tokens = ordered_json::object(), rules = ordered_json::array();
   for (const std::string& token : special) tokens[token] = tokens.size();
   for (int byte = 0; byte < 256; ++byte) {
@@ -100,11 +101,11 @@ std::string with_metaspace(const std::string& text) {
 }
 
 Result<ordered_json> train_unigram(WordCounts words, const std::vector<std::string>& special, size_t vocab,
-                                   ThreadPool& pool) {
+                                   ThreadPool& pool, const OnShareDone& on_progress) {
   for (auto& word : words) word.first = with_metaspace(word.first);
   // Special tokens, one for what is unknown (bytes make it never used), the bytes, then the pieces.
   const size_t before = special.size() + 1 + 256;
-  const auto pieces = train_pieces(words, vocab - before, pool);
+  const auto pieces = train_pieces(words, vocab - before, pool, on_progress);
   if (pieces.size() + before < vocab) return too_few(pieces.size() + before, vocab);
   ordered_json list = ordered_json::array();
   for (const std::string& token : special) list.push_back({token, 0.0});
@@ -142,7 +143,8 @@ Status check_special(const std::vector<std::string>& special) {
 
 }  // namespace
 
-Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTraining& options, ThreadPool& pool) {
+Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTraining& options, ThreadPool& pool,
+                                         const OnShareDone& on_progress) {
   std::vector<std::string> special{options.end_token};
   if (!options.begin_token.empty()) special.push_back(options.begin_token);
   special.insert(special.end(), options.special_tokens.begin(), options.special_tokens.end());
@@ -155,9 +157,17 @@ Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTr
                             " tokens is too small (give at least " + std::to_string(least) + ")");
   }
   ASSIGN_OR_RETURN(const SplitPattern pattern, SplitPattern::regex(is_bpe ? kBpeWords : kUnigramWords));
-  ASSIGN_OR_RETURN(WordCounts words, count_words(corpus, pattern, pool));
+  constexpr double kCounting = 0.3;  // of the time, more or less
+  const auto part = [&](double begin, double length) {
+    return [&on_progress, begin, length](double share) {
+      if (on_progress) on_progress(begin + length * share);
+    };
+  };
+  ASSIGN_OR_RETURN(WordCounts words, count_words(corpus, pattern, pool, {}, part(0, kCounting)));
+  const OnShareDone learning = part(kCounting, 1 - kCounting);
   Result<ordered_json> file =
-      is_bpe ? train_bpe(words, special, vocab) : train_unigram(std::move(words), special, vocab, pool);
+      is_bpe ? train_bpe(words, special, vocab, learning)
+             : train_unigram(std::move(words), special, vocab, pool, learning);
   if (!file.ok()) return file.status();
   ordered_json config{{"tokenizer_class", "PreTrainedTokenizerFast"},
                       {"eos_token", options.end_token},

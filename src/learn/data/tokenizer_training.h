@@ -32,12 +32,15 @@ struct TrainedTokenizer {
 
 // The same at any thread count. kInvalidArgument: a vocabulary too small for its bytes and special tokens, or one that
 // the corpus has not enough different words for.
-Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTraining& options, ThreadPool& pool);
+Result<TrainedTokenizer> train_tokenizer(const Corpus& corpus, const TokenizerTraining& options, ThreadPool& pool,
+                                         const OnShareDone& on_progress = {});
 
 // Parts of it. Pairs of bytes in the order in which they were merged, until they make n_tokens tokens beside single
 // bytes or nothing occurs twice.
-std::vector<std::pair<std::string, std::string>> train_merges(const WordCounts& words, size_t n_tokens);
+std::vector<std::pair<std::string, std::string>> train_merges(const WordCounts& words, size_t n_tokens,
+                                                              const OnShareDone& on_progress = {});
 // Pieces and their log-probabilities, best first; all characters in `words` among them as far as they fit.
-std::vector<std::pair<std::string, double>> train_pieces(const WordCounts& words, size_t n_pieces, ThreadPool& pool);
+std::vector<std::pair<std::string, double>> train_pieces(const WordCounts& words, size_t n_pieces, ThreadPool& pool,
+                                                         const OnShareDone& on_progress = {});
 
 }  // namespace strata

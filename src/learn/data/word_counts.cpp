@@ -11,21 +11,39 @@ namespace {
 
 using Counts = std::unordered_map<std::string, int64_t>;
 
-void count(std::string_view text, const SplitPattern& pattern, Counts& counts) {
-  std::vector<Span> words;
-  pattern.find_all(text, {0, text.size()}, words);
-  for (const Span& word : words) {
-    if (word.end > word.begin) ++counts[std::string(text.substr(word.begin, word.end - word.begin))];
-  }
+// The first `most` bytes of a word, or some fewer: whole characters.
+std::string_view beginning(std::string_view word, size_t most) {
+  if (word.size() <= most) return word;
+  const auto goes_on = [&](size_t at) { return (static_cast<uint8_t>(word[at]) & 0xC0) == 0x80; };
+  while (most > 1 && goes_on(most)) --most;
+  return word.substr(0, most);
 }
 
-// What is said in a chat: its words, without those of the template.
-void count_chat(const std::string& messages, const SplitPattern& pattern, Counts& counts) {
-  for (const nlohmann::json& message : nlohmann::json::parse(messages, nullptr, false)) {
-    if (!message.is_object() || !message.contains("content") || !message["content"].is_string()) continue;
-    count(message["content"].get_ref<const std::string&>(), pattern, counts);
+// The words of texts.
+struct WordCounter {
+  const SplitPattern& pattern;
+  size_t most;  // bytes of a word
+
+  void count(std::string_view text, Counts& counts) const {
+    std::vector<Span> words;
+    pattern.find_all(text, {0, text.size()}, words);
+    for (const Span& word : words) {
+      for (std::string_view left = text.substr(word.begin, word.end - word.begin); !left.empty();) {
+        const std::string_view piece = beginning(left, most);
+        ++counts[std::string(piece)];
+        left.remove_prefix(piece.size());
+      }
+    }
   }
-}
+
+  // What is said in a chat: its words, without those of the template.
+  void count_chat(const std::string& messages, Counts& counts) const {
+    for (const nlohmann::json& message : nlohmann::json::parse(messages, nullptr, false)) {
+      if (!message.is_object() || !message.contains("content") || !message["content"].is_string()) continue;
+      count(message["content"].get_ref<const std::string&>(), counts);
+    }
+  }
+};
 
 // Forgets the rarest words until half of `most` may come anew.
 void forget_rarest(Counts& counts, size_t most) {
@@ -37,7 +55,8 @@ void forget_rarest(Counts& counts, size_t most) {
 }  // namespace
 
 Result<WordCounts> count_words(const Corpus& corpus, const SplitPattern& pattern, ThreadPool& pool,
-                               const WordCountOptions& options) {
+                               const WordCountOptions& options, const OnShareDone& on_progress) {
+  const WordCounter counter{pattern, options.max_word_bytes};
   const uint64_t parts = std::max<uint64_t>(1, (corpus.bytes() + options.max_bytes - 1) / options.max_bytes);
   const auto at_once = static_cast<size_t>(8);  // fixed: what is forgotten must not depend on the threads
   std::vector<size_t> chosen;
@@ -52,7 +71,7 @@ Result<WordCounts> count_words(const Corpus& corpus, const SplitPattern& pattern
         std::vector<Record> records;
         failures[i] = corpus.read_block(chosen[first + i], records, [](const Corpus::Fault&) {});
         for (const Record& record : records)
-          record.is_chat ? count_chat(record.text, pattern, counts[i]) : count(record.text, pattern, counts[i]);
+          record.is_chat ? counter.count_chat(record.text, counts[i]) : counter.count(record.text, counts[i]);
       }
     });
     for (size_t i = 0; i < n; ++i) {
@@ -60,6 +79,7 @@ Result<WordCounts> count_words(const Corpus& corpus, const SplitPattern& pattern
       for (const auto& [word, times] : counts[i]) all[word] += times;
     }
     if (all.size() > options.max_words) forget_rarest(all, options.max_words);
+    if (on_progress) on_progress(static_cast<double>(first + n) / static_cast<double>(chosen.size()));
   }
   if (all.empty()) return invalid_argument("the corpus has no usable text to train a tokenizer on");
   WordCounts words(all.begin(), all.end());

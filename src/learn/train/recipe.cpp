@@ -411,6 +411,7 @@ Status read_sections(const YAML::Node& root, const fs::path& folder, Recipe& rec
 Result<Recipe> parse_recipe(const std::string& text, const fs::path& folder) {
   Recipe recipe;
   recipe.text = text;
+  recipe.folder = folder;
   if (!simdjson::validate_utf8(text.data(), text.size())) return invalid_argument("not UTF-8 (is this a recipe?)");
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);

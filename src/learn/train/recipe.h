@@ -21,6 +21,7 @@ namespace strata {
 
 struct Recipe {
   std::string text;             // the file, as it is
+  std::filesystem::path folder;  // paths are relative to it
   std::filesystem::path base;   // model.base: a folder or GGUF file to go on from; empty: a new model
   std::vector<int64_t> layers;  // model.layers: those of the base to begin with; empty: all
   std::string config_json;      // of a new model, as config.json has it but for vocab_size and token ids

@@ -79,7 +79,7 @@ class Run {
     if (!recipe_.beside.empty()) {
       ASSIGN_OR_RETURN(beside_, Beside::open(recipe_.beside));
     }
-    ASSIGN_OR_RETURN(RunModel model, prepare_model(recipe_, corpus_, folder_, pool_));
+    ASSIGN_OR_RETURN(RunModel model, prepare_model(recipe_, corpus_, folder_, pool_, options_.on_tokenizer));
     model_ = std::make_unique<RunModel>(std::move(model));
     n_parameters_ = model_->parameters.count();
     TrainerOptions options;
@@ -321,11 +321,19 @@ class Run {
   double measured_ = 0;    // seconds of the steps but the first
 };
 
+Result<Corpus> open_corpus(const Recipe& recipe) {
+  Result<Corpus> corpus = Corpus::open(recipe.corpus);
+  if (corpus.ok() || corpus.status().code() != Code::kNotFound) return corpus;
+  const std::string folder = recipe.folder.empty() ? "." : recipe.folder.string();
+  return not_found("data.paths: " + corpus.status().message() + " (paths of a recipe are relative to its own folder, " +
+                   folder + "; where its comments say how its data is made, do that first, else correct the path)");
+}
+
 }  // namespace
 
 Result<RunResult> run_training(const Recipe& recipe, const CpuKernels& kernels, ThreadPool& pool,
                                const RunOptions& options) {
-  ASSIGN_OR_RETURN(Corpus corpus, Corpus::open(recipe.corpus));
+  ASSIGN_OR_RETURN(Corpus corpus, open_corpus(recipe));
   ASSIGN_OR_RETURN(RunFolder folder, RunFolder::open(options.out));
   if (!options.resumes && folder.has(kRecipe)) {
     return invalid_argument(options.out.string() +

@@ -31,6 +31,7 @@ struct RunOptions {
   uint64_t memory = 0;  // for all that the trainer plans; 0: the recipe says what is recomputed
   bool profiles = false;  // RunResult::profile
   std::function<void(const std::string& line)> on_message;  // what is going on, for people
+  std::function<void(double share)> on_tokenizer;  // how much of the training of a tokenizer is done
   std::function<void(const RunProgress&)> on_step;
 };
 

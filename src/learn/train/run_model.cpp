@@ -38,10 +38,11 @@ Status copy_files(const fs::path& from, const RunFolder& folder) {
 }
 
 Result<std::unique_ptr<Tokenizer>> prepare_tokenizer(const Recipe& recipe, const Corpus& corpus,
-                                                     const RunFolder& folder, ThreadPool& pool) {
+                                                     const RunFolder& folder, ThreadPool& pool,
+                                                     const OnShareDone& on_tokenizer) {
   if (recipe.new_tokenizer) {
     if (!folder.has("tokenizer.json")) {
-      ASSIGN_OR_RETURN(const TrainedTokenizer trained, train_tokenizer(corpus, *recipe.new_tokenizer, pool));
+      ASSIGN_OR_RETURN(const TrainedTokenizer trained, train_tokenizer(corpus, *recipe.new_tokenizer, pool, on_tokenizer));
       RETURN_IF_ERROR(write_text(folder.file("tokenizer_config.json"), trained.tokenizer_config));
       RETURN_IF_ERROR(write_text(folder.file("tokenizer.json"), trained.tokenizer_json));
     }
@@ -201,7 +202,8 @@ Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> to
 
 }  // namespace
 
-Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool) {
+Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool,
+                               const OnShareDone& on_tokenizer) {
   std::error_code error;
   if (!recipe.base.empty() && !recipe.lora && !fs::is_directory(recipe.base, error)) {
     return invalid_argument("model.base: " + recipe.base.string() +
@@ -212,7 +214,7 @@ Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const
     return invalid_argument(
         "model.layers: an adapter is trained for all layers of its base (leave out layers, or lora)");
   RETURN_IF_ERROR(write_chat_template(recipe, folder));
-  ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, prepare_tokenizer(recipe, corpus, folder, pool));
+  ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, prepare_tokenizer(recipe, corpus, folder, pool, on_tokenizer));
   ASSIGN_OR_RETURN(std::optional<ChatTemplate> chat_template, read_chat_template(recipe, folder));
   const auto make = recipe.base.empty() ? new_model : recipe.lora ? adapted_model : known_model;
   Result<RunModel> model = make(recipe, std::move(tokenizer));

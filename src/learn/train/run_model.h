@@ -34,6 +34,8 @@ struct RunModel {
 
 // Writes the tokenizer's files into the folder, where they are not there yet; one that the folder has is used again.
 // kInvalidArgument: sizes that do not fit each other, keys of the model that nobody reads.
-Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool);
+// `on_tokenizer`: where one is trained, the share of that which is done.
+Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool,
+                               const OnShareDone& on_tokenizer = {});
 
 }  // namespace strata

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -75,6 +76,49 @@ TEST(MergeTraining, IsTheSlowWaysResult) {
     words.emplace_back(text, 1 + w % 7);
   }
   EXPECT_EQ(train_merges(words, 120), slow_merges(words, 120));
+}
+
+TEST(MergeTraining, IsTheSlowWaysResultWithinLongWords) {
+  WordCounts words{{std::string(301, 'a'), 3}, {"", 2}};
+  uint32_t state = 7;
+  for (int i = 0; i < 400; ++i) {
+    state = state * 1664525 + 1013904223;
+    words[1].first += static_cast<char>('a' + (state >> 30) % 2);
+  }
+  std::vector<double> shares;
+  EXPECT_EQ(train_merges(words, 60, [&](double share) { shares.push_back(share); }), slow_merges(words, 60));
+  ASSERT_FALSE(shares.empty());
+  EXPECT_EQ(shares.front(), 0);
+}
+
+// What has no space is counted in words of whole characters, as long as may be.
+TEST(WordCounting, CutsEndlessWords) {
+  const fs::path path = fs::path(testing::TempDir()) / "endless_word.txt";
+  std::string text = "a";
+  for (int i = 0; i < 1000; ++i) text += "\xC3\xA9";  // é
+  std::ofstream(path) << text << " end";
+  CorpusOptions options;
+  options.paths = {path};
+  const Corpus corpus = *Corpus::open(options);
+  ThreadPool pool(2);
+  const SplitPattern pattern = *SplitPattern::regex(R"(\S+)");
+  std::map<std::string, int64_t> whole, cut;
+  const auto uncut = count_words(corpus, pattern, pool, {.max_word_bytes = 4096});
+  for (const auto& [word, count] : *uncut) whole[word] = count;
+  EXPECT_EQ(whole, (std::map<std::string, int64_t>{{text, 1}, {"end", 1}}));
+  std::vector<double> shares;
+  const auto counted =
+      count_words(corpus, pattern, pool, {.max_word_bytes = 10}, [&](double share) { shares.push_back(share); });
+  for (const auto& [word, count] : *counted) cut[word] = count;
+  const auto repeated = [](int n) {
+    std::string word;
+    for (int i = 0; i < n; ++i) word += "\xC3\xA9";
+    return word;
+  };
+  // 10 bytes end in the middle of a character behind the "a".
+  EXPECT_EQ(cut, (std::map<std::string, int64_t>{{"a" + repeated(4), 1}, {repeated(5), 199}, {repeated(1), 1}, {"end", 1}}));
+  EXPECT_EQ(shares, std::vector<double>{1});
+  fs::remove(path);
 }
 
 TEST(PieceTraining, FindsTheWordsOfATextAndKeepsItsCharacters) {

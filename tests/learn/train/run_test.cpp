@@ -256,6 +256,12 @@ TEST_F(RunTest, FaultsSayWhatToDo) {
     EXPECT_NE(result.status().message().find(fault.message), std::string::npos) << result.status().message();
     fs::remove_all(folder_ / "fault");
   }
+  std::string elsewhere = recipe();
+  elsewhere.replace(elsewhere.find("paths: text.txt"), 15, "paths: made/text.txt");
+  const std::string missing = run(elsewhere, "fault").status().message();
+  EXPECT_NE(missing.find("data.paths: " + (folder_ / "made/text.txt").string() + ": no such file"), std::string::npos)
+      << missing;
+  EXPECT_NE(missing.find("relative to its own folder, " + folder_.string()), std::string::npos) << missing;
   std::ofstream(folder_ / "text.txt") << "";
   EXPECT_NE(run(recipe(), "fault").status().message().find("the corpus is empty"), std::string::npos);
   std::ofstream(folder_ / "text.txt", std::ios::binary) << std::string(2900, '\xFE');
