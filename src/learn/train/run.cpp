@@ -292,7 +292,11 @@ class Run {
                           result_numbers(model_->parameters, *trainer_));
     }
     RETURN_IF_ERROR(save_weights(folder_.file("model.safetensors"), model_->parameters, *trainer_));
-    const Result<QuantizeResult> gguf = quantize_file(folder_.path(), folder_.file("model.gguf"), "F16", pool_);
+    const GgufFile* tokenizer = model_->gguf == nullptr ? nullptr : model_->gguf->gguf();
+    const Result<QuantizeResult> gguf =
+        quantize_file(folder_.path(), folder_.file("model.gguf"), "F16", pool_, {}, nullptr, tokenizer);
+    if (tokenizer != nullptr && !folder_.has("tokenizer.json"))
+      say("the base has no tokenizer.json: of the two forms of the model, model.gguf alone has a tokenizer");
     return gguf.ok() ? ok_status() : gguf.status().with_context("model.gguf");
   }
 

@@ -9,10 +9,12 @@
 #include "base/machine_memory.h"
 #include "base/read_file.h"
 #include "learn/train/chosen_layers.h"
+#include "learn/train/gguf_parameters.h"
 #include "learn/train/new_model.h"
 #include "learn/train/unknown_key.h"
 #include "model/checkpoint_weights.h"
 #include "model/format/gguf_architectures.h"
+#include "model/format/published_weights.h"
 #include "model/text/chat_template_source.h"
 #include "model/text/load_tokenizer.h"
 
@@ -37,6 +39,18 @@ Status copy_files(const fs::path& from, const RunFolder& folder) {
   return ok_status();
 }
 
+// Those that a GGUF file has in it.
+Status write_files(const Checkpoint& gguf, const RunFolder& folder) {
+  const PublishedText text = published_text(gguf);
+  const std::pair<const char*, const std::string&> files[] = {{"tokenizer_config.json", text.tokenizer_config},
+                                                              {"chat_template.jinja", text.chat_template},
+                                                              {"tokenizer.json", text.tokenizer_json}};
+  for (const auto& [name, contents] : files) {
+    if (!contents.empty() && !folder.has(name)) RETURN_IF_ERROR(write_text(folder.file(name), contents));
+  }
+  return ok_status();
+}
+
 Result<std::unique_ptr<Tokenizer>> prepare_tokenizer(const Recipe& recipe, const Corpus& corpus,
                                                      const RunFolder& folder, ThreadPool& pool,
                                                      const OnShareDone& on_tokenizer) {
@@ -50,7 +64,8 @@ Result<std::unique_ptr<Tokenizer>> prepare_tokenizer(const Recipe& recipe, const
   }
   if (!recipe.base.empty()) {
     ASSIGN_OR_RETURN(const Checkpoint base, Checkpoint::open(recipe.base));
-    if (!recipe.lora && base.gguf() == nullptr) RETURN_IF_ERROR(copy_files(recipe.base, folder));
+    if (!recipe.lora)
+      RETURN_IF_ERROR(base.gguf() == nullptr ? copy_files(recipe.base, folder) : write_files(base, folder));
     return load_tokenizer(base);
   }
   RETURN_IF_ERROR(copy_files(recipe.tokenizer, folder));
@@ -161,12 +176,12 @@ json trained_config(json config) {
   return config;
 }
 
-Result<RunModel> model_of_layers(const Recipe& recipe, const Checkpoint& checkpoint,
+// Some layers of a model whose weights `weights` gives.
+Result<RunModel> model_of_layers(const Recipe& recipe, const json& all, const WeightSource& weights,
                                  std::unique_ptr<Tokenizer> tokenizer) {
-  ASSIGN_OR_RETURN(const json config, config_of_layers(trained_config(checkpoint.config().json()), recipe.layers));
+  ASSIGN_OR_RETURN(const json config, config_of_layers(all, recipe.layers));
   Result<BuiltModel> built = build_new_model(ConfigView(config, "config.json"));
   if (!built.ok()) return built.status().with_context("model.layers");
-  const CheckpointWeights weights(checkpoint);
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built->graph, ChosenLayers(weights, recipe.layers)));
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
@@ -189,14 +204,33 @@ Result<RunModel> adapted_model(const Recipe& recipe, std::unique_ptr<Tokenizer> 
                   std::move(base),  std::move(adapted.adapters)};
 }
 
+// All weights of a GGUF file as parameters, as the folder has them that it could have been made of.
+Result<RunModel> gguf_model(const Recipe& recipe, const Checkpoint& checkpoint, std::unique_ptr<Tokenizer> tokenizer) {
+  ASSIGN_OR_RETURN(json config, published_config(checkpoint));
+  config = trained_config(std::move(config));
+  Result<BuiltModel> built = build_new_model(ConfigView(config, recipe.base.string()));
+  if (!built.ok()) return built.status().with_context(recipe.base.string());
+  RETURN_IF_ERROR(check_known(*built, *tokenizer, recipe.base));
+  RETURN_IF_ERROR(check_size(built->graph, recipe));
+  ASSIGN_OR_RETURN(Parameters parameters, gguf_parameters(checkpoint, config, *built));
+  if (!recipe.layers.empty()) return model_of_layers(recipe, config, parameters, std::move(tokenizer));
+  return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
+}
+
 Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
-  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(recipe.base));
-  if (!recipe.layers.empty()) return model_of_layers(recipe, checkpoint, std::move(tokenizer));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(recipe.base));
+  if (checkpoint.gguf() != nullptr) {
+    ASSIGN_OR_RETURN(RunModel model, gguf_model(recipe, checkpoint, std::move(tokenizer)));
+    model.gguf = std::make_unique<Checkpoint>(std::move(checkpoint));
+    return model;
+  }
+  const json config = trained_config(checkpoint.config().json());
+  if (!recipe.layers.empty())
+    return model_of_layers(recipe, config, CheckpointWeights(checkpoint), std::move(tokenizer));
   ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
   RETURN_IF_ERROR(check_known(built, *tokenizer, recipe.base));
   RETURN_IF_ERROR(check_size(built.graph, recipe));
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built.graph, CheckpointWeights(checkpoint)));
-  const json config = trained_config(checkpoint.config().json());
   return RunModel{std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
@@ -204,12 +238,6 @@ Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> to
 
 Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const RunFolder& folder, ThreadPool& pool,
                                const OnShareDone& on_tokenizer) {
-  std::error_code error;
-  if (!recipe.base.empty() && !recipe.lora && !fs::is_directory(recipe.base, error)) {
-    return invalid_argument("model.base: " + recipe.base.string() +
-                            " is no folder: all weights are trained from a Hugging Face folder only (a GGUF file can "
-                            "be given an adapter: section lora)");
-  }
   if (recipe.lora && !recipe.layers.empty())
     return invalid_argument(
         "model.layers: an adapter is trained for all layers of its base (leave out layers, or lora)");

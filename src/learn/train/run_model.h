@@ -30,6 +30,7 @@ struct RunModel {
   std::unique_ptr<FrozenBase> base = {};
   std::vector<TrainedAdapter> adapters = {};
   std::optional<ChatTemplate> chat_template = {};
+  std::unique_ptr<Checkpoint> gguf = {};  // the file that all weights were taken from; the result has its tokenizer
 };
 
 // Writes the tokenizer's files into the folder, where they are not there yet; one that the folder has is used again.

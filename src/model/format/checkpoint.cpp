@@ -311,11 +311,17 @@ Result<Checkpoint> Checkpoint::open(const fs::path& path) {
 }
 
 Checkpoint Checkpoint::blank(ConfigView config, const std::vector<std::string>& published) {
+  std::vector<TensorInfo> tensors;
+  for (const std::string& name : published) tensors.push_back({name, name, DType::kF32, {}, {}});
+  return blank(std::move(config), std::move(tensors));
+}
+
+Checkpoint Checkpoint::blank(ConfigView config, std::vector<TensorInfo> tensors) {
   auto contents = std::make_unique<Contents>();
   contents->is_blank = true;
   contents->path = "model";
   contents->config = std::move(config);
-  for (const std::string& name : published) contents->add({name, name, DType::kF32, {}, {}});
+  for (TensorInfo& tensor : tensors) contents->add(std::move(tensor));
   for (size_t i = 0; i < contents->tensors.size(); ++i) contents->index.emplace(contents->tensors[i].name, i);
   return Checkpoint(std::move(contents));
 }

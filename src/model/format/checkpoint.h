@@ -53,6 +53,8 @@ class Checkpoint {
   // A model that is still to be made: a configuration and no numbers. `published`: names that find() gives, by whose
   // presence an architecture tells how its tensors are named.
   static Checkpoint blank(ConfigView config, const std::vector<std::string>& published);
+  // The same with all of its tensors; their bytes need not be there.
+  static Checkpoint blank(ConfigView config, std::vector<TensorInfo> tensors);
   bool is_blank() const;
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;

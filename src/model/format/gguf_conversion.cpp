@@ -209,8 +209,9 @@ Result<GgufConversion> plan_gguf_conversion(const Checkpoint& checkpoint) {
   return plan;
 }
 
-Status write_gguf_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer) {
-  if (checkpoint.gguf() == nullptr) return write_gguf_folder_metadata(checkpoint, conversion, writer);
+Status write_gguf_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer,
+                           const GgufFile* tokenizer) {
+  if (checkpoint.gguf() == nullptr) return write_gguf_folder_metadata(checkpoint, conversion, writer, tokenizer);
   for (const auto& [key, value] : checkpoint.gguf()->metadata()) {
     const bool replaced = key == "general.file_type" || key == "general.quantization_version" ||
                           key == "general.alignment" || key.starts_with("split.");

@@ -29,7 +29,8 @@ struct GgufConversion {
 Result<GgufConversion> plan_gguf_conversion(const Checkpoint& checkpoint);
 
 // Everything but the general.file_type: configuration, tokenizer (of a folder: from tokenizer.json; none is allowed),
-// chat template.
-Status write_gguf_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer);
+// chat template. `tokenizer`: of a folder, a file that has these in its place; may be null.
+Status write_gguf_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer,
+                           const GgufFile* tokenizer = nullptr);
 
 }  // namespace strata

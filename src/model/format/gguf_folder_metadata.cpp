@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "model/format/gguf.h"
 #include "model/format/gguf_config.h"
 #include "model/format/gguf_conversion.h"
 #include "model/format/gguf_folder_config.h"
@@ -169,7 +170,8 @@ void write_unsaid(const ConfigView& config, const GgufArchitecture& entry, GgufW
 
 }  // namespace
 
-Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer) {
+Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer,
+                                  const GgufFile* tokenizer) {
   const ConfigView config = gguf_folder_config(checkpoint);
   const GgufArchitecture& entry = *conversion.entry;
   writer.add_string("general.architecture", conversion.architecture);
@@ -190,7 +192,12 @@ Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConver
   write_unsaid(config, entry, writer);
   RETURN_IF_ERROR(keys.status());
   RETURN_IF_ERROR(config.status());
-  return write_gguf_tokenizer(checkpoint, writer);
+  if (tokenizer == nullptr) return write_gguf_tokenizer(checkpoint, writer);
+  for (const auto& [key, value] : tokenizer->metadata()) {
+    const bool is_of_text = key.starts_with("tokenizer.") || key == "strata.tokenizer_config";
+    if (is_of_text && !writer.has(key)) writer.add(key, value);
+  }
+  return ok_status();
 }
 
 }  // namespace strata

@@ -6,10 +6,12 @@
 
 namespace strata {
 
+class GgufFile;
 class GgufWriter;
 struct GgufConversion;
 
-// Settings, tokenizer, chat template. Warns of fields that GGUF has no key for and writes them to kGgufConfigKey.
-Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer);
+// Settings, tokenizer, chat template; the last two from `tokenizer` where one is given. Warns of fields that GGUF has no key for and writes them to kGgufConfigKey.
+Status write_gguf_folder_metadata(const Checkpoint& checkpoint, const GgufConversion& conversion, GgufWriter& writer,
+                                  const GgufFile* tokenizer);
 
 }  // namespace strata

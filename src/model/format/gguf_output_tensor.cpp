@@ -195,4 +195,12 @@ void GgufOutputTensor::read_row(int64_t row, float* out, std::vector<std::byte>&
   }
 }
 
+void GgufOutputTensor::write_back(int64_t row, const float* numbers,
+                                  const std::function<float*(const TensorInfo&)>& of) const {
+  const Place at = place(row);
+  float* to = of(*at.source) + at.element;
+  const float one = layout == GgufLayout::kPlusOne ? 1.0f : 0.0f, scale = static_cast<float>(factor);
+  for (int64_t i = 0; i < row_length(); ++i) to[i * at.step] = numbers[i] / scale - one;
+}
+
 }  // namespace strata

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ struct GgufOutputTensor {
   std::span<const std::byte> source_row(int64_t row, std::vector<std::byte>& buffer) const;
   // The numbers of a row, row_length() of them.
   void read_row(int64_t row, float* out, std::vector<std::byte>& buffer) const;
+  // The way back: puts the numbers of a row where they lie in the sources, whose numbers `of` gives.
+  void write_back(int64_t row, const float* numbers, const std::function<float*(const TensorInfo&)>& of) const;
 
  private:
   struct Place {

@@ -1,7 +1,9 @@
 #include "model/format/gguf_rope.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <span>
 
@@ -135,6 +137,21 @@ void add_rope_factors(const Checkpoint& checkpoint, const GgufArchitecture& entr
     add("rope_factors_long.weight", list("long_factor"));
     add("rope_factors_short.weight", list("short_factor"));
   }
+}
+
+nlohmann::json llama3_scaling(std::span<const float> factors, double theta) {
+  if (factors.empty()) return nullptr;
+  const auto near = [](float a, float b) { return std::abs(a - b) <= 1e-6f * std::abs(b); };
+  for (int64_t original = 16; original <= int64_t{1} << 24; original *= 2) {
+    nlohmann::json scaling{{"rope_type", "llama3"},
+                           {"factor", *std::max_element(factors.begin(), factors.end())},
+                           {"low_freq_factor", 1.0},
+                           {"high_freq_factor", 4.0},
+                           {"original_max_position_embeddings", original}};
+    const auto made = llama3_factors(ConfigView(scaling, "rope_scaling"), theta, 2 * static_cast<int64_t>(factors.size()));
+    if (std::equal(made.begin(), made.end(), factors.begin(), factors.end(), near)) return scaling;
+  }
+  return nullptr;
 }
 
 }  // namespace strata

@@ -1,7 +1,9 @@
 // Rotary positions on their way from config.json to GGUF.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "model/format/config_view.h"
@@ -28,5 +30,9 @@ void write_rope_keys(const ConfigView& config, const GgufArchitecture& entry, Gg
 // Scaling that GGUF stores as tensors: Llama 3's rule as the factors it gives, long and short factors as they are.
 void add_rope_factors(const Checkpoint& checkpoint, const GgufArchitecture& entry,
                       std::vector<GgufOutputTensor>& tensors);
+
+// rope_scaling by Llama 3's rule, with the bounds that all published models have, that gives these factors; null where
+// none does.
+nlohmann::json llama3_scaling(std::span<const float> factors, double theta);
 
 }  // namespace strata

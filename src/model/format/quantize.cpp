@@ -111,14 +111,14 @@ QuantizationContext context_of(const Checkpoint& checkpoint, const GgufConversio
 Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
                                      std::string_view type, ThreadPool& pool,
                                      const std::function<void(const QuantizeProgress&)>& progress,
-                                     const Importance* importance) {
+                                     const Importance* importance, const GgufFile* tokenizer) {
   ASSIGN_OR_RETURN(const QuantizationMix mix, QuantizationMix::from_name(type));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source));
   ASSIGN_OR_RETURN(const GgufConversion conversion, plan_gguf_conversion(checkpoint));
   const QuantizationContext context = context_of(checkpoint, conversion, importance);
 
   ASSIGN_OR_RETURN(GgufWriter writer, GgufWriter::create(target));
-  RETURN_IF_ERROR(write_gguf_metadata(checkpoint, conversion, writer));
+  RETURN_IF_ERROR(write_gguf_metadata(checkpoint, conversion, writer, tokenizer));
   writer.add_uint("general.file_type", mix.file_type);
   writer.add_uint("general.quantization_version", 2);
   QuantizeResult result;

@@ -13,6 +13,7 @@
 
 namespace strata {
 
+class GgufFile;
 class ThreadPool;
 
 struct QuantizeProgress {
@@ -31,11 +32,12 @@ struct QuantizeResult {
 // `source`: a GGUF file or a Hugging Face folder; `target`: the GGUF file, which appears only when it is whole;
 // `type`: a name of quantization_mix.h. The result does not depend on the number of threads. Tensors that have the
 // wanted type already are copied. `importance`: of the columns, by which
-// errors count. kInvalidArgument: an unknown type; quantizing blocks of
+// errors count. `tokenizer`: a GGUF file whose tokenizer the target has, in the place of the source's; it outlives the
+// call. kInvalidArgument: an unknown type; quantizing blocks of
 // fewer than 8 bits again; importance of another model.
 Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const std::filesystem::path& target,
                                      std::string_view type, ThreadPool& pool,
                                      const std::function<void(const QuantizeProgress&)>& progress = {},
-                                     const Importance* importance = nullptr);
+                                     const Importance* importance = nullptr, const GgufFile* tokenizer = nullptr);
 
 }  // namespace strata

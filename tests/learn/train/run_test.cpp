@@ -10,7 +10,10 @@
 #include <sstream>
 
 #include "learn/train/run_folder.h"
+#include "model/format/gguf.h"
+#include "model/format/gguf_writer.h"
 #include "model/format/lora_adapter.h"
+#include "model/format/quantize.h"
 #include "model/format/safetensors.h"
 #include "model/format/safetensors_writer.h"
 #include "model/model.h"
@@ -157,6 +160,63 @@ TEST_F(RunTest, AModelGoesOnFromAFolder) {
   EXPECT_TRUE(Model::load(folder_ / "tuned").ok());
 }
 
+// All weights of a GGUF file: the same bits as of the folder that it was made of, and its tokenizer.
+TEST_F(RunTest, AModelGoesOnFromAFile) {
+  ASSERT_TRUE(run(recipe(), "base").ok());
+  ThreadPool pool(1);
+  ASSERT_TRUE(quantize_file(folder_ / "base", folder_ / "base.gguf", "F32", pool).ok());
+  for (const std::string more : {"", ", layers: [1]"}) {
+    const auto text = [&](const std::string& base) {
+      return "model: {base: " + base + more +
+             "}\ndata: {paths: text.txt}\nschedule: {peak: 1e-3, steps: 4}\n"
+             "run: {context: 24, batch_tokens: 64, checkpoint_every: 1}\n";
+    };
+    ASSERT_TRUE(run(text("base"), "of_folder").ok());
+    const auto result = run(text("base.gguf"), "of_file");
+    ASSERT_TRUE(result.ok()) << result.status().message();
+    EXPECT_TRUE(bytes("of_folder", "model.safetensors") == bytes("of_file", "model.safetensors"));
+    EXPECT_EQ(bytes("base", "tokenizer.json"), bytes("of_file", "tokenizer.json"));
+    for (const char* name : {"of_file", "of_file/model.gguf"}) {
+      const auto model = Model::load(folder_ / name);
+      ASSERT_TRUE(model.ok()) << model.status().message();
+      ASSERT_NE((*model)->tokenizer(), nullptr);
+      EXPECT_EQ((*model)->config().n_layers, more.empty() ? 2 : 1);
+    }
+    run_until(text("base.gguf"), "killed", 2, false, 1);
+    ASSERT_TRUE(run(text("base.gguf"), "killed", true).ok());
+    EXPECT_TRUE(bytes("killed", "model.safetensors") == bytes("of_file", "model.safetensors"));
+    for (const char* out : {"of_folder", "of_file", "killed"}) fs::remove_all(folder_ / out);
+  }
+}
+
+// One that another program made brings no tokenizer.json.
+TEST_F(RunTest, AFileOfAnotherProgramGivesItsTokenizerOn) {
+  ASSERT_TRUE(run(recipe(), "base").ok());
+  const Checkpoint made = *Checkpoint::open(folder_ / "base/model.gguf");
+  {
+    auto writer = GgufWriter::create(folder_ / "other.gguf");
+    for (const auto& [key, value] : made.gguf()->metadata()) {
+      if (key != "tokenizer.huggingface.json") writer->add(key, value);
+    }
+    for (const GgufTensor& tensor : made.gguf()->tensors())
+      ASSERT_TRUE(writer->declare_tensor(tensor.name, *tensor.type, tensor.shape).ok());
+    ASSERT_TRUE(writer->begin_data().ok());
+    for (const GgufTensor& tensor : made.gguf()->tensors()) ASSERT_TRUE(writer->write(tensor.data).ok());
+    ASSERT_TRUE(writer->finish().ok());
+  }
+  const auto result = run(
+      "model: {base: other.gguf}\ndata: {paths: text.txt}\nschedule: {steps: 1}\n"
+      "run: {context: 24, batch_tokens: 64}\n",
+      "tuned");
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_NE(said_.find("model.gguf alone has a tokenizer"), std::string::npos) << said_;
+  EXPECT_FALSE(fs::exists(folder_ / "tuned/tokenizer.json"));
+  const auto model = Model::load(folder_ / "tuned/model.gguf");
+  ASSERT_TRUE(model.ok());
+  ASSERT_NE((*model)->tokenizer(), nullptr);
+  EXPECT_EQ((*model)->tokenizer()->vocab_size(), 290);
+}
+
 TEST_F(RunTest, AnAdapterIsTrainedForAFolderOrAFile) {
   ASSERT_TRUE(run(recipe(), "base").ok());
   const auto text = [](const std::string& base) {
@@ -183,8 +243,6 @@ TEST_F(RunTest, AnAdapterIsTrainedForAFolderOrAFile) {
   EXPECT_NE(said_.find("going on after step 2"), std::string::npos);
   for (const char* file : {"adapter_model.safetensors", "adapter_config.json", "checkpoint.safetensors"})
     EXPECT_TRUE(bytes("of_file", file) == bytes("killed", file)) << file;
-  const auto whole = run("model: {base: base/model.gguf}\ndata: {paths: text.txt}\n", "whole");
-  EXPECT_NE(whole.status().message().find("section lora"), std::string::npos) << whole.status().message();
 }
 
 TEST_F(RunTest, ASmallerModelBeginsWithChosenLayers) {
