@@ -9,6 +9,7 @@
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/passes/plan_memory.h"
 #include "compute/graph/passes/quantize.h"
+#include "compute/graph/passes/select_width.h"
 #include "compute/graph/passes/shard.h"
 #include "compute/graph/passes/train_adapters.h"
 #include "compute/graph/verify.h"
@@ -247,6 +248,79 @@ TEST(ShardTensor, FollowsRowsOfFusedTensors) {
   const std::string last = to_text(*shard_tensor(graph(kFused), 1, 2));
   EXPECT_NE(last.find("\"q@1/2\" = qkv[32:48, 0:64]"), std::string::npos) << last;
   EXPECT_NE(last.find("\"q.bias@1/2\" = qkv.bias[0:1, 32:48]"), std::string::npos) << last;
+}
+
+TEST(SelectWidth, TakesTheFirstNeurons) {
+  std::string text(kFeedForward);
+  text += "tap \"layer.0\" = %10\n";
+  const Result<Graph> narrow = select_width(graph(text), 96, 33);
+  ASSERT_TRUE(narrow.ok()) << narrow.status().message();
+  EXPECT_TRUE(verify(*narrow).ok());
+  EXPECT_EQ(to_text(*narrow), R"(%0 f32[T, 64] = input "x"
+%1 f32[64] = weight "norm" = norm[0:1, 0:64]
+%2 f32[T, 64] = rms_norm(%0, %1; eps=1e-06)
+%3 q8_0[33, 64] = weight "gate@33" = gate[0:33, 0:64]
+%4 f32[T, 33] = matmul(%2, %3)
+%5 q8_0[33, 64] = weight "up@33" = up[0:33, 0:64]
+%6 f32[T, 33] = matmul(%2, %5)
+%7 f32[T, 33] = gated(%4, %6; function="silu")
+%8 f32[64, 33] = weight "down@33" = down[0:64, 0:33]
+%9 f32[T, 64] = matmul(%7, %8)
+%10 f32[T, 64] = add(%0, %9)
+output "y" = %10
+tap "layer.0" = %10
+)");
+  EXPECT_EQ(to_text(*select_width(graph(text), 96, 96)), text);
+}
+
+// A feed-forward whose weights are one fused tensor of alternating rows with biases, and one that is stored transposed.
+constexpr std::string_view kNested = R"(%0 f32[T, 64] = input "x"
+%1 f32[48, 64] = weight "gate" = both[0:96:2, 0:64]
+%2 f32[T, 48] = matmul(%0, %1)
+%3 f32[48] = weight "gate.bias" = both.bias[0:1, 0:96:2]
+%4 f32[T, 48] = add_bias(%2, %3)
+%5 f32[48, 64] = weight "up" = both[1:96:2, 0:64]
+%6 f32[T, 48] = matmul(%0, %5)
+%7 f32[T, 48] = gated(%4, %6; function="silu")
+%8 f32[64, 48] = weight "down" = down[0:48, 0:64] transposed
+%9 f32[T, 64] = matmul(%7, %8)
+%10 f32[24, 64] = weight "other" = other[0:64, 0:24] transposed
+%11 f32[T, 24] = matmul(%9, %10)
+%12 f32[T, 24] = activate(%11; function="silu")
+%13 f32[64, 24] = weight "back" = back[0:64, 0:24]
+%14 f32[T, 64] = matmul(%12, %13)
+output "y" = %14
+tap "exit.0" = %14
+)";
+
+TEST(SelectWidth, FollowsReferencesAndLeavesOtherWidths) {
+  const std::string text = to_text(*select_width(graph(kNested), 48, 16));
+  for (const char* line : {"\"gate@16\" = both[0:32:2, 0:64]", "\"gate.bias@16\" = both.bias[0:1, 0:32:2]",
+                           "\"up@16\" = both[1:33:2, 0:64]", "\"down@16\" = down[0:16, 0:64] transposed",
+                           "\"other\" = other[0:64, 0:24] transposed", "\"back\" = back[0:64, 0:24]"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+  }
+  const std::string other = to_text(*select_width(graph(kNested), 24, 8));
+  EXPECT_NE(other.find("\"other@8\" = other[0:64, 0:8] transposed"), std::string::npos) << other;
+  EXPECT_EQ(other.find("gate@"), std::string::npos) << other;
+}
+
+TEST(SelectWidth, SaysWhatCannotBe) {
+  std::string blocks(kFeedForward);
+  blocks.replace(blocks.find("f32[64, 96] = weight"), 11, "q8_0[64, 96]");
+  EXPECT_TRUE(select_width(graph(blocks), 96, 64).ok());
+  struct Fault {
+    int64_t full, width;
+    const char* message;
+  };
+  for (const Fault& fault : {Fault{96, 48, "down is stored in blocks of 32 numbers, which a width of 48 would cut"},
+                             Fault{96, 0, "a width of 0, expected 1 to 96"},
+                             Fault{96, 97, "a width of 97, expected 1 to 96"},
+                             Fault{80, 40, "no feed-forward is 80 wide"}}) {
+    const Result<Graph> narrow = select_width(graph(blocks), fault.full, fault.width);
+    ASSERT_FALSE(narrow.ok()) << fault.message;
+    EXPECT_NE(narrow.status().message().find(fault.message), std::string::npos) << narrow.status().message();
+  }
 }
 
 TEST(AddAdapters, OfAFusedTensorFollowItsRows) {
