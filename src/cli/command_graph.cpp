@@ -4,12 +4,16 @@
 #include "cli/runtime.h"
 #include "compute/graph/passes/pipeline.h"
 #include "compute/graph/passes/plan_memory.h"
+#include "model/width.h"
 
 namespace strata::cli {
 
 Status graph_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(arguments[0]));
-  ASSIGN_OR_RETURN(const BuiltModel built, build_model(checkpoint));
+  ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
+  if (settings.width > 0) {
+    ASSIGN_OR_RETURN(built.graph, graph_at_width(built.graph, built.config.widths, settings.width));
+  }
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
   ASSIGN_OR_RETURN(const DType type, cache_type(settings));
   const std::string pass = settings.after.empty() ? std::string(inference_passes().back()) : settings.after;

@@ -64,7 +64,7 @@ Status print_encoded(const Settings& settings, const Model& model, const std::ve
 
 Status logits_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, parse_ids(settings.tokens, "--tokens"));
-  ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(arguments[0]));
+  ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(arguments[0], settings.width));
   if (model->config().kind != ModelKind::kGenerates) return print_encoded(settings, *model, ids);
   ASSIGN_OR_RETURN(const LoadedModel loaded, load_model(settings, std::move(model)));
   ASSIGN_OR_RETURN(const AdapterRef adapter, chosen_adapter(settings, *loaded.model, *loaded.runner));

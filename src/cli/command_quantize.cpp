@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/runtime.h"
 #include "model/format/quantize.h"
+#include "model/width.h"
 
 namespace strata::cli {
 
@@ -18,12 +19,16 @@ Status quantize_command(const Settings& settings, const Arguments& arguments) {
     ASSIGN_OR_RETURN(importance, read_importance(settings.imatrix));
   }
   ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(arguments[0]));
+  if (settings.width > 0) {
+    ASSIGN_OR_RETURN(checkpoint, checkpoint_at_width(std::move(checkpoint), settings.width));
+  }
   ThreadPool pool(places);
   Progress bar("quantize", 1);
   ASSIGN_OR_RETURN(
       const QuantizeResult result,
-      quantize_file(
-          arguments[0], arguments[1], settings.type, pool,
+      quantize_checkpoint(
+          checkpoint, arguments[1], settings.type, pool,
           [&](const QuantizeProgress& progress) {
             bar.update(static_cast<double>(progress.done) / static_cast<double>(std::max<int64_t>(1, progress.total)));
           },

@@ -73,7 +73,9 @@ Status score_window(ModelRunner& runner, const AdapterRef& adapter, ModelRunner*
 // The model of --against, with a cache of fp32; without the option an empty one.
 Result<LoadedModel> load_against(const Settings& settings, const LoadedModel& scored) {
   if (settings.against.empty()) return LoadedModel{};
-  ASSIGN_OR_RETURN(LoadedModel other, load_model(settings, settings.against,
+  Settings whole = settings;
+  whole.width = 0;
+  ASSIGN_OR_RETURN(LoadedModel other, load_model(whole, settings.against,
                                                  [](RunnerOptions& options) { options.cache_type = DType::kF32; }));
   if (other.runner->limits().vocab == scored.runner->limits().vocab) return other;
   return invalid_argument("--against: a vocabulary of " + std::to_string(other.runner->limits().vocab) +

@@ -73,6 +73,7 @@ Status serve_command(const Settings& settings, const Arguments& arguments) {
     ServeContext context{settings, *kernels, pool, gate, metrics};
     context.names = served.empty() ? settings.served_model_name : "";
     context.takes_adapters = served.empty();
+    context.width = served.empty() ? settings.width : 0;
     context.kv_bytes = settings.kv_bytes / arguments.size();
     ASSIGN_OR_RETURN(std::unique_ptr<ServedModel> model, ServedModel::load(context, path));
     served.push_back(std::move(model));

@@ -125,6 +125,10 @@ constexpr Option kOptions[] = {
      "Adapters at a time; above 0, clients may load them too (/v1/load_lora_adapter), from any folder that this "
      "process can read. 0: those of --adapter, and no others.",
      "serve", INTEGER(max_adapters, 0, 100000)},
+    {"--width", "", "N",
+     "The narrower model inside one that was trained with model.widths: this many neurons in each feed-forward. serve: "
+     "of the first model. 0: the whole model.",
+     "run serve logits score bench imatrix quantize graph", INTEGER(width, 0, kMaxInt)},
     {"--max-adapter-rank", "max_adapter_rank", "R", "Largest rank of an adapter.", "run serve logits score",
      INTEGER(max_adapter_rank, 1, 4096)},
     {"--host", "host", "H", "Address to listen on.", "serve", TEXT(host)},

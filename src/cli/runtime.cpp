@@ -65,11 +65,13 @@ Result<RunnerOptions> runner_options(const Settings& settings) {
   options.packed_cache = packed_cache_options(settings);
   options.weights_memory = settings.weights_memory;
   options.max_adapter_rank = adapter_rank(settings);
+  if (settings.width > 0 && options.max_adapter_rank > 0)
+    return invalid_argument("--width: adapters are of whole models (leave out --width, or the adapters)");
   return options;
 }
 
 Result<LoadedModel> load_model(const Settings& settings, const std::string& path, void (*adjust)(RunnerOptions&)) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(path));
+  ASSIGN_OR_RETURN(std::unique_ptr<Model> model, Model::load(path, settings.width));
   return load_model(settings, std::move(model), adjust);
 }
 

@@ -38,7 +38,7 @@ int64_t seconds_since_1970() {
 Result<std::unique_ptr<ServedModel>> ServedModel::load(const ServeContext& context, const std::string& path) {
   const TimePoint start = steady_clock().now();
   auto served = std::unique_ptr<ServedModel>(new ServedModel());
-  ASSIGN_OR_RETURN(served->model_, Model::load(path));
+  ASSIGN_OR_RETURN(served->model_, Model::load(path, context.width));
   RETURN_IF_ERROR(require_tokenizer(*served->model_).status());
   // Packing uses the compute threads: the models that are served already wait for them as for a step.
   StepGate::Member member(context.gate);

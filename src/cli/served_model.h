@@ -29,6 +29,7 @@ struct ServeContext {
   std::string names = {};  // separated by commas; empty: the file's name
   size_t kv_bytes = 0;
   bool takes_adapters = true;  // --adapter is for the first model
+  int64_t width = 0;           // and so is --width
 };
 
 class ServedModel {

@@ -31,6 +31,7 @@ struct Settings {
   std::string adapter;  // [NAME=]FOLDER, several separated by commas
   int max_adapters = 0;
   int64_t max_adapter_rank = 64;
+  int64_t width = 0;  // 0: the whole model
   // Server
   std::string host = "127.0.0.1";
   int port = 8080;

@@ -2,6 +2,7 @@
 
 #include "model/text/chat_template_source.h"
 #include "model/text/load_tokenizer.h"
+#include "model/width.h"
 
 namespace strata {
 namespace {
@@ -16,9 +17,14 @@ std::string model_name(const std::filesystem::path& path) {
 Model::Model(std::string name, Checkpoint checkpoint, BuiltModel built)
     : name_(std::move(name)), checkpoint_(std::move(checkpoint)), built_(std::move(built)), weights_(checkpoint_) {}
 
-Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path) {
+Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& path, int64_t width) {
   ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(path));
   ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
+  if (width != 0) {
+    Result<Graph> narrow = graph_at_width(built.graph, built.config.widths, width);
+    if (!narrow.ok()) return narrow.status().with_context(path.string());
+    built.graph = *std::move(narrow);
+  }
   auto model = std::unique_ptr<Model>(new Model(model_name(path), std::move(checkpoint), std::move(built)));
   RETURN_IF_ERROR(model->load_text());
   return model;

@@ -19,7 +19,8 @@ namespace strata {
 class Model {
  public:
   // `path`: a GGUF file or a Hugging Face folder. Errors say which file or field and what to do.
-  static Result<std::unique_ptr<Model>> load(const std::filesystem::path& path);
+  // `width`: of the narrower models inside it, this one (model/width.h); 0: the whole model.
+  static Result<std::unique_ptr<Model>> load(const std::filesystem::path& path, int64_t width = 0);
 
   const std::string& name() const { return name_; }  // file name without ".gguf", or the folder's name
   const Checkpoint& checkpoint() const { return checkpoint_; }

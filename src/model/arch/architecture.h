@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "compute/graph/graph.h"
 #include "model/format/checkpoint.h"
+#include "model/format/nested_widths.h"
 #include "model/format/sentence_transformers.h"
 
 namespace strata {
@@ -26,6 +27,7 @@ struct ModelConfig {
   int64_t short_context = 0;
   int64_t n_experts = 0;  // 0: dense
   int64_t n_experts_used = 0;
+  NestedWidths widths = {};
 
   ModelKind kind = ModelKind::kGenerates;
   Pooling pooling = Pooling::kLast;  // how an embedding is made of the hidden states when nobody says

@@ -108,16 +108,20 @@ Result<BuiltModel> build_model(const Checkpoint& checkpoint) {
   const Result<const Architecture*> found = architecture_of(checkpoint.config());
   if (!found.ok()) return found.status().with_context(checkpoint.path().string());
   const Architecture& architecture = **found;
+  Result<NestedWidths> widths = NestedWidths::from(checkpoint.config());
+  if (!widths.ok()) return widths.status().with_context(checkpoint.path().string());
   Result<BuiltModel> built = architecture.build(checkpoint);
   if (!built.ok()) return built.status().with_context(checkpoint.path().string());
   if (architecture.headless) built->config.kind = ModelKind::kEmbeds;
   RETURN_IF_ERROR(add_embedding_defaults(checkpoint, built->config));
   built->config.architecture = architecture.name;
+  built->config.widths = *std::move(widths);
   return built;
 }
 
 Result<BuiltModel> build_new_model(const ConfigView& config) {
   ASSIGN_OR_RETURN(const Architecture* architecture, architecture_of(config));
+  Result<NestedWidths> widths = NestedWidths::from(config);
   std::vector<std::string> published;
   if (!config.get_bool("tie_word_embeddings").value_or(false)) published.emplace_back("lm_head.weight");
   if (!architecture->published.empty()) published.emplace_back(architecture->published);
@@ -125,7 +129,9 @@ Result<BuiltModel> build_new_model(const ConfigView& config) {
   if (!built.ok()) return built.status();
   if (architecture->headless || !built->graph.find_output("logits").valid())
     return invalid_argument(std::string(architecture->name) + " gives no logits: it cannot be trained on text");
+  RETURN_IF_ERROR(widths.status());
   built->config.architecture = architecture->name;
+  built->config.widths = *std::move(widths);
   return built;
 }
 

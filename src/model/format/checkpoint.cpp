@@ -26,6 +26,7 @@ struct Checkpoint::Contents {
   ConfigView config;
   GenerationDefaults generation;
   std::vector<TensorInfo> tensors;
+  std::vector<std::vector<std::byte>> memory;  // of tensors that were changed
   std::unordered_map<std::string_view, size_t> index;              // of `tensors`, by canonical name
   std::map<std::string, std::string, std::less<>> unusable_types;  // canonical name -> type's name
   std::vector<std::string> unusable;
@@ -324,6 +325,20 @@ Checkpoint Checkpoint::blank(ConfigView config, std::vector<TensorInfo> tensors)
   for (TensorInfo& tensor : tensors) contents->add(std::move(tensor));
   for (size_t i = 0; i < contents->tensors.size(); ++i) contents->index.emplace(contents->tensors[i].name, i);
   return Checkpoint(std::move(contents));
+}
+
+void Checkpoint::change(ConfigView config, std::vector<TensorInfo> tensors,
+                        std::vector<std::vector<std::byte>> memory) {
+  contents_->config = std::move(config);
+  for (TensorInfo& tensor : tensors) {
+    TensorInfo& old = contents_->tensors[contents_->index.at(tensor.name)];
+    contents_->bytes -= old.stored_bytes();
+    contents_->bytes += tensor.stored_bytes();
+    old.shape = std::move(tensor.shape);  // the index has views of the name
+    old.data = tensor.data;
+    old.made = std::move(tensor.made);
+  }
+  for (std::vector<std::byte>& bytes : memory) contents_->memory.push_back(std::move(bytes));
 }
 
 bool Checkpoint::is_blank() const { return contents_->is_blank; }

@@ -56,6 +56,9 @@ class Checkpoint {
   // The same with all of its tensors; their bytes need not be there.
   static Checkpoint blank(ConfigView config, std::vector<TensorInfo> tensors);
   bool is_blank() const;
+  // Puts another configuration in place, and other shapes and bytes of some of the tensors, which may lie in `memory`:
+  // a model that is part of this one (model/width.h).
+  void change(ConfigView config, std::vector<TensorInfo> tensors, std::vector<std::vector<std::byte>> memory);
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();

@@ -112,8 +112,16 @@ Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const 
                                      std::string_view type, ThreadPool& pool,
                                      const std::function<void(const QuantizeProgress&)>& progress,
                                      const Importance* importance, const GgufFile* tokenizer) {
-  ASSIGN_OR_RETURN(const QuantizationMix mix, QuantizationMix::from_name(type));
+  RETURN_IF_ERROR(QuantizationMix::from_name(type).status());
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(source));
+  return quantize_checkpoint(checkpoint, target, type, pool, progress, importance, tokenizer);
+}
+
+Result<QuantizeResult> quantize_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& target,
+                                           std::string_view type, ThreadPool& pool,
+                                           const std::function<void(const QuantizeProgress&)>& progress,
+                                           const Importance* importance, const GgufFile* tokenizer) {
+  ASSIGN_OR_RETURN(const QuantizationMix mix, QuantizationMix::from_name(type));
   ASSIGN_OR_RETURN(const GgufConversion conversion, plan_gguf_conversion(checkpoint));
   const QuantizationContext context = context_of(checkpoint, conversion, importance);
 

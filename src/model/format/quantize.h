@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/format/checkpoint.h"
 #include "model/format/importance.h"
 
 namespace strata {
@@ -39,5 +40,11 @@ Result<QuantizeResult> quantize_file(const std::filesystem::path& source, const 
                                      std::string_view type, ThreadPool& pool,
                                      const std::function<void(const QuantizeProgress&)>& progress = {},
                                      const Importance* importance = nullptr, const GgufFile* tokenizer = nullptr);
+// The same of a model that is open.
+Result<QuantizeResult> quantize_checkpoint(const Checkpoint& checkpoint, const std::filesystem::path& target,
+                                           std::string_view type, ThreadPool& pool,
+                                           const std::function<void(const QuantizeProgress&)>& progress = {},
+                                           const Importance* importance = nullptr,
+                                           const GgufFile* tokenizer = nullptr);
 
 }  // namespace strata
