@@ -128,6 +128,30 @@ class Train(unittest.TestCase):
             first.communicate(timeout=300)
         self.assertEqual(first.returncode, 0)
 
+    def test_the_narrower_model_inside(self):
+        path = self.recipe()
+        path.write_text(path.read_text().replace("num_hidden_layers", "widths: [32, 64], num_hidden_layers"))
+        out, narrow = str(self.folder / "out"), str(self.folder / "narrow.gguf")
+        done = subprocess.run([STRATA, "train", str(path), "--out", out], capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        def strata(*arguments, status=0):
+            said = subprocess.run([STRATA, *arguments], capture_output=True, text=True, timeout=60)
+            self.assertEqual(said.returncode, status, said.stderr)
+            return said.stdout if status == 0 else said.stderr
+        strata("quantize", out, narrow, "--type", "F32", "--width", "32")
+        text = str(ROOT / "recipes/tales.txt")
+        inside = json.loads(strata("score", out, "--file", text, "--width", "32"))
+        self.assertAlmostEqual(inside["nll"] / json.loads(strata("score", narrow, "--file", text))["nll"], 1, delta=1e-5)
+        self.assertNotEqual(inside["nll"], json.loads(strata("score", out, "--file", text))["nll"])
+        self.assertRegex(strata("graph", narrow), r"f32\[48, 32\] = weight .model.layers.1.mlp.down_proj.weight")
+        answer = ("-p", "The King", "-n", "8", "--temp", "0")
+        self.assertEqual(strata("run", out, "--width", "32", *answer), strata("run", narrow, *answer))
+        self.assertIn("width 48: the model was trained at the widths 32, 64 and 96", strata("run", out, "--width", "48", *answer, status=1))
+        self.assertIn("width 48", strata("quantize", out, narrow, "--type", "F16", "--width", "48", status=1))
+        self.assertIn("no narrower one inside", strata("run", narrow, "--width", "32", *answer, status=1))
+        self.assertIn("--width: adapters are of whole models", strata("run", out, "--width", "32", "--adapter", "x", *answer, status=1))
+
     def test_memory_decides_what_is_recomputed_and_changes_no_bit(self):
         self.assertEqual(self.train("plain").returncode, 0)
         refused = self.train("small", "--memory", "1K")

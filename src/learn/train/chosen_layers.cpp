@@ -32,7 +32,7 @@ Result<json> config_of_layers(const json& config, const std::vector<int64_t>& la
   }
   json chosen = config;
   for (auto& [key, value] : chosen.items()) {
-    if (!value.is_array() || static_cast<int64_t>(value.size()) != n_layers) continue;
+    if (!value.is_array() || static_cast<int64_t>(value.size()) != n_layers || key == "widths") continue;
     const json all = value;
     value = json::array();
     for (const int64_t layer : layers) value.push_back(all[static_cast<size_t>(layer)]);

@@ -25,52 +25,61 @@ Gradients::Gradients(const Graph& differentiated, const Parameters& parameters)
       whole_(parameters.all().size(), 0),
       sums_(parameters.all().size()),
       gradient_(parameters.all().size()) {
+  include(differentiated);
   std::vector<int> uses(parameters.all().size(), 0);
-  for (const Node& node : differentiated.nodes()) {
-    if (node.kind != NodeKind::kWeight || !differentiated.find_output("grad." + node.name).valid()) continue;
-    weights_.push_back({"grad." + node.name, node.weight});
-    for (const WeightPart& part : node.weight.parts) {
+  for (const Weight& weight : weights_[0]) {
+    for (const WeightPart& part : weight.ref.parts) {
       const auto at = static_cast<size_t>(parameters.index_of(part.tensor));
       CHECK_LT(at, whole_.size());
-      whole_[at] = ++uses[at] == 1 && is_whole(node.weight, parameters.all()[at]);
+      whole_[at] = ++uses[at] == 1 && is_whole(weight.ref, parameters.all()[at]);
     }
   }
 }
 
-void Gradients::begin(int n_batches) {
-  one_batch_ = n_batches == 1;
+size_t Gradients::include(const Graph& differentiated) {
+  std::vector<Weight>& weights = weights_.emplace_back();
+  for (const Node& node : differentiated.nodes()) {
+    std::string output = "grad." + node.name;
+    if (node.kind == NodeKind::kWeight && differentiated.find_output(output).valid())
+      weights.push_back({std::move(output), node.weight});
+  }
+  return weights_.size() - 1;
+}
+
+void Gradients::begin(int n_runs) {
+  one_run_ = n_runs == 1;
   for (size_t i = 0; i < gradient_.size(); ++i) {
     gradient_[i] = {};
     if (sums_[i].size() > 0) std::fill_n(reinterpret_cast<float*>(sums_[i].data()), sums_[i].size() / sizeof(float), 0);
   }
 }
 
-size_t Gradients::sum_bytes(int n_batches) const {
+size_t Gradients::sum_bytes(int n_runs) const {
   std::vector<char> is_summed(sums_.size(), 0);
-  for (const Weight& weight : weights_) {
+  for (const Weight& weight : weights_[0]) {
     for (const WeightPart& part : weight.ref.parts)
       is_summed[static_cast<size_t>(parameters_.index_of(part.tensor))] = 1;
   }
   size_t bytes = 0;
   for (size_t i = 0; i < sums_.size(); ++i) {
-    if (is_summed[i] && !(n_batches == 1 && whole_[i])) bytes += parameters_.all()[i].memory.size();
+    if (is_summed[i] && !(n_runs == 1 && whole_[i])) bytes += parameters_.all()[i].memory.size();
   }
   return bytes;
 }
 
-void Gradients::add(ExecutionContext& context, ThreadPool& pool) {
-  for (const Weight& weight : weights_) {
+void Gradients::add(ExecutionContext& context, ThreadPool& pool, size_t graph, double weight_of_run) {
+  for (const Weight& weight : weights_[graph]) {
     const std::span<const float> values = context.output(weight.output);
     const auto first = static_cast<size_t>(parameters_.index_of(weight.ref.parts[0].tensor));
-    if (one_batch_ && whole_[first]) {
+    if (one_run_ && whole_[first]) {
       gradient_[first] = values;
     } else {
-      add_weight(weight, values, pool);
+      add_weight(weight, values, weight.ref.scale * static_cast<float>(weight_of_run), pool);
     }
   }
 }
 
-void Gradients::add_weight(const Weight& weight, std::span<const float> values, ThreadPool& pool) {
+void Gradients::add_weight(const Weight& weight, std::span<const float> values, float scale, ThreadPool& pool) {
   const float* from = values.data();
   for (const WeightPart& part : weight.ref.parts) {
     const auto at = static_cast<size_t>(parameters_.index_of(part.tensor));
@@ -79,7 +88,6 @@ void Gradients::add_weight(const Weight& weight, std::span<const float> values, 
     auto* sum = reinterpret_cast<float*>(sums_[at].data());
     gradient_[at] = {sum, parameter.values().size()};
     const int64_t n = part.n_rows(), k = part.n_cols(), stride = parameter.columns();
-    const float scale = weight.ref.scale;
     const bool turned = weight.ref.transpose;
     pool.parallel_for(n, std::max<int64_t>(1, kBlock / std::max<int64_t>(1, k)), [&](int64_t begin, int64_t end, int) {
       const ComputeFloatMode mode;

@@ -17,12 +17,15 @@ class Gradients {
  public:
   // The graph whose outputs are the gradients. `parameters` outlives this.
   Gradients(const Graph& differentiated, const Parameters& parameters);
+  // Another graph of the same parameters, or of parts of them; gives its number, from 1.
+  size_t include(const Graph& differentiated);
 
-  void begin(int n_batches);  // of the next step
-  // Memory for sums when steps have so many batches.
-  size_t sum_bytes(int n_batches) const;
-  // After a run of one of them.
-  void add(ExecutionContext& context, ThreadPool& pool);
+  void begin(int n_runs);  // of the next step, of all graphs
+  // Memory for sums when steps have so many runs.
+  size_t sum_bytes(int n_runs) const;
+  // After a run of the graph of this number: its gradients, times the weight of the run. What the first graph gives
+  // alone in a step is not copied.
+  void add(ExecutionContext& context, ThreadPool& pool, size_t graph = 0, double weight_of_run = 1);
   // Of the parameter at this position of Parameters::all(); empty when the loss does not depend on it. Valid until the
   // context runs again.
   std::span<const float> of(size_t parameter) const { return gradient_[parameter]; }
@@ -32,14 +35,14 @@ class Gradients {
     std::string output;  // "grad.<weight>"
     WeightRef ref;
   };
-  void add_weight(const Weight& weight, std::span<const float> values, ThreadPool& pool);
+  void add_weight(const Weight& weight, std::span<const float> values, float scale, ThreadPool& pool);
 
   const Parameters& parameters_;
-  std::vector<Weight> weights_;
-  std::vector<char> whole_;  // parameter: its gradient is the whole of one weight's, as it lies
+  std::vector<std::vector<Weight>> weights_;  // of each graph
+  std::vector<char> whole_;  // parameter: in the first graph its gradient is the whole of one weight's, as it lies
   std::vector<AlignedBuffer> sums_;
   std::vector<std::span<const float>> gradient_;
-  bool one_batch_ = true;
+  bool one_run_ = true;
 };
 
 // The L2 norm over all parameters, by one fixed tree: blocks of numbers, then their sums in order.

@@ -200,6 +200,8 @@ Status read_model(const YAML::Node& node, const fs::path& folder, Recipe& recipe
     section.read("base", base);
     recipe.base = folder / base;
     section.read_list("layers", recipe.layers);
+    section.read_bounded("width", recipe.width, 0);
+    section.read_list("widths", recipe.widths);
     return section.finish();
   }
   std::string architecture;
@@ -333,6 +335,7 @@ Status read_distillation(const YAML::Node& node, const fs::path& folder, Recipe&
 Status read_loss(const YAML::Node& node, Recipe& recipe) {
   Section section(node, "loss");
   section.read_bounded_list("exits", recipe.exit_weights, 0.0, 100.0);
+  section.read_bounded_list("widths", recipe.width_weights, 0.0, 100.0);
   section.read_bounded("balance", recipe.balance, 0.0, 100.0);
   return section.finish();
 }

@@ -24,6 +24,8 @@ struct Recipe {
   std::filesystem::path folder;  // paths are relative to it
   std::filesystem::path base;   // model.base: a folder or GGUF file to go on from; empty: a new model
   std::vector<int64_t> layers;  // model.layers: those of the base to begin with; empty: all
+  int64_t width = 0;            // model.width: of the narrower models inside the base, this one to begin with; 0: all
+  std::vector<int64_t> widths;  // model.widths of a base; empty: those it has
   std::string config_json;      // of a new model, as config.json has it but for vocab_size and token ids
   double initial_deviation = 0.02;
 
@@ -39,6 +41,7 @@ struct Recipe {
 
   std::optional<DistillationOptions> distillation;  // section distill
   std::vector<double> exit_weights;                 // loss.exits
+  std::vector<double> width_weights;                // loss.widths
   double balance = 0;                               // loss.balance
 
   OptimizerOptions optimizer;

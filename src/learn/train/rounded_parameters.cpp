@@ -28,13 +28,12 @@ void RoundedParameters::round_all() {
   for (size_t i = 0; i < copies_.size(); ++i) round(i, 0, parameters_.all()[i].values().size());
 }
 
-bool RoundedParameters::is_whole(const WeightRef& ref) const {
+bool RoundedParameters::is_rows(const WeightRef& ref) const {
   if (ref.parts.size() != 1 || ref.transpose || ref.scale != 1) return false;
   const WeightPart& part = ref.parts[0];
   const int index = parameters_.index_of(part.tensor);
   if (index < 0 || part.row_step != 1 || part.col_step != 1) return false;
-  return part.n_rows() * part.n_cols() ==
-         static_cast<int64_t>(parameters_.all()[static_cast<size_t>(index)].values().size());
+  return part.n_cols() == parameters_.all()[static_cast<size_t>(index)].columns();
 }
 
 size_t RoundedParameters::bytes() const {

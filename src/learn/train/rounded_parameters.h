@@ -21,8 +21,8 @@ class RoundedParameters final : public WeightSource {
   // Numbers [begin, begin + size) of a parameter have changed. Any thread, each its own numbers.
   void round(size_t parameter, size_t begin, size_t size);
   void round_all();
-  // Whether a reference is a parameter as it lies.
-  bool is_whole(const WeightRef& ref) const;
+  // Whether a reference is neighbouring rows of a parameter, as they lie.
+  bool is_rows(const WeightRef& ref) const;
   size_t bytes() const;
 
   std::optional<WeightTensor> find(std::string_view name) const override;

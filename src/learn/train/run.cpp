@@ -94,6 +94,8 @@ class Run {
     options.memory = options_.memory;
     options.exit_weights = recipe_.exit_weights;
     options.balance = recipe_.balance;
+    options.width_weights = recipe_.width_weights;
+    if (!recipe_.lora) options.widths = model_->built.config.widths;  // an adapter is of the whole model
     RETURN_IF_ERROR(open_teacher(options));
     if (model_->base != nullptr) options.frozen = &model_->base->weights;
     ASSIGN_OR_RETURN(trainer_, Trainer::make(model_->built.graph, model_->parameters, kernels_, pool_, options));
@@ -185,16 +187,19 @@ class Run {
 
   void validate(StepLog& line) {
     double sum = 0, count = 0;
-    std::vector<double> of_exits(trainer_->exits().size());
+    std::vector<double> of_exits(trainer_->exits().size()), of_widths(trainer_->widths().size());
     for (const PackedBatch& batch : validation_) {
       const auto n = static_cast<double>(batch.n_targets());
       sum += trainer_->evaluate(batch.batch()) * n;
       for (size_t i = 0; i < of_exits.size(); ++i) of_exits[i] += trainer_->exit_loss(trainer_->exits()[i]) * n;
+      for (size_t i = 0; i < of_widths.size(); ++i) of_widths[i] += trainer_->evaluate_narrow(i, batch.batch()) * n;
       count += n;
     }
     line.validation_loss = sum / count;
     for (size_t i = 0; i < of_exits.size(); ++i)
       line.more.emplace_back("validation_loss." + trainer_->exits()[i], of_exits[i] / count);
+    for (size_t i = 0; i < of_widths.size(); ++i)
+      line.more.emplace_back("validation_loss.width." + std::to_string(trainer_->widths()[i]), of_widths[i] / count);
     if (!beside_) return;
     if (const auto other = beside_->validation_loss(line.step))
       line.more.emplace_back("validation_loss_beside", *other);
@@ -237,7 +242,7 @@ class Run {
       if (teacher_) teacher_->teach(part);
       if (on_policy_) part.teacher_shares = on_policy_->shares(batch, recipe_.distillation->weight);
       const double loss = trainer_->accumulate(part);
-      operations_ += trainer_->cost().operations(part);
+      operations_ += trainer_->operations(part);
       if (!std::isfinite(loss)) return not_finite(line.step, part);
       line.loss += loss;
       metrics.add(*trainer_, batch);

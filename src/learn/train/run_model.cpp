@@ -17,6 +17,7 @@
 #include "model/format/published_weights.h"
 #include "model/text/chat_template_source.h"
 #include "model/text/load_tokenizer.h"
+#include "model/width.h"
 
 namespace strata {
 namespace {
@@ -157,6 +158,16 @@ Status check_size(const Graph& graph, const Recipe& recipe) {
                   numbers, needed, there));
 }
 
+// The narrower models inside: those that the recipe of a base asks for, else those of its configuration.
+Status set_widths(const Recipe& recipe, const Parameters& parameters, json& config, BuiltModel& built) {
+  if (!recipe.widths.empty()) config["widths"] = recipe.widths;
+  const ConfigView view(config, "config.json");
+  ASSIGN_OR_RETURN(built.config.widths, NestedWidths::from(view));
+  std::vector<WantedTensor> shapes;
+  for (const Parameter& parameter : parameters.all()) shapes.push_back({parameter.name, parameter.shape});
+  return check_widths(built, view, shapes);
+}
+
 Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
   ASSIGN_OR_RETURN(json config, new_config(recipe, *tokenizer));
   const ConfigView view(config, "model");
@@ -166,6 +177,7 @@ Result<RunModel> new_model(const Recipe& recipe, std::unique_ptr<Tokenizer> toke
   if (!built.ok()) return with_section(built.status());
   RETURN_IF_ERROR(check_size(built->graph, recipe));
   Parameters parameters = make_parameters(*built, {recipe.seed, recipe.initial_deviation});
+  if (const Status widths = set_widths(recipe, parameters, config, *built); !widths.ok()) return with_section(widths);
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
@@ -179,10 +191,11 @@ json trained_config(json config) {
 // Some layers of a model whose weights `weights` gives.
 Result<RunModel> model_of_layers(const Recipe& recipe, const json& all, const WeightSource& weights,
                                  std::unique_ptr<Tokenizer> tokenizer) {
-  ASSIGN_OR_RETURN(const json config, config_of_layers(all, recipe.layers));
+  ASSIGN_OR_RETURN(json config, config_of_layers(all, recipe.layers));
   Result<BuiltModel> built = build_new_model(ConfigView(config, "config.json"));
   if (!built.ok()) return built.status().with_context("model.layers");
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built->graph, ChosenLayers(weights, recipe.layers)));
+  RETURN_IF_ERROR(set_widths(recipe, parameters, config, *built));
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
@@ -214,23 +227,28 @@ Result<RunModel> gguf_model(const Recipe& recipe, const Checkpoint& checkpoint, 
   RETURN_IF_ERROR(check_size(built->graph, recipe));
   ASSIGN_OR_RETURN(Parameters parameters, gguf_parameters(checkpoint, config, *built));
   if (!recipe.layers.empty()) return model_of_layers(recipe, config, parameters, std::move(tokenizer));
+  RETURN_IF_ERROR(set_widths(recipe, parameters, config, *built));
   return RunModel{*std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
 Result<RunModel> known_model(const Recipe& recipe, std::unique_ptr<Tokenizer> tokenizer) {
   ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(recipe.base));
+  if (recipe.width > 0) {
+    ASSIGN_OR_RETURN(checkpoint, checkpoint_at_width(std::move(checkpoint), recipe.width));
+  }
   if (checkpoint.gguf() != nullptr) {
     ASSIGN_OR_RETURN(RunModel model, gguf_model(recipe, checkpoint, std::move(tokenizer)));
     model.gguf = std::make_unique<Checkpoint>(std::move(checkpoint));
     return model;
   }
-  const json config = trained_config(checkpoint.config().json());
+  json config = trained_config(checkpoint.config().json());
   if (!recipe.layers.empty())
     return model_of_layers(recipe, config, CheckpointWeights(checkpoint), std::move(tokenizer));
   ASSIGN_OR_RETURN(BuiltModel built, build_model(checkpoint));
   RETURN_IF_ERROR(check_known(built, *tokenizer, recipe.base));
   RETURN_IF_ERROR(check_size(built.graph, recipe));
   ASSIGN_OR_RETURN(Parameters parameters, Parameters::copy(built.graph, CheckpointWeights(checkpoint)));
+  RETURN_IF_ERROR(set_widths(recipe, parameters, config, built));
   return RunModel{std::move(built), std::move(parameters), std::move(tokenizer), config.dump(2) + "\n"};
 }
 
@@ -241,6 +259,10 @@ Result<RunModel> prepare_model(const Recipe& recipe, const Corpus& corpus, const
   if (recipe.lora && !recipe.layers.empty())
     return invalid_argument(
         "model.layers: an adapter is trained for all layers of its base (leave out layers, or lora)");
+  if (recipe.lora && (recipe.width > 0 || !recipe.widths.empty())) {
+    return invalid_argument(
+        "model.width, model.widths: an adapter is trained for its base as it is (leave out widths, or lora)");
+  }
   RETURN_IF_ERROR(write_chat_template(recipe, folder));
   ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, prepare_tokenizer(recipe, corpus, folder, pool, on_tokenizer));
   ASSIGN_OR_RETURN(std::optional<ChatTemplate> chat_template, read_chat_template(recipe, folder));

@@ -17,6 +17,10 @@ void StepMetrics::add(Trainer& trainer, const PackedBatch& batch) {
   const std::span<const float> divergences = trainer.metric("divergences");
   for (const float each : divergences.last(divergences.empty() ? 0 : static_cast<size_t>(batch.n_written())))
     divergence_of_written_ += each;
+  if (const auto& narrow = trainer.narrow_loss()) {
+    narrow_width_ = narrow->width;
+    narrow_loss_ += narrow->loss;
+  }
   const std::span<const float> shares = trainer.metric("expert_shares");
   expert_shares_.resize(shares.size() / 2);
   for (size_t e = 0; e < expert_shares_.size(); ++e) expert_shares_[e] += shares[e];
@@ -31,6 +35,7 @@ void StepMetrics::write(StepLog& line) const {
     line.more.emplace_back("written_divergence", divergence_of_written_ / written);
   }
   if (hidden_distance_) line.more.emplace_back("hidden_distance", *hidden_distance_);
+  if (narrow_width_ > 0) line.more.emplace_back("loss.width." + std::to_string(narrow_width_), narrow_loss_);
   if (!balance_) return;
   line.more.emplace_back("balance", *balance_);
   const double all = std::accumulate(expert_shares_.begin(), expert_shares_.end(), 0.0);

@@ -1,5 +1,5 @@
-// What a step's log says beside its loss: how far the model is from its teacher, also on what it wrote itself, how
-// evenly experts are used.
+// What a step's log says beside its loss: that of the narrower model it trained, how far the model is from its teacher,
+// also on what it wrote itself, how evenly experts are used.
 #pragma once
 
 #include <vector>
@@ -16,6 +16,8 @@ class StepMetrics {
   void write(StepLog& line) const;                       // those of a step
 
  private:
+  int64_t narrow_width_ = 0;  // 0: none
+  double narrow_loss_ = 0;
   std::optional<double> divergence_, hidden_distance_, balance_;
   std::vector<double> expert_shares_;  // summed over batches
   int64_t targets_ = 0, written_ = 0;  // of them

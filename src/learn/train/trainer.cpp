@@ -52,7 +52,7 @@ SymbolValues Trainer::maxima() const { return SymbolValues::all(options_.max_tok
 
 Graph Trainer::lower(const Graph& graph) {
   if (options_.precision == Precision::kFp32) return lower_for_segments(graph, kernels_);
-  const Graph rounded = in_bfloat16(graph, [this](const WeightRef& ref) { return rounded_.is_whole(ref); });
+  const Graph rounded = in_bfloat16(graph, [this](const WeightRef& ref) { return rounded_.is_rows(ref); });
   rounded_.keep(rounded);
   return fuse(lower_attention_segments(rounded));
 }
@@ -74,8 +74,9 @@ Result<std::shared_ptr<const Plan>> Trainer::make_plan(const Graph& graph) {
   return Plan::make(lower(graph), kernels_, binder_, maxima());
 }
 
-Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& graph) {
+Result<std::unique_ptr<ExecutionContext>> Trainer::make_context(const Graph& graph, const ExecutionContext* other) {
   ASSIGN_OR_RETURN(auto plan, make_plan(graph));
+  if (other != nullptr) return std::make_unique<ExecutionContext>(std::move(plan), pool_, *other);
   return std::make_unique<ExecutionContext>(std::move(plan), pool_);
 }
 
@@ -85,34 +86,41 @@ Status Trainer::plan_graphs(const Graph& graph) {
   }
   graph_ = options_.frozen == nullptr ? with_fp32_weights(graph) : graph;
   for (const NamedValue& exit : exits_of(graph_)) exits_.push_back(exit.name);
-  const Graph loss = add_loss(graph_, std::vector<double>(exits_.size(), 0));
-  const auto is_trained = [&](const Node& weight) { return weights_.changes(weight.weight.parts[0].tensor); };
-  cost_ = std::make_unique<StepCost>(loss, is_trained);
-  ASSIGN_OR_RETURN(const Graph trained, with_loss());
-  ASSIGN_OR_RETURN(const Graph backward, differentiate(trained, "loss", is_trained));
+  const Graph loss = with_losses(graph_);
+  cost_ = std::make_unique<StepCost>(loss, is_trained_);
+  ASSIGN_OR_RETURN(const Graph backward, differentiated(graph_));
   gradients_ = std::make_unique<Gradients>(backward, parameters_);
   reserve_memory(backward);
   ASSIGN_OR_RETURN(evaluation_, make_context(loss));
   if (options_.writes) {
     ASSIGN_OR_RETURN(runner_, ModelRunner::make(lower_to_write(), binder_, kernels_, pool_, *options_.writes));
   }
+  RETURN_IF_ERROR(add_narrow_models());
   RETURN_IF_ERROR(choose_recomputation(backward));
   ASSIGN_OR_RETURN(context_, make_context(recomputation_.graph));
+  RETURN_IF_ERROR(plan_narrow_models());
   binder_.release_sources();
   return ok_status();
 }
 
+Graph Trainer::with_losses(const Graph& graph) const { return add_loss(graph, std::vector<double>(exits_.size(), 0)); }
+
+Result<Graph> Trainer::differentiated(const Graph& graph) const {
+  ASSIGN_OR_RETURN(const Graph trained, with_trained_loss(graph));
+  return differentiate(trained, "loss", is_trained_);
+}
+
 // What is trained: the loss with all that is added to it.
-Result<Graph> Trainer::with_loss() const {
+Result<Graph> Trainer::with_trained_loss(const Graph& graph) const {
   std::vector<double> weights = options_.exit_weights;
   if (weights.empty()) weights.assign(exits_.size(), 1);
   if (weights.size() != exits_.size()) {
     return invalid_argument("loss.exits: " + std::to_string(weights.size()) + " weights, the model has " +
                             std::to_string(exits_.size()) + " exits (model.exits)");
   }
-  if (!options_.distillation) return add_balance_loss(add_loss(graph_, weights), options_.balance);
+  if (!options_.distillation) return add_balance_loss(add_loss(graph, weights), options_.balance);
   const DistillationOptions& d = *options_.distillation;
-  ASSIGN_OR_RETURN(const Graph heads, add_distillation_loss(graph_, {d.temperature, d.weight, d.beta}, d.top_k, weights));
+  ASSIGN_OR_RETURN(const Graph heads, add_distillation_loss(graph, {d.temperature, d.weight, d.beta}, d.top_k, weights));
   ASSIGN_OR_RETURN(const Graph student, add_hidden_losses(heads, options_.hidden_pairs, d.layer_weight));
   return add_balance_loss(student, options_.balance);
 }
@@ -153,7 +161,7 @@ Status Trainer::choose_recomputation(const Graph& backward) {
 
 uint64_t Trainer::fixed_bytes(const Plan& backward) const {
   uint64_t bytes =
-      binder_.bound_bytes() + rounded_.bytes() + gradients_->sum_bytes(options_.n_batches) +
+      binder_.bound_bytes() + rounded_.bytes() + gradients_->sum_bytes(runs(options_.n_batches)) + narrow_bytes() +
       evaluation_->plan().arena_bytes() +
       static_cast<uint64_t>(pool_.n_threads()) * (evaluation_->plan().workspace_bytes() + backward.workspace_bytes());
   if (runner_) {
@@ -169,9 +177,13 @@ uint64_t Trainer::fixed_bytes(const Plan& backward) const {
 
 uint64_t Trainer::planned_bytes() const { return fixed_bytes(context_->plan()) + context_->plan().arena_bytes(); }
 
-void Trainer::begin(int n_batches) { gradients_->begin(n_batches); }
+// A step runs each batch through the whole model and through a narrower one.
+int Trainer::runs(int n_batches) const { return narrow_of_step() == nullptr ? n_batches : 2 * n_batches; }
+
+void Trainer::begin(int n_batches) { gradients_->begin(runs(n_batches)); }
 
 double Trainer::accumulate(const Batch& batch) {
+  accumulate_narrow(batch);  // first: what the whole model gives is asked for later (metric())
   context_->run(batch);
   ++spent_.passes;
   const Timed timed(spent_.adding);
@@ -193,6 +205,7 @@ std::vector<ProfileRow> Trainer::profile(int64_t tokens, double seconds) const {
   const SymbolValues sizes = SymbolValues::all(tokens);
   std::vector<ProfileRow> rows = strata::profile(*context_, sizes, static_cast<double>(spent_.passes), seconds);
   const std::pair<const char*, double> parts[] = {{"(outside) sums of gradients", spent_.adding},
+                                                  {"(outside) narrower models", spent_.narrow},
                                                   {"(outside) norm of gradients", spent_.norm},
                                                   {"(outside) update of parameters", spent_.update},
                                                   {"(outside) packing of weights", spent_.packing}};

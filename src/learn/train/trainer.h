@@ -1,9 +1,13 @@
 // Training of one model: its graph differentiated and planned, the parameters, and what the optimizer remembers. A step
 // is begin(n), n times accumulate(batch), then apply(rate). Deterministic at any thread count.
 //
+// Narrower models inside it (TrainerOptions::widths) are trained along: each step trains the whole model and one of
+// them, in turn by the number of the step. All of them in every step would cost a forward and a backward pass for each.
+//
 // One thread uses it; the compute threads are the pool's.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +28,7 @@
 #include "learn/train/precision.h"
 #include "learn/train/rounded_parameters.h"
 #include "learn/train/step_cost.h"
+#include "model/format/nested_widths.h"
 
 namespace strata {
 
@@ -43,6 +48,8 @@ struct TrainerOptions {
   std::vector<double> exit_weights = {};      // what each exit counts in the loss; empty: 1 each
   double balance = 0;                         // what the balance of experts counts
   std::optional<RunnerLimits> writes = {};    // the model writes meanwhile: Trainer::runner()
+  NestedWidths widths = {};                   // the narrower models inside
+  std::vector<double> width_weights = {};     // what each counts in a step that trains it; empty: 1 each
   // Weights that are no parameters, which stay as they are and as they are stored; it outlives the trainer. Null: all
   // weights are parameters.
   const WeightSource* frozen = nullptr;
@@ -56,9 +63,15 @@ class Trainer {
                                                ThreadPool& pool, const TrainerOptions& options);
 
   void begin(int n_batches);
-  // The batch's share of the step's loss. Its target_total is the step's, not the batch's. Not finite: first_fault()
-  // says where that began.
+  // The batch's share of the step's loss, of the whole model. Its target_total is the step's, not the batch's. Not
+  // finite: first_fault() says where that began.
   double accumulate(const Batch& batch);
+  // The same of the narrower model that the step trains.
+  struct NarrowLoss {
+    int64_t width;
+    double loss;
+  };
+  const std::optional<NarrowLoss>& narrow_loss() const { return narrow_loss_; }
   // What else the batch gave, as a share of the step's: "divergence", "balance", "expert_shares" ...; empty: there is
   // no such output.
   std::span<const float> metric(std::string_view name) { return context_->output(name); }
@@ -71,6 +84,9 @@ class Trainer {
   // Of the batch that was evaluated last, for each of exits(): its mean loss.
   double exit_loss(std::string_view exit) { return evaluation_->output("loss." + std::string(exit))[0]; }
   const std::vector<std::string>& exits() const { return exits_; }  // "exit.<layer>"
+  // The same of the narrower model of options.widths.narrow[i].
+  double evaluate_narrow(size_t i, const Batch& batch);
+  const std::vector<int64_t>& widths() const { return options_.widths.narrow; }
 
   // Where numbers stop being finite with this batch: "after layer 3", "in the gradient of NAME", or empty.
   std::string first_fault(const Batch& batch);
@@ -99,7 +115,7 @@ class Trainer {
   const RecomputeChoice& recomputation() const { return recomputation_; }
   // Weights in all their forms, gradients, what the optimizer remembers, activations: all that a run writes here.
   uint64_t planned_bytes() const;
-  const StepCost& cost() const { return *cost_; }
+  double operations(const Batch& batch) const;  // that a pass of this step computes at least
 
   // Where the time of steps goes from here on, and where it went: `tokens` in `seconds`.
   void measure();
@@ -114,9 +130,27 @@ class Trainer {
         weights_(parameters, options.frozen),
         rounded_(parameters, weights_, kernels),
         binder_(rounded_, pool) {}
+  // A narrower model (trainer_widths.cpp).
+  struct Narrow {
+    int64_t width = 0;
+    double weight = 1;
+    Graph backward;
+    size_t number = 0;  // in gradients_
+    std::unique_ptr<StepCost> cost;
+    std::unique_ptr<ExecutionContext> context, evaluation;
+  };
+  const Narrow* narrow_of_step() const;  // null: there is none
+  Status add_narrow_models();
+  Status plan_narrow_models();
+  uint64_t narrow_bytes() const;
+  void accumulate_narrow(const Batch& batch);
+
   void update_parameters(double learning_rate, double norm);
   Status plan_graphs(const Graph& graph);
-  Result<Graph> with_loss() const;
+  int runs(int n_batches) const;                // of a step
+  Graph with_losses(const Graph& graph) const;  // of the model and its exits
+  Result<Graph> with_trained_loss(const Graph& graph) const;
+  Result<Graph> differentiated(const Graph& graph) const;
   void reserve_memory(const Graph& backward);
   Status choose_recomputation(const Graph& backward);
   SymbolValues maxima() const;
@@ -124,7 +158,8 @@ class Trainer {
   Graph lower(const Graph& graph);
   Graph lower_to_write();
   Result<std::shared_ptr<const Plan>> make_plan(const Graph& graph);
-  Result<std::unique_ptr<ExecutionContext>> make_context(const Graph& graph);
+  // In the memory of `other` where there is one.
+  Result<std::unique_ptr<ExecutionContext>> make_context(const Graph& graph, const ExecutionContext* other = nullptr);
 
   Parameters& parameters_;
   const CpuKernels& kernels_;
@@ -133,6 +168,9 @@ class Trainer {
   TrainedWeights weights_;
   RoundedParameters rounded_;
   WeightBinder binder_;
+  const std::function<bool(const Node&)> is_trained_ = [this](const Node& weight) {
+    return weights_.changes(weight.weight.parts[0].tensor);
+  };
   Graph graph_;  // the model's, in fp32 where nothing is frozen
   std::vector<std::string> exits_;
   RecomputeChoice recomputation_;
@@ -141,11 +179,13 @@ class Trainer {
   std::unique_ptr<ModelRunner> runner_;
   std::unique_ptr<Gradients> gradients_;
   std::unique_ptr<StepCost> cost_;
+  std::vector<Narrow> narrow_;
+  std::optional<NarrowLoss> narrow_loss_;
   std::vector<Memory> memory_;
   int64_t step_ = 0;
   // Seconds of what a step does outside its graph, and passes through the graph; counted all the time.
   struct Spent {
-    double adding = 0, norm = 0, update = 0, packing = 0;
+    double adding = 0, narrow = 0, norm = 0, update = 0, packing = 0;
     int64_t passes = 0;
   };
   Spent spent_;

@@ -19,8 +19,8 @@ bool starts_with(const Node& node, std::string_view name) {
 
 class Rounding {
  public:
-  Rounding(const Graph& graph, const std::function<bool(const WeightRef&)>& is_whole, std::string_view loss)
-      : graph_(graph), is_whole_(is_whole), end_(graph.find_output(loss).node) {
+  Rounding(const Graph& graph, const std::function<bool(const WeightRef&)>& is_rows, std::string_view loss)
+      : graph_(graph), is_rows_(is_rows), end_(graph.find_output(loss).node) {
     for (int32_t i = end_ + 1; i < static_cast<int32_t>(graph.nodes().size()); ++i) {
       const Node& node = graph.nodes()[static_cast<size_t>(i)];
       if (node.kind != NodeKind::kOp || node.op->view || is_rounded(node)) continue;
@@ -43,7 +43,7 @@ class Rounding {
     if (node.op->name == "matmul_dw") return true;
     if (node.op->name != "matmul" && node.op->name != "matmul_dx") return false;
     const Node& weight = graph_.node(node.inputs[1]);
-    return weight.kind == NodeKind::kWeight && weight.outputs[0].dtype == DType::kF32 && is_whole_(weight.weight);
+    return weight.kind == NodeKind::kWeight && weight.outputs[0].dtype == DType::kF32 && is_rows_(weight.weight);
   }
 
   // An activation, or a view of one, that the backward part reads.
@@ -131,7 +131,7 @@ class Rounding {
   }
 
   const Graph& graph_;
-  const std::function<bool(const WeightRef&)>& is_whole_;
+  const std::function<bool(const WeightRef&)>& is_rows_;
   const int32_t end_;  // the last node of the forward part
   std::set<Value> waits_;
   std::map<Value, Value> rounded_, widened_, weights_;
@@ -145,8 +145,8 @@ std::string_view tensor_of_rounded(std::string_view name) {
   return name.ends_with(kRounded) ? name.substr(0, name.size() - kRounded.size()) : std::string_view{};
 }
 
-Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_whole, std::string_view loss) {
-  return Rounding(graph, is_whole, loss).run();
+Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_rows, std::string_view loss) {
+  return Rounding(graph, is_rows, loss).run();
 }
 
 }  // namespace strata

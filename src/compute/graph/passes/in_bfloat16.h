@@ -16,8 +16,8 @@ namespace strata {
 std::string rounded_name(std::string_view tensor);
 std::string_view tensor_of_rounded(std::string_view name);
 
-// `is_whole`: whether a reference is all rows and columns of a tensor, as they lie. Others stay fp32.
-Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_whole,
+// `is_rows`: whether a reference is neighbouring rows of a tensor, as they lie. Others stay fp32.
+Graph in_bfloat16(const Graph& graph, const std::function<bool(const WeightRef&)>& is_rows,
                   std::string_view loss = "loss");
 
 }  // namespace strata

@@ -7,14 +7,32 @@
 
 namespace strata {
 
+bool ExecutionContext::Memory::fits(const Plan& plan) const {
+  return plan.arena_bytes() <= arena.size() && plan.workspace_bytes() <= workspaces.front().size();
+}
+
+std::shared_ptr<const ExecutionContext::Memory> ExecutionContext::make_memory(const Plan& plan,
+                                                                              const ThreadPool& pool) {
+  auto memory = std::make_shared<Memory>();
+  memory->arena = AlignedBuffer(plan.arena_bytes(), false);  // of the longest step; shorter ones use a part of it
+  for (int i = 0; i < pool.n_threads(); ++i) memory->workspaces.emplace_back(plan.workspace_bytes());
+  return memory;
+}
+
 ExecutionContext::ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator)
+    : ExecutionContext(plan, pool, communicator, make_memory(*plan, pool)) {}
+
+ExecutionContext::ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, const ExecutionContext& other)
+    : ExecutionContext(plan, pool, nullptr, other.memory_->fits(*plan) ? other.memory_ : make_memory(*plan, pool)) {}
+
+ExecutionContext::ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator,
+                                   std::shared_ptr<const Memory> memory)
     : plan_(std::move(plan)),
       pool_(pool),
       communicator_(communicator),
-      arena_(plan_->arena_bytes(), false),  // planned for the longest step; the part of shorter ones is used
+      memory_(std::move(memory)),
       states_(plan_->states().size(), nullptr),
       args_(plan_->steps().size()) {
-  for (int i = 0; i < pool.n_threads(); ++i) workspaces_.emplace_back(plan_->workspace_bytes());
   size_t widest = 1;
   for (const auto& wave : plan_->waves()) widest = std::max(widest, wave.size());
   shares_.reserve(widest * static_cast<size_t>(pool.n_groups()));
@@ -29,7 +47,7 @@ void ExecutionContext::resolve(const OperandRef& ref, Operand& operand) const {
       operand.data = nullptr;
       break;
     case OperandRef::Place::kArena:
-      operand.data = arena_.data() + ref.offset;
+      operand.data = memory_->arena.data() + ref.offset;
       break;
     case OperandRef::Place::kConstant:
       operand.data = const_cast<void*>(ref.constant);
@@ -119,7 +137,7 @@ void ExecutionContext::end_wave(size_t wave) {
 
 void ExecutionContext::compute(int64_t begin, int64_t end, int worker) {
   const ComputeFloatMode mode;
-  void* workspace = workspaces_[static_cast<size_t>(worker)].data();
+  void* workspace = memory_->workspaces[static_cast<size_t>(worker)].data();
   const bool measured = !wave_seconds_.empty();
   for (const TaskShare& share : shares_) {
     const int64_t from = std::max(begin, share.first_unit);
@@ -212,7 +230,7 @@ std::vector<std::span<std::byte>> ExecutionContext::boundary(int segment, const 
   bind_sizes(batch);
   std::vector<std::span<std::byte>> values;
   for (const auto& [from, ref] : plan_->boundary()) {
-    if (from == segment) values.emplace_back(arena_.data() + ref.offset, ref.type.bytes(sizes_));
+    if (from == segment) values.emplace_back(memory_->arena.data() + ref.offset, ref.type.bytes(sizes_));
   }
   return values;
 }

@@ -18,9 +18,13 @@ class ExecutionContext final : private PhasedWork {
  public:
   // The pool and the communicator (null: one rank) outlive the context.
   ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator = nullptr);
+  // In the memory of another context where that is enough for this plan: they run in turns, and what one gave is gone
+  // when the other runs.
+  ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, const ExecutionContext& other);
 
   const Plan& plan() const { return *plan_; }
   int n_threads() const { return pool_.n_threads(); }
+  bool shares_memory_with(const ExecutionContext& other) const { return memory_ == other.memory_; }
   // Memory of a state (plan().states()[index]): n_blocks * block_bytes, zero where nothing was written.
   void set_state(int index, void* memory) { states_[static_cast<size_t>(index)] = memory; }
 
@@ -71,11 +75,20 @@ class ExecutionContext final : private PhasedWork {
     const PlanTask* task = nullptr;
   };
 
+  // What runs write.
+  struct Memory {
+    AlignedBuffer arena;
+    std::vector<AlignedBuffer> workspaces;  // one for each worker
+    bool fits(const Plan& plan) const;
+  };
+  static std::shared_ptr<const Memory> make_memory(const Plan& plan, const ThreadPool& pool);
+  ExecutionContext(std::shared_ptr<const Plan> plan, ThreadPool& pool, Communicator* communicator,
+                   std::shared_ptr<const Memory> memory);
+
   std::shared_ptr<const Plan> plan_;
   ThreadPool& pool_;
   Communicator* communicator_;
-  AlignedBuffer arena_;
-  std::vector<AlignedBuffer> workspaces_;
+  std::shared_ptr<const Memory> memory_;
   std::vector<void*> states_;
   std::unique_ptr<WeightStream> stream_;
   const std::byte* window_ = nullptr;  // of the segment under way
