@@ -115,6 +115,10 @@ constexpr Option kOptions[] = {
     {"--max-queue-ms", "max_queue_ms", "N",
      "Requests that would wait longer before they begin are refused with 429 and Retry-After; 0: none is.", "serve",
      INTEGER(max_queue_ms, 0, kMaxInt)},
+    {"--max-ttft-ms", "max_ttft_ms", "N",
+     "Requests whose first token would come later are refused with 429 and Retry-After; a prompt that alone takes "
+     "longer is refused while others wait. 0: none is.",
+     "serve", INTEGER(max_ttft_ms, 0, kMaxInt)},
     {"--max-waiting", "max_waiting", "N", "Waiting requests above which new ones are refused with 429.", "serve",
      INTEGER(max_waiting, 1, kMaxInt)},
     {"--adapter", "adapter", "[NAME=]FOLDER",

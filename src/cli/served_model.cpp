@@ -75,6 +75,7 @@ Status ServedModel::start_engine(const ServeContext& context, std::shared_ptr<We
   engine.prefill_chunk = context.settings.prefill_chunk;
   engine.target_itl = std::chrono::milliseconds(context.settings.target_itl_ms);
   engine.admission.max_queue = std::chrono::milliseconds(context.settings.max_queue_ms);
+  engine.admission.max_ttft = std::chrono::milliseconds(context.settings.max_ttft_ms);
   engine.admission.max_waiting = context.settings.max_waiting;
   metrics_ = std::make_unique<api::EngineMetrics>(context.metrics, names_.front());
   engine_ = std::make_unique<Engine>(std::move(runner), *model_->tokenizer(), engine, steady_clock(), metrics_.get(),

@@ -27,6 +27,7 @@ struct Settings {
   uint64_t weights_memory = 0;  // 0: all there is
   int target_itl_ms = 0;        // 0: follows the decodes' own time
   int max_queue_ms = 60000;     // 0: any
+  int max_ttft_ms = 0;          // 0: any
   int max_waiting = 4096;
   std::string adapter;  // [NAME=]FOLDER, several separated by commas
   int max_adapters = 0;

@@ -13,9 +13,9 @@ namespace {
 
 Status refusal(const Admission& admission) {
   if (admission.verdict == Verdict::kQueueFull) return exhausted("too many requests are waiting (try again later)");
-  const std::string seconds = std::to_string(to_seconds(admission.wait));
+  const std::string seconds = std::to_string(to_seconds(admission.ttft));
   return exhausted("the server is busy: this request would wait " + seconds.substr(0, seconds.find('.') + 2) +
-                   " s before it begins (try again later)");
+                   " s for its first token (try again later)");
 }
 
 }  // namespace
@@ -66,10 +66,11 @@ struct Engine::Impl {
     return !stop;
   }
 
-  // A newcomer of this priority, now. Counts those it refuses.
-  Admission decide(int priority) {
+  // A newcomer, now. Counts those it refuses.
+  Admission decide(const Request& request) {
     const Inbox inbox{counters.inbox, counters.inbox_tokens};
-    const Admission admission = decide_admission(options.admission, counters.backlog.read(), inbox, priority);
+    const Newcomer newcomer{request.priority, static_cast<int64_t>(request.prompt.size())};
+    const Admission admission = decide_admission(options.admission, counters.backlog.read(), inbox, newcomer);
     if (admission.verdict == Verdict::kQueueFull) ++counters.shed_full;
     if (admission.verdict == Verdict::kQueueSlow) ++counters.shed_slow;
     return admission;
@@ -104,7 +105,7 @@ Result<Engine::RequestHandle> Engine::submit(Request request, EventSink sink, Du
   {
     const std::lock_guard lock(impl_->mutex);
     if (impl_->draining) return unavailable("the engine is draining and takes no new requests");
-    const Admission admission = impl_->decide(request.priority);
+    const Admission admission = impl_->decide(request);
     if (admission.verdict != Verdict::kAdmitted) {
       if (retry_after != nullptr) *retry_after = admission.retry_after;
       return refusal(admission);

@@ -8,13 +8,6 @@
 namespace strata {
 namespace {
 
-// What prefill gets of a step, in parts of the time that the step's decodes take. A prompt that is alone leaves gaps
-// clearly below twice the usual and still gets almost half of the machine. Where prompts come one after the other, a
-// slow prefill only makes a queue of them, and fewer sequences that decode together: then the streams yield.
-constexpr double kSoleShare = 0.75;
-constexpr double kCrowdShare = 6;
-constexpr double kLeastShare = 0.25;  // where the decodes alone use the target up
-
 // So many in a row, then one without prefill: it alone shows what the decodes take on the machine as it is now.
 constexpr int kMostMixedSteps = 32;
 
@@ -22,7 +15,8 @@ constexpr double kShareMemory = 0.1;  // of a running average
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerOptions& options) : options_(options), pool_(options.n_blocks), index_(pool_) {}
+Scheduler::Scheduler(const SchedulerOptions& options)
+    : options_(options), pool_(options.n_blocks), index_(pool_), share_(options.target_itl) {}
 
 Scheduler::~Scheduler() = default;
 
@@ -103,16 +97,8 @@ double Scheduler::prefill_seconds(const StepPlan& plan) {
   size_t prompts = waiting_.size();
   for (const Sequence* sequence : running_) prompts += sequence->remaining() > 1 ? 1 : 0;
   const bool crowd = std::max(prompts, arrivals_.size()) > 1;
-  const double whole = decode_seconds_ + prefill_beside(decode_seconds_, crowd);
-  return std::max(whole - cost_.seconds(decodes), kLeastShare * decode_seconds_);
-}
-
-// `crowd`: more than one prompt waits, or came of late.
-double Scheduler::prefill_beside(double decode_seconds, bool crowd) const {
-  if (options_.target_itl > Duration::zero()) {
-    return std::max(to_seconds(options_.target_itl) - decode_seconds, kLeastShare * decode_seconds);
-  }
-  return (crowd ? kCrowdShare : kSoleShare) * decode_seconds;
+  const double whole = decode_seconds_ + share_.seconds_beside(decode_seconds_, crowd);
+  return std::max(whole - cost_.seconds(decodes), PrefillShare::least_seconds(decode_seconds_));
 }
 
 // Until the prompt is computed, if it had all of prefill's time from now on.
@@ -125,17 +111,20 @@ double Scheduler::seconds_left(const Sequence& sequence) const {
 Backlog Scheduler::backlog(double release_seconds) const {
   Backlog backlog;
   if (lacks_room_) backlog.release_seconds = release_seconds;
-  // Decodes that run beside prefill slow it down.
-  const double beside = prefill_beside(decode_seconds_, true);
-  const double pace = decode_seconds_ > 0 ? (decode_seconds_ + beside) / beside : 1;
-  backlog.token_seconds = pace * unknown_share_ * cost_.prefill_token_seconds(0);
+  backlog.share = share_;
+  backlog.decode_seconds = decode_seconds_;
+  backlog.one_decode_seconds = decode_seconds({.decodes = 1});
+  backlog.more_decode_seconds = decode_seconds({.decodes = 2}) - backlog.one_decode_seconds;
+  backlog.token_seconds = unknown_share_ * cost_.prefill_token_seconds(0);
+  backlog.position_seconds = unknown_share_ * cost_.position_seconds();
   const auto add = [&](const Sequence& sequence, int waiting) {
     const int priority = sequence.rank.priority;
     auto at = std::find_if(backlog.classes.begin(), backlog.classes.end(),
                            [&](const Backlog::Class& each) { return each.priority >= priority; });
-    if (at == backlog.classes.end() || at->priority != priority) at = backlog.classes.insert(at, {priority, 0, 0});
+    if (at == backlog.classes.end() || at->priority != priority) at = backlog.classes.insert(at, {priority, 0, 0, 0});
     at->requests += waiting;
-    at->seconds += pace * seconds_left(sequence);
+    ++at->prompts;
+    at->seconds += seconds_left(sequence);
   };
   for (const Sequence* sequence : waiting_) add(*sequence, 1);
   for (const Sequence* sequence : running_) {

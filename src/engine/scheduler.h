@@ -34,6 +34,7 @@
 
 #include "engine/admission.h"
 #include "engine/block_pool.h"
+#include "engine/prefill_share.h"
 #include "engine/prefix_index.h"
 #include "engine/sequence.h"
 #include "engine/step_cost.h"
@@ -119,7 +120,6 @@ class Scheduler {
   void place(Sequence& sequence, Room& room, StepPlan& plan);
   double prefill_seconds(const StepPlan& plan);
   double decode_seconds(const StepLoad& decodes) const;
-  double prefill_beside(double decode_seconds, bool crowd) const;
   double seconds_left(const Sequence& sequence) const;
   Sequence& next_newcomer();
   bool is_mostly_known(Sequence& sequence);
@@ -156,6 +156,7 @@ class Scheduler {
   std::deque<TimePoint> arrivals_;   // within kCrowdWindow
   std::vector<Sequence*> snapshot_;  // running_ as the step began
   int deadlines_ = 0;                // sequences that have one
+  const PrefillShare share_;
   StepCost cost_;                // of all steps
   StepCost decode_cost_;         // of steps without prefill
   double decode_seconds_ = 0;   // expected, of the decodes in the step planned last

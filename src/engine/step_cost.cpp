@@ -113,15 +113,15 @@ void StepCost::follow(double ratio) {
 
 double StepCost::seconds(const StepLoad& load) const { return load.empty() ? 0 : dot(costs_, vector_of(load)); }
 
-double StepCost::prefill_token_seconds(int begin) const {
-  return costs_[kPrefill] + costs_[kPrefillPosition] * (begin + 1) / kPositions;
-}
+double StepCost::position_seconds() const { return costs_[kPrefillPosition] / kPositions; }
+
+double StepCost::prefill_token_seconds(int begin) const { return costs_[kPrefill] + position_seconds() * (begin + 1); }
 
 // Solves count * (token + positions * (begin + (count + 1) / 2)) <= seconds.
 int StepCost::prefill_within(double seconds, int begin, int most) const {
   if (!known_) return most;
-  const double square = costs_[kPrefillPosition] / kPositions / 2;
-  const double linear = costs_[kPrefill] + costs_[kPrefillPosition] / kPositions * (begin + 0.5);
+  const double square = position_seconds() / 2;
+  const double linear = costs_[kPrefill] + position_seconds() * (begin + 0.5);
   const double room = std::max(seconds, 0.0);
   const double count = 2 * room / (linear + std::sqrt(linear * linear + 4 * square * room));
   return count < most ? static_cast<int>(count) : most;

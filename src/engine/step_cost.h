@@ -39,10 +39,9 @@ class StepCost {
   void follow(double ratio);
 
   double seconds(const StepLoad& load) const;  // of a whole step
-  // Of one prompt token that has `begin` before it, in a step that is made anyway; and what a step costs before it has
-  // any token.
+  // Of one prompt token that has `begin` before it, in a step that is made anyway; and how much each of those adds.
   double prefill_token_seconds(int begin) const;
-  double base_seconds() const { return costs_[kBase]; }
+  double position_seconds() const;
   // The most prompt tokens of a sequence after its first `begin` that take at most `seconds` in a step that is made
   // anyway; not more than `most`.
   int prefill_within(double seconds, int begin, int most) const;

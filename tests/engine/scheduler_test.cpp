@@ -136,10 +136,15 @@ TEST(SchedulerTest, TheBacklogCountsWhatIsLeftOfPromptsByPriority) {
   ASSERT_EQ(backlog.classes.size(), 2u);
   EXPECT_EQ(backlog.classes[0].priority, -1);
   EXPECT_EQ(backlog.classes[0].requests, 0);  // it has begun
+  EXPECT_EQ(backlog.classes[0].prompts, 1);
   EXPECT_GT(backlog.classes[0].seconds, 0);
   EXPECT_EQ(backlog.classes[1].requests, 2);
+  EXPECT_EQ(backlog.classes[1].prompts, 2);
   EXPECT_GT(backlog.classes[1].seconds, 20 * backlog.classes[0].seconds);  // 100 tokens, not three
   EXPECT_GT(backlog.token_seconds, 0);
+  EXPECT_GT(backlog.position_seconds, 0);
+  EXPECT_GT(backlog.one_decode_seconds, 0);
+  EXPECT_GT(backlog.more_decode_seconds, 0);
   EXPECT_EQ(backlog.release_seconds, 0);  // there is room
 }
 

@@ -167,7 +167,8 @@ class SimulatedLoad {
     const size_t index = arrivals_.top().second;
     arrivals_.pop();
     SimulatedRequest& out = *requests[index];
-    if (decide_admission(admission_, known_, inbox_, out.priority).verdict != Verdict::kAdmitted) {
+    const Newcomer newcomer{out.priority, std::ssize(out.prompt)};
+    if (decide_admission(admission_, known_, inbox_, newcomer).verdict != Verdict::kAdmitted) {
       out.refused = true;
       return;
     }

@@ -148,6 +148,32 @@ TEST(SimulatedLoadTest, WithLimitsOverloadIsRefusedBeforeItHurtsThoseInside) {
   EXPECT_GT(admitted / load.now(), 1.8 / alone.total());  // almost twice as many as one after the other
 }
 
+// What is promised to the admitted is the time to their first token, not only when their prompts begin.
+TEST(SimulatedLoadTest, UnderOverloadTheAdmittedHearTheirFirstTokenInTime) {
+  SimulatedLoad single;
+  single.add(0, 170, 64);
+  single.run();
+  const SimulatedRequest& alone = *single.requests[0];
+  EngineOptions options;
+  options.target_itl = std::chrono::milliseconds(45);
+  options.admission.max_ttft = std::chrono::milliseconds(static_cast<int64_t>(2900 * alone.ttft()));
+  SimulatedLoad load(options);
+  load.add(0, 170, 64);
+  load.open_loop(10, 3, 63, 170, 64);
+  load.run();
+  EXPECT_LT(load.ttft(0.99), 3 * alone.ttft());
+  EXPECT_LT(load.total(0.95), 3 * alone.total());
+  const auto admitted = static_cast<double>(load.of([](const SimulatedRequest& r) { return r.total(); }).size());
+  EXPECT_GT(admitted / load.now(), 1.8 / alone.total());
+  // At a rate that can be served those who come together with another one by chance are admitted.
+  SimulatedLoad light(options);
+  light.add(0, 170, 64);
+  light.open_loop(0.5, 3, 123, 170, 64);
+  light.run();
+  const auto answered = light.of([](const SimulatedRequest& r) { return r.ttft(); });
+  EXPECT_GT(answered.size(), 0.9 * static_cast<double>(light.requests.size()));
+}
+
 TEST(SimulatedLoadTest, PromptsFinishFirstComeFirst) {
   SimulatedLoad load;
   for (int i = 0; i < 6; ++i) load.add(0.001 * i, 900 - 150 * i, 4);
