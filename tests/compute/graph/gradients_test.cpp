@@ -15,8 +15,10 @@
 #include "compute/graph/passes/add_loss.h"
 #include "compute/graph/passes/differentiate.h"
 #include "compute/graph/passes/fuse.h"
+#include "compute/graph/passes/in_bfloat16.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/plan/context.h"
+#include "compute/tensor/half.h"
 #include "graph_builder.h"
 
 namespace strata {
@@ -275,17 +277,29 @@ INSTANTIATE_TEST_SUITE_P(Ops, Gradients, testing::ValuesIn(cases()),
                          [](const auto& tested) { return tested.param.name; });
 
 // The head with its loss in one op against the same ops one by one; row 2 is ignored, targets weigh differently.
-class HeadLoss : public testing::TestWithParam<const char*> {};
-
-TEST_P(HeadLoss, IsTheLossOfItsLogits) {
-  constexpr int64_t kVocab = 150, kHidden = 24, kRows = 300;  // more than one block of each
+class HeadLoss : public testing::TestWithParam<const char*> {
+ protected:
+  static constexpr int64_t kVocab = 150, kHidden = 24, kRows = 300;  // more than one block of each
   struct Form {
     bool bias;
     double scale, bend;
   };
-  for (const Form& form : {Form{false, 1, 0}, Form{true, 1, 0}, Form{false, 0.5, 0}, Form{true, 0.4, 3}}) {
-    SCOPED_TRACE(std::to_string(form.bias) + " " + std::to_string(form.bend));
-    Builder b;
+  static constexpr Form kForms[] = {{false, 1, 0}, {true, 1, 0}, {false, 0.5, 0}, {true, 0.4, 3}};
+
+  HeadLoss() : rows_(kRows), ids_(kRows), weights_(kRows) {
+    for (int i = 0; i < kRows; ++i) {
+      rows_[static_cast<size_t>(i)] = i;
+      ids_[static_cast<size_t>(i)] = i == 2 ? -1 : i * 7 % kVocab;
+      weights_[static_cast<size_t>(i)] = static_cast<float>(i % 3) + 0.5F;
+    }
+    batch_.ids = batch_.output_rows = rows_;
+    batch_.targets = ids_;
+    batch_.query_begin = begin_;
+    batch_.context_len = context_;
+    batch_.target_weights = weights_;
+  }
+
+  static void build(Builder& b, const Form& form) {
     Graph& g = b.graph;
     const Value table = b.weight("x", {kRows, kHidden}), w = b.weight("w", {kVocab, kHidden}, 0.3F);
     const Value bias = form.bias ? b.weight("bias", {kVocab}) : Value{};
@@ -295,47 +309,103 @@ TEST_P(HeadLoss, IsTheLossOfItsLogits) {
     if (form.scale != 1) z = ops::scale(g, z, form.scale);
     if (form.bend != 0) z = ops::scale(g, ops::activate(g, z, "tanh"), form.bend);
     g.add_output("logits", z);
-    const Graph fused = add_loss(g);
-    ASSERT_NE(to_text(fused).find("head_loss"), std::string::npos) << to_text(fused);
-    Graph plain = g;
-    const Value targets = plain.add_input("targets", {DType::kI32, {Dim::outputs()}});
-    plain.add_output("loss", ops::cross_entropy(plain, z, targets));
+  }
+  static Graph fused(const Builder& b) {
+    const Graph forward = add_loss(b.graph);
+    EXPECT_NE(to_text(forward).find("head_loss"), std::string::npos) << to_text(forward);
+    return *differentiate(forward);
+  }
 
-    Batch batch;
-    std::vector<int32_t> rows(kRows), ids(kRows), begin{0, kRows}, context{kRows};
-    std::vector<float> weights(kRows);
-    for (int i = 0; i < kRows; ++i) {
-      rows[static_cast<size_t>(i)] = i;
-      ids[static_cast<size_t>(i)] = i == 2 ? -1 : i * 7 % kVocab;
-      weights[static_cast<size_t>(i)] = static_cast<float>(i % 3) + 0.5F;
+  using Outputs = std::map<std::string, std::vector<float>>;
+  Outputs run(const Graph& graph, const WeightSource& source, const char* isa, int threads = 2) {
+    ThreadPool pool(threads);
+    WeightBinder binder(source, pool);
+    const auto plan = Plan::make(graph, *find_cpu_kernels(isa), binder, SymbolValues::all(kRows));
+    EXPECT_TRUE(plan.ok()) << plan.status().message();
+    ExecutionContext context(*plan, pool);
+    context.run(batch_);
+    Outputs outputs;
+    for (const NamedValue& output : graph.outputs()) {
+      const std::span<const float> numbers = context.output(output.name);
+      outputs[output.name].assign(numbers.begin(), numbers.end());
     }
-    batch.ids = batch.output_rows = rows;
-    batch.targets = ids;
-    batch.query_begin = begin;
-    batch.context_len = context;
-    batch.target_weights = weights;
-    const SymbolValues maxima = SymbolValues::all(kRows);
-    ThreadPool pool(2);
-    WeightBinder binder(b.numbers, pool);
-    const auto run = [&](const Graph& graph, const char* isa) {
-      const auto plan = Plan::make(*differentiate(graph), *find_cpu_kernels(isa), binder, maxima);
-      EXPECT_TRUE(plan.ok()) << plan.status().message();
-      auto context_of = std::make_unique<ExecutionContext>(*plan, pool);
-      context_of->run(batch);
-      return context_of;
-    };
-    const auto got = run(fused, GetParam()), want = run(plain, "reference");
-    std::vector<std::string> outputs{"loss", "grad.x", "grad.w"};
-    if (form.bias) outputs.push_back("grad.bias");
-    for (const std::string& name : outputs) {
-      const std::span<const float> a = got->output(name), e = want->output(name);
+    return outputs;
+  }
+  // The same ops one by one.
+  Outputs wanted(const Builder& b) {
+    Graph plain = b.graph;
+    const Value logits = plain.find_output("logits");
+    plain.outputs().clear();
+    const Value targets = plain.add_input("targets", {DType::kI32, {Dim::outputs()}});
+    plain.add_output("loss", ops::cross_entropy(plain, logits, targets));
+    return run(*differentiate(plain), b.numbers, "reference");
+  }
+  static void compare(const Outputs& got, const Outputs& want, float bound) {
+    ASSERT_EQ(got.size(), want.size());
+    for (const auto& [name, e] : want) {
+      const std::vector<float>& a = got.at(name);
       ASSERT_EQ(a.size(), e.size()) << name;
       float largest = 0;
       for (const float v : e) largest = std::max(largest, std::abs(v));
       ASSERT_GT(largest, 0) << name;
-      for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], e[i], 1e-5F * largest) << name << " at " << i;
+      for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], e[i], bound * largest) << name << " at " << i;
     }
-    for (int64_t i = 0; i < kHidden; ++i) EXPECT_EQ(got->output("grad.x")[static_cast<size_t>(2 * kHidden + i)], 0);
+    const auto ignored = got.at("grad.x").begin() + 2 * kHidden;
+    EXPECT_TRUE(std::all_of(ignored, ignored + kHidden, [](float v) { return v == 0; }));
+  }
+
+  std::vector<int32_t> rows_, ids_, begin_{0, kRows}, context_{kRows};
+  std::vector<float> weights_;
+  Batch batch_;
+};
+
+TEST_P(HeadLoss, IsTheLossOfItsLogits) {
+  for (const Form& form : kForms) {
+    SCOPED_TRACE(std::to_string(form.bias) + " " + std::to_string(form.bend));
+    Builder b;
+    build(b, form);
+    compare(run(fused(b), b.numbers, GetParam()), wanted(b), 1e-5F);
+  }
+}
+
+// Copies under rounded names beside the numbers.
+class RoundedNumbers final : public WeightSource {
+ public:
+  explicit RoundedNumbers(const Numbers& numbers) : numbers_(numbers) {
+    for (const auto& [name, values] : numbers.values) {
+      for (const float v : values) copies_[name].push_back(float_to_bfloat16(v));
+    }
+  }
+  std::optional<WeightTensor> find(std::string_view name) const override {
+    const auto at = copies_.find(std::string(tensor_of_rounded(name)));
+    if (at == copies_.end()) return numbers_.find(name);
+    return WeightTensor{DType::kBF16, numbers_.shapes.at(at->first), std::as_bytes(std::span(at->second))};
+  }
+
+ private:
+  const Numbers& numbers_;
+  std::map<std::string, std::vector<uint16_t>> copies_;
+};
+
+TEST_P(HeadLoss, InBFloat16IsNearAndThreadsChangeNoBit) {
+  for (const Form& form : kForms) {
+    SCOPED_TRACE(std::to_string(form.bias) + " " + std::to_string(form.bend));
+    Builder b;
+    build(b, form);
+    const Graph rounded = in_bfloat16(fused(b), [](const WeightRef&) { return true; });
+    int heads = 0;
+    for (const Node& node : rounded.nodes()) {
+      if (node.kind != NodeKind::kOp || !node.op->name.starts_with("head_loss")) continue;
+      ++heads;
+      EXPECT_EQ(rounded.type(node.inputs[0]).dtype, DType::kActBF16) << node.op->name;
+      EXPECT_EQ(rounded.type(node.inputs[1]).dtype, DType::kBF16) << node.op->name;
+    }
+    EXPECT_EQ(heads, 2);
+    const RoundedNumbers source(b.numbers);
+    const Outputs one = run(rounded, source, GetParam(), 1);
+    compare(one, wanted(b), 0.02F);
+    EXPECT_NE(one.at("grad.w"), run(fused(b), b.numbers, GetParam()).at("grad.w")) << "nothing was rounded";
+    EXPECT_EQ(one, run(rounded, source, GetParam(), 3));
   }
 }
 

@@ -18,42 +18,40 @@ std::string infer_head_top(Types in, const Attributes& a, std::vector<TensorType
   return {};
 }
 
-std::string check_head(Types in, size_t first_extra) {
-  if (in.size() < 3 || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].last() ||
-      !is_f32(in[0]) || !is_f32(in[1]) || in[2].dtype != DType::kI32 || in[2].shape != Shape{in[0].shape[0]}) {
-    return "wants x [O, hidden], w [vocab, hidden] in fp32 and targets [O] i32";
+std::string check_head(Types in, size_t n_inputs) {
+  if (in.size() < n_inputs || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].last() ||
+      in[2].dtype != DType::kI32 || in[2].shape != Shape{in[0].shape[0]}) {
+    return "wants x [O, hidden], w [vocab, hidden] and targets [O] i32";
   }
-  if (in.size() > first_extra && in[first_extra].shape != Shape{in[1].shape[0]}) return "wants bias [vocab]";
-  return {};
+  if (is_quantized(in[1].dtype)) return "wants a w of numbers";
+  return check_behind_head(in, n_inputs);
 }
 
-// x, w, targets, the teacher's ids and probabilities, maybe bias -> the loss of each row, its divergence, the record;
-// where gradients are wanted, that of the mean by x.
+// x, w, targets (as head_loss has them), the teacher's ids and probabilities, maybe bias, maybe w again -> the loss of
+// each row, its divergence, the record; where gradients are wanted, that of the mean by x.
 std::string infer_head_distill(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (std::string error = check_head(in, 5); !error.empty()) return error;
   const Dim rows = in[0].shape[0];
-  if (in.size() < 5 || in[3].shape.size() != 2 || in[3].dtype != DType::kI32 ||
+  if (in[3].shape.size() != 2 || in[3].dtype != DType::kI32 ||
       in[4].shape != Shape{rows, Dim(in[3].last().factor + 1)}) {
     return "wants ids [O, k] and probabilities [O, k + 1]";
   }
   out = {{DType::kF32, {rows}}, {DType::kF32, {rows}}, {DType::kF32, {rows, Dim(in[3].last().factor + 3)}}};
-  if (a.integer("gradients") != 0) out.push_back(in[0]);
+  if (a.integer("gradients") != 0) out.push_back({DType::kF32, in[0].shape});
   return {};
 }
 
 // x, w, targets, ids, record, maybe bias -> the gradients of the mean by w and bias.
 std::string infer_head_distill_dw(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (std::string error = check_head(in, 5); !error.empty()) return error;
-  if (in.size() < 5 || in[3].shape.size() != 2 || in[4].shape.size() != 2) return "wants ids [O, k] and the record";
-  out = {in[1]};
+  if (in[3].shape.size() != 2 || in[4].shape.size() != 2) return "wants ids [O, k] and the record";
+  out = {{DType::kF32, in[1].shape}};
   if (in.size() > 5) out.push_back(in[5]);
   return {};
 }
 
 void head_distill_gradient(GradientContext& c) {
-  Node& forward = c.graph.nodes()[static_cast<size_t>(c.node.node)];
-  forward.attributes.set("gradients", int64_t{1});
-  forward.outputs.push_back(c.graph.type(c.inputs[0]));
+  ask_for_dx(c);
   std::vector<Value> inputs{c.inputs[0], c.inputs[1], c.inputs[2], c.inputs[3], c.output(2)};
   const bool has_bias = c.inputs.size() > 5;
   if (has_bias) inputs.push_back(c.inputs[5]);

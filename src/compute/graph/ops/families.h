@@ -24,4 +24,9 @@ std::span<const OpDef> collective_ops();
 using Types = std::span<const TensorType>;
 inline bool is_f32(const TensorType& type) { return type.dtype == DType::kF32; }
 
+// Heads with a loss: what may stand behind the first n_inputs. Empty, or an error text.
+std::string check_behind_head(Types in, size_t n_inputs);
+// For their gradient by x: the same head with the weight a second time, whose rows it reads.
+void ask_for_dx(GradientContext& context);
+
 }  // namespace strata::ops

@@ -18,28 +18,27 @@ std::string infer_mean_loss(Types in, const Attributes&, std::vector<TensorType>
   return {};
 }
 
-std::string check_head(Types in, size_t first_extra) {
-  if (in.size() < 3 || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].last() ||
-      !is_f32(in[0]) || in[2].dtype != DType::kI32) {
+std::string check_head(Types in, size_t n_inputs) {
+  if (in.size() < n_inputs || in[0].shape.size() != 2 || in[1].shape.size() != 2 || in[0].last() != in[1].last() ||
+      in[2].dtype != DType::kI32) {
     return "wants x [O, hidden], w [vocab, hidden] and targets [O] i32";
   }
-  if (in.size() > first_extra && in[first_extra].shape != Shape{in[1].shape[0]}) return "wants bias [vocab]";
-  return {};
+  return check_behind_head(in, n_inputs);
 }
 
-// x, w, targets, maybe bias -> the loss of each row, log-sum-exp of its logits; where gradients are wanted, that of the
-// mean by x.
+// x (fp32, or bfloat16 beside such a w), w, targets, maybe bias, maybe w again -> the loss of each row, log-sum-exp of its
+// logits; where gradients are wanted, that of the mean by x.
 std::string infer_head_loss(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (std::string error = check_head(in, 3); !error.empty()) return error;
   out = {{DType::kF32, {in[0].shape[0]}}, {DType::kF32, {in[0].shape[0]}}};
-  if (a.integer("gradients") != 0) out.push_back(in[0]);
+  if (a.integer("gradients") != 0) out.push_back({DType::kF32, in[0].shape});
   return {};
 }
 
 // x, w, targets, log-sum-exp, maybe bias -> the gradients of the mean by w and bias.
 std::string infer_head_loss_dw(Types in, const Attributes&, std::vector<TensorType>& out) {
   if (std::string error = check_head(in, 4); !error.empty()) return error;
-  if (in.size() < 4 || in[3].shape != in[2].shape) return "wants log-sum-exp [O]";
+  if (in[3].shape != in[2].shape) return "wants log-sum-exp [O]";
   out = {{DType::kF32, in[1].shape}};
   if (in.size() > 4) out.push_back(in[4]);
   return {};
@@ -49,13 +48,8 @@ std::string infer_head_loss_dw(Types in, const Attributes&, std::vector<TensorTy
 void mean_loss_gradient(GradientContext& c) { c.d_inputs = {c.output(0), {}}; }
 void cross_entropy_gradient(GradientContext& c) { c.d_inputs = {c.output(1), {}}; }
 
-// The head's logits are there only while its rows are computed, so the gradient by x is made then: the rule asks the
-// forward op for it.
 void head_loss_gradient(GradientContext& c) {
-  Node& forward = c.graph.nodes()[static_cast<size_t>(c.node.node)];
-  forward.attributes.set("gradients", int64_t{1});
-  forward.outputs.resize(2);
-  forward.outputs.push_back(c.graph.type(c.inputs[0]));
+  ask_for_dx(c);
   Attributes form = c.attributes();
   std::vector<Value> inputs{c.inputs[0], c.inputs[1], c.inputs[2], c.output(1)};
   const bool has_bias = c.inputs.size() > 3;
@@ -75,6 +69,25 @@ const OpDef kOps[] = {
 }  // namespace
 
 std::span<const OpDef> loss_ops() { return kOps; }
+
+std::string check_behind_head(Types in, size_t n_inputs) {
+  for (size_t i = n_inputs; i < in.size(); ++i) {
+    const bool is_bias = i == n_inputs && in[i].shape == Shape{in[1].shape[0]};
+    if (!is_bias && (in[i] != in[1] || i + 1 < in.size())) return "wants bias [vocab], or w again, behind the others";
+  }
+  return {};
+}
+
+// The head's logits are there only while its rows are computed, so the gradient by x is made then: a rule asks the
+// forward op for it. Weights that are numbers are read as they lie; what is quantized has to be unpacked.
+void ask_for_dx(GradientContext& c) {
+  const TensorType x = c.graph.type(c.inputs[0]);
+  const bool reads_rows = is_f32(c.graph.type(c.inputs[1]));
+  Node& forward = c.graph.nodes()[static_cast<size_t>(c.node.node)];
+  forward.attributes.set("gradients", int64_t{1});
+  forward.outputs.push_back({DType::kF32, x.shape});
+  if (reads_rows) forward.inputs.push_back(c.inputs[1]);
+}
 
 Value cross_entropy(Graph& g, Value logits, Value targets) {
   return g.add_op("mean_loss", {g.add_op("cross_entropy", {logits, targets}), targets});

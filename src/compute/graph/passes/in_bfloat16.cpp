@@ -17,6 +17,9 @@ bool starts_with(const Node& node, std::string_view name) {
   return node.kind == NodeKind::kOp && node.op->name.substr(0, name.size()) == name;
 }
 
+// A head with its loss, or the gradient of one.
+bool is_head(const Node& node) { return starts_with(node, "head_loss") || starts_with(node, "head_distill"); }
+
 class Rounding {
  public:
   Rounding(const Graph& graph, const std::function<bool(const WeightRef&)>& is_rows, std::string_view loss)
@@ -37,11 +40,11 @@ class Rounding {
  private:
   bool is_forward(Value value) const { return value.node <= end_; }
 
-  // A product that is computed in bfloat16.
+  // Products that are computed in bfloat16: of a matmul, and in a head with its loss.
   bool is_rounded(const Node& node) const {
     if (node.kind != NodeKind::kOp) return false;
     if (node.op->name == "matmul_dw") return true;
-    if (node.op->name != "matmul" && node.op->name != "matmul_dx") return false;
+    if (node.op->name != "matmul" && node.op->name != "matmul_dx" && !is_head(node)) return false;
     const Node& weight = graph_.node(node.inputs[1]);
     return weight.kind == NodeKind::kWeight && weight.outputs[0].dtype == DType::kF32 && is_rows_(weight.weight);
   }
@@ -64,6 +67,10 @@ class Rounding {
     if (!is_forward(value) && !is_rounded(node))
       return node.kind == NodeKind::kOp && !node.op->view ? widened_inputs(r, index) : Value{};
     const Value now = is_rounded(node) ? product(r, node) : r.copy(index);
+    if (is_rounded(node)) {
+      for (int32_t output = 1; output < static_cast<int32_t>(node.outputs.size()); ++output)
+        r.replace({index, output}, {now.node, output});
+    }
     if (waits_.count(value) != 0) rounded(r, value, now);
     return now;
   }
@@ -81,10 +88,13 @@ class Rounding {
 
   Value product(Rewriter& r, const Node& node) {
     std::vector<Value> inputs{rounded(r, node.inputs[0], r.map(node.inputs[0]))};
-    if (node.op->name == "matmul_dw") {
-      inputs.push_back(rounded(r, node.inputs[1], r.map(node.inputs[1])));
-    } else {
-      inputs.push_back(rounded_weight(r, node.inputs[1]));
+    for (size_t i = 1; i < node.inputs.size(); ++i) {
+      const Value input = node.inputs[i];
+      if (node.op->name == "matmul_dw") {
+        inputs.push_back(rounded(r, input, r.map(input)));
+      } else {
+        inputs.push_back(input == node.inputs[1] ? rounded_weight(r, input) : r.map(input));
+      }
     }
     return r.to().add_copy(node, std::move(inputs));
   }

@@ -1,7 +1,7 @@
-// Pass in_bfloat16: mixed precision for a differentiated graph. Matmuls of fp32 weights, and both gradients of them,
-// multiply bfloat16 numbers and add in fp32: activations and their gradients are rounded where they are multiplied, and
-// weights are taken from rounded copies that the caller keeps beside the fp32 ones. What the backward part reads of the
-// forward part waits in bfloat16 too. The head, its loss and the gradients of weights stay fp32.
+// Pass in_bfloat16: mixed precision for a differentiated graph. Matmuls of fp32 weights and the head's, and both gradients
+// of them, multiply bfloat16 numbers and add in fp32: activations and their gradients are rounded where they are
+// multiplied, and weights are taken from rounded copies that the caller keeps beside the fp32 ones. What the backward part
+// reads of the forward part waits in bfloat16 too. Logits, the loss and the gradients of weights stay fp32.
 #pragma once
 
 #include <functional>

@@ -33,7 +33,7 @@ struct Operand {
   const int32_t* i32() const { return static_cast<const int32_t*>(data); }
 };
 
-inline constexpr int kMaxOperands = 6;
+inline constexpr int kMaxOperands = 7;
 
 struct StepArgs {
   std::array<Operand, kMaxOperands> in;

@@ -105,6 +105,8 @@ WeightForm weight_form(const Graph& graph, const Node& node, size_t input) {
   const DType dtype = graph.type(node.inputs[input]).dtype;
   if (input == 1 && op == "matmul_dx" && (dtype == DType::kF32 || graph.type(node.inputs[0]).dtype == DType::kActBF16))
     return WeightForm::kRows;
+  if (input > 1 && op.starts_with("head_") && graph.type(node.inputs[input]).shape.size() == 2)
+    return WeightForm::kRows;  // the weight again, of a head with a loss
   if (input == 1 && std::find(std::begin(kPackedSecond), std::end(kPackedSecond), op) != std::end(kPackedSecond))
     return WeightForm::kPacked;
   if (input == 0 && op == "embed") return WeightForm::kRows;

@@ -11,13 +11,11 @@ namespace {
 class HeadTopStep final : public HeadRowsStep {
  public:
   HeadTopStep(const StepContext& c, const Node& node)
-      : HeadRowsStep(c, node), temperature_(static_cast<float>(node.attributes.number("temperature", 1))) {}
+      : HeadRowsStep(c, node, 2), temperature_(static_cast<float>(node.attributes.number("temperature", 1))) {}
 
  private:
   void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
-    const auto* x =
-        static_cast<const std::byte*>(a.in[0].data) + static_cast<size_t>(first) * row_bytes(a.in[0].dtype, hidden_);
-    logits(room.z, room.inner, x, a.in[1].data, a.in[2].f32(), rows, 0, vocab_);
+    logits(a, room, in_form(a, first, rows, room.rows), rows, 0, vocab_);
     TopProbabilitiesArgs args;
     args.logits = room.z;
     args.k = a.out[0].last();
@@ -49,17 +47,16 @@ const float* shares_of(const Batch& batch) {  // null: as the node says
 class HeadDistillStep final : public HeadRowsStep {
  public:
   HeadDistillStep(const StepContext& c, const Node& node)
-      : HeadRowsStep(c, node),
+      : HeadRowsStep(c, node, 5),
         distillation_(node),
         gradients_(node.attributes.integer("gradients") != 0) {}
 
  private:
   void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
-    float* z = room.z;
-    logits(z, room.inner, a.in[0].f32() + first * hidden_, a.in[1].data, a.in[5].f32(), rows, 0, vocab_);
+    logits(a, room, in_form(a, first, rows, room.rows), rows, 0, vocab_);
     const float *weights = weights_of(*a.batch), *shares = shares_of(*a.batch);
     DistillArgs args;
-    args.logits = z;
+    args.logits = room.z;
     args.targets = a.in[2].i32() + first;
     args.k = a.in[3].last();
     args.ids = a.in[3].i32() + first * args.k;
@@ -67,7 +64,7 @@ class HeadDistillStep final : public HeadRowsStep {
     args.loss = a.out[0].f32() + first;
     args.divergence = a.out[1].f32() + first;
     args.record = a.out[2].f32() + first * (args.k + 3);
-    args.dlogits = gradients_ ? z : nullptr;
+    args.dlogits = gradients_ ? room.z : nullptr;
     args.vocab = vocab_;
     args.temperature = distillation_.temperature;
     args.share = distillation_.share;
@@ -75,11 +72,11 @@ class HeadDistillStep final : public HeadRowsStep {
     args.scale = gradient_scale(*a.batch);
     args.weights = weights == nullptr ? nullptr : weights + first;
     args.shares = shares == nullptr ? nullptr : shares + first;
-    kernels_.distill(args, 0, rows);
-    if (!gradients_) return;
-    to_inner(z, room.inner, rows * vocab_);
-    kernels_.matmul_dx(a.out[3].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
-                       hidden_);
+    for (int64_t row = 0; row < rows; ++row) {
+      kernels_.distill(args, row, row + 1);
+      if (gradients_) to_inner(room, row * vocab_, vocab_);
+    }
+    if (gradients_) to_dx(a, room, a.out[3].f32() + first * hidden_, rows);
   }
 
   Distillation distillation_;
@@ -89,18 +86,17 @@ class HeadDistillStep final : public HeadRowsStep {
 // In: x, w, targets, ids, record, maybe bias.
 class HeadDistillDwStep final : public HeadColumnsStep {
  public:
-  HeadDistillDwStep(const StepContext& c, const Node& node) : HeadColumnsStep(c, node), distillation_(node) {}
+  HeadDistillDwStep(const StepContext& c, const Node& node) : HeadColumnsStep(c, node, 5), distillation_(node) {}
 
  private:
   void block(const StepArgs& a, int64_t first, int64_t n, const Room& room) const override {
-    float* z = room.z;
     float* dw = a.out[0].f32() + first * hidden_;
-    float* db = a.out[1].data == nullptr ? nullptr : a.out[1].f32() + first;
+    float* db = has_bias() ? a.out[1].f32() + first : nullptr;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
     if (db != nullptr) std::memset(db, 0, static_cast<size_t>(n) * sizeof(float));
     const float *weights = weights_of(*a.batch), *shares = shares_of(*a.batch);
     DistillColumnsArgs args;
-    args.z = z;
+    args.z = room.z;
     args.n = n;
     args.first = first;
     args.k = a.in[3].last();
@@ -109,17 +105,15 @@ class HeadDistillDwStep final : public HeadColumnsStep {
     args.scale = gradient_scale(*a.batch);
     for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
       const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
-      const float* x = a.in[0].f32() + row * hidden_;
-      logits(z, room.inner, x, a.in[1].data, a.in[5].f32(), rows, first, n);
+      logits(a, room, in_form(a, row, rows, room.rows), rows, first, n);
       args.targets = a.in[2].i32() + row;
       args.ids = a.in[3].i32() + row * args.k;
       args.record = a.in[4].f32() + row * (args.k + 3);
       args.weights = weights == nullptr ? nullptr : weights + row;
       args.shares = shares == nullptr ? nullptr : shares + row;
       kernels_.distill_columns(args, 0, rows);
-      to_inner(z, room.inner, rows * n);
-      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);
-      if (db != nullptr) kernels_.add_bias_grad(db, z, rows, n, 0, n);
+      to_inner(room, 0, rows * n);
+      add_dw(a, room, row, rows, n, dw, db);
     }
   }
 

@@ -46,35 +46,30 @@ class MeanLossStep final : public StepKernel {
 class HeadLossStep final : public HeadRowsStep {
  public:
   HeadLossStep(const StepContext& c, const Node& node)
-      : HeadRowsStep(c, node),
+      : HeadRowsStep(c, node, 3),
         gradients_(node.attributes.integer("gradients") != 0),
-        has_bias_(node.inputs.size() > 3),
         weight_(static_cast<float>(node.attributes.number("weight", 1))) {}
 
  private:
   void block(const StepArgs& a, int64_t first, int64_t rows, const Room& room) const override {
-    float* z = room.z;
-    const float* x = a.in[0].f32() + first * hidden_;
-    const float* bias = has_bias_ ? a.in[3].f32() : nullptr;
-    logits(z, room.inner, in_form(x, rows, room.rows), a.in[1].data, bias, rows, 0, vocab_);
+    logits(a, room, in_form(a, first, rows, room.rows), rows, 0, vocab_);
     CrossEntropyArgs args;
-    args.logits = z;
+    args.logits = room.z;
     args.targets = a.in[2].i32() + first;
     args.loss = a.out[0].f32() + first;
     args.log_sum_exp = a.out[1].f32() + first;
     args.vocab = vocab_;
-    args.dlogits = gradients_ ? z : nullptr;
+    args.dlogits = gradients_ ? room.z : nullptr;
     args.scale = gradient_scale(*a.batch) * weight_;
     args.weights = a.batch->target_weights.empty() ? nullptr : weights_of(*a.batch) + first;
-    kernels_.cross_entropy(args, 0, rows);
-    if (!gradients_) return;
-    to_inner(z, room.inner, rows * vocab_);
-    kernels_.matmul_dx(a.out[2].f32() + first * hidden_, z, &family_, a.in[1].data, vocab_, hidden_, 0, rows, 0,
-                       hidden_);
+    for (int64_t row = 0; row < rows; ++row) {
+      kernels_.cross_entropy(args, row, row + 1);
+      if (gradients_) to_inner(room, row * vocab_, vocab_);
+    }
+    if (gradients_) to_dx(a, room, a.out[2].f32() + first * hidden_, rows);
   }
 
   bool gradients_;
-  bool has_bias_;
   float weight_;
 };
 
@@ -82,39 +77,32 @@ class HeadLossStep final : public HeadRowsStep {
 class HeadLossDwStep final : public HeadColumnsStep {
  public:
   HeadLossDwStep(const StepContext& c, const Node& node)
-      : HeadColumnsStep(c, node),
-        has_bias_(node.inputs.size() > 4),
-        weight_(static_cast<float>(node.attributes.number("weight", 1))) {}
+      : HeadColumnsStep(c, node, 4), weight_(static_cast<float>(node.attributes.number("weight", 1))) {}
 
  private:
   void block(const StepArgs& a, int64_t first, int64_t n, const Room& room) const override {
-    float* z = room.z;
     float* dw = a.out[0].f32() + first * hidden_;
-    float* db = has_bias_ ? a.out[1].f32() + first : nullptr;
+    float* db = has_bias() ? a.out[1].f32() + first : nullptr;
     std::memset(dw, 0, static_cast<size_t>(n * hidden_) * sizeof(float));
-    if (has_bias_) std::memset(db, 0, static_cast<size_t>(n) * sizeof(float));
+    if (db != nullptr) std::memset(db, 0, static_cast<size_t>(n) * sizeof(float));
     const float* weights = weights_of(*a.batch);
     CrossEntropyColumnsArgs args;
-    args.z = z;
+    args.z = room.z;
     args.n = n;
     args.first = first;
     args.scale = gradient_scale(*a.batch) * weight_;
     for (int64_t row = 0; row < a.in[0].leading(); row += kColumnRows) {
       const int64_t rows = std::min(kColumnRows, a.in[0].leading() - row);
-      const float* x = a.in[0].f32() + row * hidden_;
-      const float* bias = has_bias_ ? a.in[4].f32() : nullptr;
-      logits(z, room.inner, in_form(x, rows, room.rows), a.in[1].data, bias, rows, first, n);
+      logits(a, room, in_form(a, row, rows, room.rows), rows, first, n);
       args.targets = a.in[2].i32() + row;
       args.log_sum_exp = a.in[3].f32() + row;
       args.weights = weights == nullptr ? nullptr : weights + row;
       kernels_.cross_entropy_columns(args, 0, rows);
-      to_inner(z, room.inner, rows * n);
-      kernels_.matmul_dw(dw, z, x, rows, n, hidden_, 0, n, 0, hidden_);
-      if (has_bias_) kernels_.add_bias_grad(db, z, rows, n, 0, n);
+      to_inner(room, 0, rows * n);
+      add_dw(a, room, row, rows, n, dw, db);
     }
   }
 
-  bool has_bias_;
   float weight_;
 };
 
