@@ -295,6 +295,22 @@ struct DistillColumnsArgs {
   const float* shares = nullptr;    // [rows] in the place of share, or null
 };
 
+// A step of an optimizer on n numbers, each for itself: every table gives the same bits, however a parameter is split.
+struct OptimizerArgs {
+  float* values = nullptr;
+  const float* gradient = nullptr;
+  float* first = nullptr;   // what the optimizer remembers of each number
+  float* second = nullptr;  // the same; AdamW alone
+  int64_t n = 0;
+  float scale = 1;  // g = gradient * scale
+  float keep = 1;   // of the values: what weight decay leaves
+  float rate = 0;
+  float beta1 = 0;
+  float beta2 = 0;
+  float root = 1;  // AdamW: of the second memory's square root
+  float epsilon = 0;
+};
+
 struct CpuKernels {
   std::string_view name;           // "reference", "generic", "avx2", "avx512"
   const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: the generic table's. See matmul_family().
@@ -406,6 +422,14 @@ struct CpuKernels {
   void (*head_matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int n_heads, int64_t n, int64_t k,
                          int64_t begin, int64_t end);
   void (*sinks_grad)(float* dsinks, const SinksGradArgs&, int head_begin, int head_end);
+
+  // m = m * beta1 + g * (1 - beta1), v = v * beta2 + g^2 * (1 - beta2), w = w * keep - rate * m / (sqrt(v) * root +
+  // epsilon), with m, v, w the first, second and values.
+  void (*adamw)(const OptimizerArgs&);
+  // m = m * beta1 + g, w = w * keep - rate * m.
+  void (*sgd)(const OptimizerArgs&);
+  // w = w * keep - rate * sign(m * beta1 + g * (1 - beta1)), m = m * beta2 + g * (1 - beta2).
+  void (*lion)(const OptimizerArgs&);
 
   // Low-rank adapters; rows of x and y have the width of the factor. How rows are split among calls changes no bit.
   // low[i, r] = scale * sum_k x[i, k] * a[r, k] for r in [begin, end): whole groups of a, whose group is kAdapterRows.

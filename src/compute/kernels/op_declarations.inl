@@ -61,6 +61,9 @@ void head_matmul_dx(float* dx, const float* dy, const float* w, int n_heads, int
 void head_matmul_dw(float* dw, const float* dy, const float* x, int64_t rows, int n_heads, int64_t n, int64_t k,
                     int64_t begin, int64_t end);
 void sinks_grad(float* dsinks, const SinksGradArgs& args, int head_begin, int head_end);
+void adamw(const OptimizerArgs& args);
+void sgd(const OptimizerArgs& args);
+void lion(const OptimizerArgs& args);
 void lora_down(float* low, int64_t low_stride, const float* x, int64_t rows, const AdapterFactor& a, float scale,
                int64_t begin, int64_t end);
 void lora_up(float* y, const float* low, int64_t low_stride, int64_t rows, const AdapterFactor& b, int64_t begin,

@@ -45,5 +45,8 @@
 .head_matmul_dx = ops::head_matmul_dx,
 .head_matmul_dw = ops::head_matmul_dw,
 .sinks_grad = ops::sinks_grad,
+.adamw = ops::adamw,
+.sgd = ops::sgd,
+.lion = ops::lion,
 .lora_down = ops::lora_down,
 .lora_up = ops::lora_up,

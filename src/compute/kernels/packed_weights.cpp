@@ -16,8 +16,12 @@ void pack_lane(PackedFP8& packed, int lane, const uint8_t* src, int64_t) {
 }
 template <class Packed>
 void pack_lane(Packed& packed, int lane, const uint8_t* src, int64_t left) {
-  const size_t number = sizeof(Packed) / kGroupRows / Packed::kSpan;
-  std::memcpy(&packed.w[lane], src, number * static_cast<size_t>(std::min<int64_t>(Packed::kSpan, left)));
+  constexpr size_t kLaneBytes = sizeof(Packed) / kGroupRows;
+  if (left >= Packed::kSpan) {  // most of them, by one load and store
+    std::memcpy(&packed.w[lane], src, kLaneBytes);
+  } else {
+    std::memcpy(&packed.w[lane], src, kLaneBytes / Packed::kSpan * static_cast<size_t>(left));
+  }
 }
 
 void unpack_lane(const PackedF32& packed, int lane, int, float* out) { *out = packed.w[lane]; }

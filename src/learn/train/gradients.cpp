@@ -18,6 +18,23 @@ bool is_whole(const WeightRef& ref, const Parameter& parameter) {
          part.n_rows() * part.n_cols() == static_cast<int64_t>(parameter.values().size());
 }
 
+// In chains that do not wait for each other, ended in order.
+double sum_of_squares(std::span<const float> numbers) {
+  constexpr size_t kChains = 8;
+  double sums[kChains] = {};
+  size_t i = 0;
+  for (; i + kChains <= numbers.size(); i += kChains) {
+    for (size_t c = 0; c < kChains; ++c) {
+      const double g = numbers[i + c];
+      sums[c] += g * g;
+    }
+  }
+  for (size_t c = 0; i < numbers.size(); ++i, ++c) sums[c] += static_cast<double>(numbers[i]) * numbers[i];
+  double sum = 0;
+  for (const double of_chain : sums) sum += of_chain;
+  return sum;
+}
+
 }  // namespace
 
 Gradients::Gradients(const Graph& differentiated, const Parameters& parameters)
@@ -112,9 +129,7 @@ double global_norm(const Gradients& gradients, size_t n_parameters, ThreadPool& 
   pool.parallel_for(static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end, int) {
     const ComputeFloatMode mode;
     for (int64_t i = begin; i < end; ++i) {
-      double sum = 0;
-      for (const float g : blocks[static_cast<size_t>(i)]) sum += static_cast<double>(g) * g;
-      sums[static_cast<size_t>(i)] = sum;
+      sums[static_cast<size_t>(i)] = sum_of_squares(blocks[static_cast<size_t>(i)]);
     }
   });
   double total = 0;

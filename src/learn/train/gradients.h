@@ -45,7 +45,8 @@ class Gradients {
   bool one_run_ = true;
 };
 
-// The L2 norm over all parameters, by one fixed tree: blocks of numbers, then their sums in order.
+// The L2 norm over all parameters, by one fixed tree: chains of a block of numbers, its chains, then the
+// blocks in order.
 double global_norm(const Gradients& gradients, size_t n_parameters, ThreadPool& pool);
 
 }  // namespace strata

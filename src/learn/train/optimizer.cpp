@@ -9,39 +9,6 @@ namespace {
 constexpr std::array<std::pair<std::string_view, OptimizerKind>, 3> kNames = {
     {{"adamw", OptimizerKind::kAdamW}, {"sgd", OptimizerKind::kSgd}, {"lion", OptimizerKind::kLion}}};
 
-void adamw(const OptimizerOptions& o, int64_t step, float keep, double learning_rate, float scale,
-           const UpdatePiece& p) {
-  const auto beta1 = static_cast<float>(o.beta1), beta2 = static_cast<float>(o.beta2);
-  const auto rate = static_cast<float>(learning_rate / (1 - std::pow(o.beta1, static_cast<double>(step))));
-  const auto root = static_cast<float>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(step))));
-  const auto epsilon = static_cast<float>(o.epsilon);
-  for (size_t i = 0; i < p.values.size(); ++i) {
-    const float g = p.gradient[i] * scale;
-    const float m = p.memory[0][i] = p.memory[0][i] * beta1 + g * (1 - beta1);
-    const float v = p.memory[1][i] = p.memory[1][i] * beta2 + g * g * (1 - beta2);
-    p.values[i] = p.values[i] * keep - rate * m / (std::sqrt(v) * root + epsilon);
-  }
-}
-
-void sgd(const OptimizerOptions& o, float keep, float rate, float scale, const UpdatePiece& p) {
-  const auto momentum = static_cast<float>(o.beta1);
-  for (size_t i = 0; i < p.values.size(); ++i) {
-    const float m = p.memory[0][i] = p.memory[0][i] * momentum + p.gradient[i] * scale;
-    p.values[i] = p.values[i] * keep - rate * m;
-  }
-}
-
-void lion(const OptimizerOptions& o, float keep, float rate, float scale, const UpdatePiece& p) {
-  const auto beta1 = static_cast<float>(o.beta1), beta2 = static_cast<float>(o.beta2);
-  for (size_t i = 0; i < p.values.size(); ++i) {
-    const float g = p.gradient[i] * scale;
-    const float direction = p.memory[0][i] * beta1 + g * (1 - beta1);
-    const float sign = direction > 0 ? 1.0F : direction < 0 ? -1.0F : 0.0F;
-    p.memory[0][i] = p.memory[0][i] * beta2 + g * (1 - beta2);
-    p.values[i] = p.values[i] * keep - rate * sign;
-  }
-}
-
 }  // namespace
 
 Result<OptimizerKind> optimizer_from_name(std::string_view wanted) {
@@ -64,17 +31,30 @@ bool decays(const OptimizerOptions& options, std::span<const int64_t> shape) {
   return options.decays == DecayRule::kAll || shape.size() > 1;
 }
 
-void update(const OptimizerOptions& options, int64_t step, double learning_rate, double gradient_scale,
-            const UpdatePiece& piece) {
-  const auto keep = static_cast<float>(piece.decays ? 1 - learning_rate * options.weight_decay : 1.0);
-  const auto rate = static_cast<float>(learning_rate), scale = static_cast<float>(gradient_scale);
+void update(const CpuKernels& kernels, const OptimizerOptions& options, int64_t step, double learning_rate,
+            double gradient_scale, const UpdatePiece& piece) {
+  const auto left_out = [&](double beta) { return 1 - std::pow(beta, static_cast<double>(step)); };
+  OptimizerArgs args;
+  args.values = piece.values.data();
+  args.gradient = piece.gradient.data();
+  args.first = piece.memory[0].data();
+  args.second = piece.memory[1].data();
+  args.n = static_cast<int64_t>(piece.values.size());
+  args.scale = static_cast<float>(gradient_scale);
+  args.keep = static_cast<float>(piece.decays ? 1 - learning_rate * options.weight_decay : 1.0);
+  args.rate = static_cast<float>(learning_rate);
+  args.beta1 = static_cast<float>(options.beta1);
+  args.beta2 = static_cast<float>(options.beta2);
   switch (options.kind) {
     case OptimizerKind::kAdamW:
-      return adamw(options, step, keep, learning_rate, scale, piece);
+      args.rate = static_cast<float>(learning_rate / left_out(options.beta1));
+      args.root = static_cast<float>(1 / std::sqrt(left_out(options.beta2)));
+      args.epsilon = static_cast<float>(options.epsilon);
+      return kernels.adamw(args);
     case OptimizerKind::kSgd:
-      return sgd(options, keep, rate, scale, piece);
+      return kernels.sgd(args);
     case OptimizerKind::kLion:
-      return lion(options, keep, rate, scale, piece);
+      return kernels.lion(args);
   }
 }
 

@@ -1,6 +1,6 @@
 // Optimizers: how a step changes the numbers of a parameter. Each is a pure function of the numbers, their gradients
-// and the optimizer's memory, number by number: any split of a parameter gives the same bits. Weight decay is decoupled
-// (https://arxiv.org/abs/1711.05101) in all of them.
+// and the optimizer's memory, number by number: any split of a parameter and every kernel table gives the same bits.
+// Weight decay is decoupled (https://arxiv.org/abs/1711.05101) in all of them.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "compute/kernels/cpu_kernels.h"
 
 namespace strata {
 
@@ -47,8 +48,8 @@ struct UpdatePiece {
   bool decays = true;
 };
 // `step` counts from 1; gradients are multiplied by gradient_scale (clipping) first.
-void update(const OptimizerOptions& options, int64_t step, double learning_rate, double gradient_scale,
-            const UpdatePiece& piece);
+void update(const CpuKernels& kernels, const OptimizerOptions& options, int64_t step, double learning_rate,
+            double gradient_scale, const UpdatePiece& piece);
 
 // The factor that brings a gradient of this norm to at most max_norm; 1 when max_norm is 0: no clipping.
 double clip_factor(double norm, double max_norm);

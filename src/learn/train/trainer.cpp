@@ -242,7 +242,7 @@ void Trainer::update_parameters(double learning_rate, double norm) {
       for (size_t m = 0; m < memory.optimizer.size(); ++m)
         piece.memory[m] = numbers(memory.optimizer[m]).subspan(at, size);
       piece.decays = decays(options_.optimizer, parameters_.all()[parameter].shape);
-      update(options_.optimizer, step_, learning_rate, scale, piece);
+      update(kernels_, options_.optimizer, step_, learning_rate, scale, piece);
       rounded_.round(parameter, at, size);
       if (keeps_average())
         update_average(numbers(memory.average).subspan(at, size), piece.values, options_.average_decay);

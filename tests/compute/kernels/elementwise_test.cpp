@@ -183,5 +183,40 @@ TEST_P(ElementwiseTest, ColumnSumsAndScatteredSumsDoNotDependOnTheSplit) {
   expect_same_bits(table, table_expected);
 }
 
+// Gradients of any sign and zero; v is no root's of a negative number.
+TEST_P(ElementwiseTest, StepsOfOptimizersAreTheReferenceBitForBitWhateverTheSplit) {
+  const int64_t n = 77;
+  std::vector<float> gradient = random_floats(1, n);
+  gradient[3] = gradient[40] = 0;
+  std::vector<float> second = random_floats(4, n);
+  for (float& v : second) v = std::abs(v);
+  second[3] = 0;
+  using Step = void (*)(const OptimizerArgs&);
+  for (const Step CpuKernels::* step : {&CpuKernels::adamw, &CpuKernels::sgd, &CpuKernels::lion}) {
+    struct State {
+      std::vector<float> values, first, second;
+    };
+    const auto run = [&](const CpuKernels& table, int64_t piece) {
+      State state{random_floats(2, n), random_floats(3, n), second};
+      state.first[3] = 0;
+      for (int64_t at = 0; at < n; at += piece) {
+        (table.*step)({.values = state.values.data() + at, .gradient = gradient.data() + at,
+                       .first = state.first.data() + at, .second = state.second.data() + at,
+                       .n = std::min(piece, n - at), .scale = 0.7f, .keep = 0.999f, .rate = 0.03f, .beta1 = 0.9f,
+                       .beta2 = 0.95f, .root = 1.3f, .epsilon = 1e-8f});
+      }
+      return state;
+    };
+    const State want = run(kReferenceKernels, n);
+    for (const int64_t piece : {n, int64_t{29}}) {
+      const State got = run(kernels(), piece);
+      expect_same_bits(got.values, want.values);
+      expect_same_bits(got.first, want.first);
+      expect_same_bits(got.second, want.second);
+    }
+    EXPECT_NE(want.values, random_floats(2, n));
+  }
+}
+
 }  // namespace
 }  // namespace strata

@@ -49,7 +49,7 @@ TEST_P(Optimizers, FollowPyTorchStepByStep) {
                               std::span(gradient).subspan(begin, size),
                               {std::span(first).subspan(begin, size), std::span(second).subspan(begin, size)},
                               true};
-      update(c.options, step, 0.01, clip_factor(norm, c.max_norm), piece);
+      update(kReferenceKernels, c.options, step, 0.01, clip_factor(norm, c.max_norm), piece);
     }
     update_average(average, weights, 0.75);
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -79,9 +79,9 @@ TEST(DecayRules, LeaveNormsAndBiasesAlone) {
   options.decays = DecayRule::kAll;
   EXPECT_TRUE(decays(options, vector));
   std::vector<float> w{1}, g{0}, m{0}, v{0};
-  update({}, 1, 0.5, 1, {w, g, {m, v}, false});
+  update(kReferenceKernels, {}, 1, 0.5, 1, {w, g, {m, v}, false});
   EXPECT_EQ(w[0], 1);
-  update({}, 2, 0.5, 1, {w, g, {m, v}, true});
+  update(kReferenceKernels, {}, 2, 0.5, 1, {w, g, {m, v}, true});
   EXPECT_FLOAT_EQ(w[0], 0.95F);
 }
 

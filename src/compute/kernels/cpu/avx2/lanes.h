@@ -180,6 +180,7 @@ STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
   for (int r = 0; r < n; ++r) to[r] = max_of(rows[r]);
 }
 
+STRATA_INLINE Lanes square_root(Lanes a) { return {_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)}; }
 STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 // 0, 1, 2 ... 15.

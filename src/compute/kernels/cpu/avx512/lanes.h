@@ -139,6 +139,7 @@ STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
   }
 }
 
+STRATA_INLINE Lanes square_root(Lanes a) { return {_mm512_sqrt_ps(a.v)}; }
 STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 // 0, 1, 2 ... 15.

@@ -12,4 +12,5 @@ namespace strata::avx512 {
 #include "compute/kernels/cpu/lanes/experts.inl"
 #include "compute/kernels/cpu/lanes/gradients.inl"
 #include "compute/kernels/cpu/lanes/lora.inl"
+#include "compute/kernels/cpu/lanes/optimizer.inl"
 }  // namespace strata::avx512

@@ -200,6 +200,13 @@ STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
 }
 
 STRATA_INLINE float square_root(float x) { return std::sqrt(x); }
+STRATA_INLINE Lanes square_root(const Lanes& a) {
+  Lanes roots;
+  STRATA_QUADS {
+    for (int j = 0; j < 4; ++j) roots.v[i][j] = std::sqrt(a.v[i][j]);
+  }
+  return roots;
+}
 
 // 0, 1, 2 ... 15.
 STRATA_INLINE Lanes lane_numbers() {
