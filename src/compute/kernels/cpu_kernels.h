@@ -318,12 +318,12 @@ struct CpuKernels {
   // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.
   void (*to_activation)(DType type, void* dst, const float* x, int64_t rows, int64_t k);
   // dw[n, k] += sum_i dy[i, n] * x[i, k], i ascending; computes rows [n_begin, n_end) of dw, columns [k_begin, k_end).
-  // Blocks of 128 by 128 or more hide the bringing together of their factors.
+  // Blocks of 132 by 256 or more hide the bringing together of their factors.
   void (*matmul_dw)(float* dw, const float* dy, const float* x, int64_t rows, int64_t n, int64_t k, int64_t n_begin,
                     int64_t n_end, int64_t k_begin, int64_t k_end);
   // dx[rows, k] = sum_n dy[rows, n] * w[n, :], n ascending; rows [row_begin, row_end), columns [k_begin, k_end). w: the
   // dequantized weight that the family packed, k_begin a multiple of 256, k_end too, unless it is k; or, without family,
-  // rows of fp32. Each call unpacks its columns of w: hundreds of rows hide that.
+  // rows of fp32. Each call brings its columns of w together: hundreds of rows hide that.
   void (*matmul_dx)(float* dx, const float* dy, const MatmulFamily* family, const void* w, int64_t n, int64_t k,
                     int64_t row_begin, int64_t row_end, int64_t k_begin, int64_t k_end);
   // The same of bfloat16 numbers: dy, x and rows of w as kActBF16 has them. Sums are fp32, in the arithmetic that the

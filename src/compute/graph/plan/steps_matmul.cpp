@@ -80,7 +80,7 @@ class MatmulDxStep final : public StepKernel {
  private:
   GradientTiles tiles(const StepArgs& a) const {
     const int64_t rows = a.out[0].rows(), k = a.out[0].last();
-    return {rows, k, even_tile(rows, family_ == nullptr ? 256 : 512, 128), 256};
+    return {rows, k, family_ == nullptr ? even_tile(rows, 264, 12) : even_tile(rows, 512, 128), 256};
   }
   const CpuKernels& kernels_;
   const MatmulFamily* family_;
@@ -111,7 +111,7 @@ class MatmulDwStep final : public StepKernel {
  private:
   static GradientTiles tiles(const StepArgs& a) {
     const int64_t n = a.out[0].leading(), k = a.out[0].last();
-    return {n, k, even_tile(n, 128, 6), even_tile(k, 128, 64)};
+    return {n, k, even_tile(n, 132, 12), even_tile(k, 256, 64)};
   }
   const CpuKernels& kernels_;
 };

@@ -18,8 +18,8 @@ inline constexpr int kLanes = 16;
 inline constexpr int kMaxTileRows = 8;
 constexpr int tile_vectors(int rows) { return rows >= 8 ? 2 : 4; }
 // Register tile of the products of rows (outer_products.inl): the sums fill 24 of 32 registers.
-inline constexpr int kProductRows = 6;
-inline constexpr int kProductVectors = 4;
+inline constexpr int kProductRows = 12;
+inline constexpr int kProductVectors = 2;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = true;
 

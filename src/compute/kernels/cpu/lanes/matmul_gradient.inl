@@ -1,14 +1,16 @@
 // The gradients of a matmul. Included inside the namespace of an instruction set, after outer_products.inl. Sums run
 // over all of their index in ascending order within one call; they wait in memory between register tiles, which changes
 // no bit. What a block of outputs is made of is brought together first, so that it stays in the first-level cache while
-// all rows of the block use it: rows far apart fall on each other there.
+// all rows of the block use it: rows far apart fall on each other there. The other factor passes through that cache, from
+// the one behind, register tile after register tile.
 //
 // Factors say what the operands are and what is brought together of them: words of kSpan summands each.
 namespace {
 
-constexpr int64_t kSummands = 128;  // between two visits of an output
-constexpr int64_t kBlockRows = 128;
-constexpr int64_t kBlockColumns = 64;
+constexpr int64_t kSteps = 128;  // words between two visits of an output
+constexpr int64_t kBlockColumns = kProductVectors * kLanes;
+constexpr int64_t kDwRows = 132;  // of a block; whole register tiles of every instruction set
+constexpr int64_t kDxRows = 264;
 constexpr int64_t kUnpackedColumns = 256;  // as unpack() wants them
 
 STRATA_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -19,31 +21,36 @@ struct PlainFactors {
   using Number = T;
   using Products = NumberProducts;
   static constexpr int64_t kSpan = 1;
-  // to [rows, columns], without gaps: summands are rows (across) or columns (along).
-  STRATA_INLINE void across(float* to, const T* from, int64_t stride, int64_t rows, int64_t columns) {
-    for (int64_t i = 0; i < rows; ++i) {
-      row_map(to + i * columns, columns, [&](int64_t j, int64_t n) { return load_first(from + i * stride + j, n); });
+  // Summands are rows: for every `width` columns a matrix [rows, width] without gaps, one after the other.
+  STRATA_INLINE void across(float* to, int64_t width, const T* from, int64_t stride, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < rows; ++i, from += stride) {
+      float* row = to + i * width;
+      for (int64_t c = 0; c < columns; c += width, row += rows * width) {
+        row_map(row, smaller(columns - c, width), [&](int64_t j, int64_t n) { return load_first(from + c + j, n); });
+      }
     }
   }
+  // Summands are columns: to [rows, columns] without gaps.
   STRATA_INLINE void along(float* to, const T* from, int64_t stride, int64_t rows, int64_t columns) {
-    across(to, from, stride, rows, columns);
+    across(to, columns, from, stride, rows, columns);
   }
 };
 
 template <class F>
 STRATA_INLINE void dw_of(float* dw, const typename F::Number* dy, const typename F::Number* x, int64_t rows, int64_t n,
                          int64_t k, int64_t n_begin, int64_t n_end, int64_t k_begin, int64_t k_end) {
-  alignas(64) float a[kSummands / F::kSpan * kBlockRows];
-  alignas(64) float b[kSummands / F::kSpan * kBlockColumns];
-  for (int64_t j = n_begin; j < n_end; j += kBlockRows) {
-    const int64_t n_rows = smaller(n_end - j, kBlockRows);
-    for (int64_t i = 0; i < rows; i += kSummands) {
-      const int64_t summands = smaller(rows - i, kSummands), steps = (summands + F::kSpan - 1) / F::kSpan;
-      F::across(a, dy + i * n + j, n, summands, n_rows);
+  alignas(64) float a[kSteps * kDwRows];
+  alignas(64) float b[kSteps * kBlockColumns];
+  for (int64_t j = n_begin; j < n_end; j += kDwRows) {
+    const int64_t n_rows = smaller(n_end - j, kDwRows), tile = rows_of_tile(n_rows);
+    for (int64_t i = 0; i < rows; i += kSteps * F::kSpan) {
+      const int64_t summands = smaller(rows - i, kSteps * F::kSpan), steps = (summands + F::kSpan - 1) / F::kSpan;
+      F::across(a, tile, dy + i * n + j, n, summands, n_rows);
       for (int64_t c = k_begin; c < k_end; c += kBlockColumns) {
         const int64_t columns = smaller(k_end - c, kBlockColumns);
-        F::across(b, x + i * k + c, k, summands, columns);
-        add_all_products<typename F::Products>({dw + j * k + c, k, a, n_rows, 1, b, columns, steps}, n_rows, columns);
+        F::across(b, columns, x + i * k + c, k, summands, columns);
+        add_all_products<typename F::Products>({dw + j * k + c, k, a, tile, 1, b, columns, steps, steps * tile}, n_rows,
+                                               columns);
       }
     }
   }
@@ -53,17 +60,17 @@ STRATA_INLINE void dw_of(float* dw, const typename F::Number* dy, const typename
 template <class F>
 STRATA_INLINE void dx_of(float* dx, const typename F::Number* dy, const typename F::Number* w, int64_t n, int64_t k,
                          int64_t row_begin, int64_t row_end, int64_t k_begin, int64_t k_end) {
-  alignas(64) float a[kSummands / F::kSpan * kBlockRows];
-  alignas(64) float b[kSummands / F::kSpan * kBlockColumns];
-  for (int64_t i = row_begin; i < row_end; i += kBlockRows) {
-    const int64_t rows = smaller(row_end - i, kBlockRows);
+  alignas(64) float a[kSteps * kDxRows];
+  alignas(64) float b[kSteps * kBlockColumns];
+  for (int64_t i = row_begin; i < row_end; i += kDxRows) {
+    const int64_t rows = smaller(row_end - i, kDxRows);
     for (int64_t row = i; row < i + rows; ++row) clear(dx + row * k + k_begin, k_end - k_begin);
-    for (int64_t j = 0; j < n; j += kSummands) {
-      const int64_t summands = smaller(n - j, kSummands), steps = (summands + F::kSpan - 1) / F::kSpan;
+    for (int64_t j = 0; j < n; j += kSteps * F::kSpan) {
+      const int64_t summands = smaller(n - j, kSteps * F::kSpan), steps = (summands + F::kSpan - 1) / F::kSpan;
       F::along(a, dy + i * n + j, n, rows, summands);
       for (int64_t c = k_begin; c < k_end; c += kBlockColumns) {
         const int64_t columns = smaller(k_end - c, kBlockColumns);
-        F::across(b, w + j * k + c, k, summands, columns);
+        F::across(b, columns, w + j * k + c, k, summands, columns);
         add_all_products<typename F::Products>({dx + i * k + c, k, a, 1, steps, b, columns, steps}, rows, columns);
       }
     }
@@ -82,17 +89,17 @@ void matmul_dx(float* dx, const float* dy, const MatmulFamily* family, const voi
   if (family == nullptr) {
     return dx_of<PlainFactors<float>>(dx, dy, static_cast<const float*>(w), n, k, row_begin, row_end, k_begin, k_end);
   }
-  alignas(64) float unpacked[kSummands * kUnpackedColumns];
-  alignas(64) float b[kSummands * kBlockColumns];
+  alignas(64) float unpacked[kSteps * kUnpackedColumns];
+  alignas(64) float b[kSteps * kBlockColumns];
   for (int64_t i = row_begin; i < row_end; ++i) clear(dx + i * k + k_begin, k_end - k_begin);
   for (int64_t first = k_begin; first < k_end; first += kUnpackedColumns) {
     const int64_t width = smaller(k_end - first, kUnpackedColumns);
-    for (int64_t j = 0; j < n; j += kSummands) {
-      const int64_t steps = smaller(n - j, kSummands);
+    for (int64_t j = 0; j < n; j += kSteps) {
+      const int64_t steps = smaller(n - j, kSteps);
       family->unpack(unpacked, w, n, k, j, j + steps, first, first + width);
       for (int64_t c = 0; c < width; c += kBlockColumns) {
         const int64_t columns = smaller(width - c, kBlockColumns);
-        PlainFactors<float>::across(b, unpacked + c, width, steps, columns);
+        PlainFactors<float>::across(b, columns, unpacked + c, width, steps, columns);
         add_all_products({dx + row_begin * k + first + c, k, dy + row_begin * n + j, 1, n, b, columns, steps},
                          row_end - row_begin, columns);
       }

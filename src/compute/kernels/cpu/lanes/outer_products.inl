@@ -7,6 +7,13 @@ struct NumberProducts {
   STRATA_INLINE Lanes add(Lanes a, Lanes b, Lanes sum) { return multiply_add(a, b, sum); }
 };
 
+// Rows of a register tile where there are n_rows of them: nearly equal tiles, as few rows leave products waiting for each
+// other.
+STRATA_INLINE int64_t rows_of_tile(int64_t n_rows) {
+  const int64_t tiles = (n_rows + kProductRows - 1) / kProductRows;
+  return (n_rows + tiles - 1) / tiles;
+}
+
 // out[r, c] += sum_s a[s * a_step + r * a_row] * b[s * b_step + c] for n_steps summands s, ascending.
 struct OuterProducts {
   float* out;
@@ -16,6 +23,7 @@ struct OuterProducts {
   const float* b;
   int64_t b_step;
   int64_t n_steps;
+  int64_t a_tile = 0;  // from a register tile's first row to the next one's; 0: as their rows lie
 };
 
 // kRows rows and kVectors vectors of columns, of whose last one `last` columns exist.
@@ -66,12 +74,10 @@ STRATA_INLINE void add_rows(const OuterProducts& p, int64_t rows, int64_t last) 
 // All register tiles of kVectors vectors of columns, down the rows.
 template <class Products, int kVectors, bool kWhole>
 void add_column(const OuterProducts& p, int64_t n_rows, int64_t last) {
+  const int64_t rows = rows_of_tile(n_rows), a_tile = p.a_tile > 0 ? p.a_tile : rows * p.a_row;
   OuterProducts tile = p;
-  for (int64_t r = 0; r < n_rows; r += kProductRows) {
-    tile.out = p.out + r * p.out_stride;
-    tile.a = p.a + r * p.a_row;
-    add_rows<Products, kVectors, kWhole>(tile, n_rows - r < kProductRows ? n_rows - r : kProductRows, last);
-  }
+  for (int64_t r = 0; r < n_rows; r += rows, tile.out += rows * p.out_stride, tile.a += a_tile)
+    add_rows<Products, kVectors, kWhole>(tile, n_rows - r < rows ? n_rows - r : rows, last);
 }
 
 // The columns that are left, fewer than a tile has.
