@@ -51,12 +51,11 @@ std::vector<AdapterRef> random_adapters(const AdapterPlaces& places, int64_t ran
   };
   for (int i = 0; i < count; ++i) {
     auto weights = std::make_shared<AdapterWeights>();
-    const auto type = [&](size_t first) { return places.first[first].is_quantized ? DType::kI8 : DType::kF32; };
     std::vector<AdapterFactor> factors;
-    for (size_t f = 0; f < places.first.size(); ++f)
-      factors.push_back({type(f), nullptr, rank, places.first[f].k, kAdapterRows});
+    for (const AdapterPlaces::First& place : places.first)
+      factors.push_back({place.type, nullptr, rank, place.k, kAdapterRows});
     for (const AdapterPlaces::Second& place : places.second)
-      factors.push_back({type(place.first), nullptr, rank, place.site.n, rank});
+      factors.push_back({places.first[place.first].type, nullptr, rank, place.site.n, rank});
     size_t bytes = 0, offset = 0;
     for (const AdapterFactor& factor : factors) bytes += (factor_bytes(factor) + 63) / 64 * 64;
     weights->memory = AlignedBuffer(std::max<size_t>(1, bytes));

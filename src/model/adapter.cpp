@@ -58,8 +58,6 @@ class Binding {
                             " outputs, the model has " + std::to_string(place->k) + " and " + std::to_string(outputs));
   }
 
-  DType type_of(size_t first) const { return places_.first[first].is_quantized ? DType::kI8 : DType::kF32; }
-
   // Where each factor will be: in the order of computation, aligned.
   void lay_out() {
     size_t bytes = 0;
@@ -72,12 +70,13 @@ class Binding {
       const LoraAdapter::Pair* pair = adapter_.find(places_.first[i].tensor);
       const int64_t rank = pair == nullptr ? 0 : pair->a.shape[0];
       weights_->first.push_back(
-          {{type_of(i), nullptr, rank, places_.first[i].k, kAdapterRows}, pair == nullptr ? 1.0F : pair->scale});
+          {{places_.first[i].type, nullptr, rank, places_.first[i].k, kAdapterRows}, pair == nullptr ? 1.0F : pair->scale});
       add(weights_->first.back().factor);
     }
     for (const AdapterPlaces::Second& place : places_.second) {
       const int64_t rank = weights_->first[place.first].factor.rank;
-      weights_->second.push_back({type_of(place.first), nullptr, rank, place.site.n, std::max<int64_t>(1, rank)});
+      const DType type = places_.first[place.first].type;
+      weights_->second.push_back({type, nullptr, rank, place.site.n, std::max<int64_t>(1, rank)});
       add(weights_->second.back());
     }
     weights_->memory = AlignedBuffer(std::max<size_t>(bytes, 1));

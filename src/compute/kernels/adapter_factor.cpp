@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "compute/tensor/half.h"
+
 namespace strata {
 namespace {
 
@@ -20,7 +22,7 @@ float encode(const float* numbers, int8_t* codes) {
 }  // namespace
 
 void pack_adapter_factor(const AdapterFactor& factor, const float* numbers, std::byte* out) {
-  const size_t numbers_bytes = factor.type == DType::kI8 ? kAdapterColumns : kAdapterColumns * sizeof(float);
+  const size_t numbers_bytes = factor.type == DType::kI8 ? kAdapterColumns : static_cast<size_t>(block_row_bytes(factor));
   for (int64_t first = 0; first < factor.rank; first += factor.group) {
     const int64_t rows = rows_of_group(factor, first);
     for (int64_t block = 0; block < blocks_of(factor); ++block) {
@@ -33,6 +35,12 @@ void pack_adapter_factor(const AdapterFactor& factor, const float* numbers, std:
         std::byte* at = to + static_cast<size_t>(row) * numbers_bytes;
         if (factor.type == DType::kF32) {
           std::memcpy(at, values, sizeof(values));
+          continue;
+        }
+        if (factor.type == DType::kBF16) {
+          uint16_t rounded[kAdapterColumns];
+          std::transform(values, values + kAdapterColumns, rounded, float_to_bfloat16);
+          std::memcpy(at, rounded, sizeof(rounded));
           continue;
         }
         const float scale = encode(values, reinterpret_cast<int8_t*>(at));

@@ -14,8 +14,8 @@ inline constexpr int64_t kAdapterColumns = 64;  // of a block
 inline constexpr int64_t kAdapterRows = 4;      // of a group of the first factor
 
 // [rank, width] in groups of `group` rows, the last with the rest; in a group block after block of kAdapterColumns
-// columns; in a block row after row, zeros beyond width. Type kF32: numbers. Type kI8: codes, and after the rows of a
-// block an fp32 scale for each: number = scale * code, code = round(number / scale), scale = largest |number| / 127.
+// columns; in a block row after row, zeros beyond width. Types kF32 and kBF16: numbers. Type kI8: codes, and after the
+// rows of a block an fp32 scale for each: number = scale * code, code = round(number / scale), scale = largest |number| / 127.
 struct AdapterFactor {
   DType type = DType::kF32;
   const std::byte* data = nullptr;
@@ -32,7 +32,7 @@ STRATA_INLINE int64_t rows_of_group(const AdapterFactor& f, int64_t first) {
 }
 // Bytes of a row of a block, its scale included.
 STRATA_INLINE int64_t block_row_bytes(const AdapterFactor& f) {
-  return f.type == DType::kI8 ? kAdapterColumns + 4 : kAdapterColumns * 4;
+  return f.type == DType::kI8 ? kAdapterColumns + 4 : kAdapterColumns * (f.type == DType::kBF16 ? 2 : 4);
 }
 // Where a block of the group whose first row is `first` begins, in bytes.
 STRATA_INLINE int64_t block_offset(const AdapterFactor& f, int64_t first, int64_t block) {

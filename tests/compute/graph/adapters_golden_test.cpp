@@ -244,7 +244,7 @@ TEST(Adapters, OfQuantizedWeightsAreNearTheExactOnes) {
   const auto rounded = load_adapter(folder / "lora", adapted.places, model.checkpoint());
   ASSERT_TRUE(rounded.ok()) << rounded.status().message();
   EXPECT_EQ((*rounded)->first[0].factor.type, DType::kI8);
-  for (AdapterPlaces::First& first : adapted.places.first) first.is_quantized = false;
+  for (AdapterPlaces::First& first : adapted.places.first) first.type = DType::kF32;
   const auto exact = load_adapter(folder / "lora", adapted.places, model.checkpoint());
   const std::vector<float> a = logits_of(model, adapted.graph, weights, rounded->get());
   const std::vector<float> b = logits_of(model, adapted.graph, weights, exact->get());

@@ -208,8 +208,8 @@ TEST(AddAdapters, MatmulsOfAValueShareTheirFirstProducts) {
   }
   ASSERT_EQ(adapted.places.first.size(), 3u);
   EXPECT_EQ(adapted.places.first[1].tensor, "up");
-  EXPECT_TRUE(adapted.places.first[1].is_quantized);
-  EXPECT_FALSE(adapted.places.first[2].is_quantized);
+  EXPECT_EQ(adapted.places.first[1].type, DType::kI8);
+  EXPECT_EQ(adapted.places.first[2].type, DType::kF32);
   EXPECT_EQ(adapted.places.second[2].site.n, 64);
 }
 

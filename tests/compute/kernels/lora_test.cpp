@@ -20,7 +20,7 @@ class LoraTest : public KernelTest {};
 STRATA_TEST_EVERY_TABLE(LoraTest);
 
 TEST_P(LoraTest, FirstFactorIsNearTheReferenceAndAloneTheSameBits) {
-  for (const DType type : {DType::kF32, DType::kI8}) {
+  for (const DType type : {DType::kF32, DType::kBF16, DType::kI8}) {
     for (const int64_t k : {1, 17, 64, 100, 320}) {
       for (const int64_t rank : {1, 4, 6, 11}) {
         SCOPED_TRACE(testing::Message() << name(type) << " k " << k << " rank " << rank);
@@ -44,7 +44,7 @@ TEST_P(LoraTest, FirstFactorIsNearTheReferenceAndAloneTheSameBits) {
 }
 
 TEST_P(LoraTest, SecondFactorIsNearTheReferenceAndAloneTheSameBits) {
-  for (const DType type : {DType::kF32, DType::kI8}) {
+  for (const DType type : {DType::kF32, DType::kBF16, DType::kI8}) {
     for (const int64_t n : {1, 17, 64, 100, 320}) {
       for (const int64_t rank : {1, 4, 11}) {
         SCOPED_TRACE(testing::Message() << name(type) << " n " << n << " rank " << rank);

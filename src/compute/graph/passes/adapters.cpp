@@ -14,6 +14,11 @@ struct Shared {
   Value low;  // once it is made
 };
 
+DType factor_type(DType weight) {
+  if (is_quantized(weight)) return DType::kI8;
+  return weight == DType::kF16 || weight == DType::kBF16 ? DType::kBF16 : DType::kF32;
+}
+
 // Numbers the factors so that those of one value follow one another.
 std::map<Value, Shared> number_factors(const Graph& graph, const std::vector<AdapterSite>& sites,
                                        AdapterPlaces& places) {
@@ -30,7 +35,7 @@ std::map<Value, Shared> number_factors(const Graph& graph, const std::vector<Ada
       places.second.push_back({*site, static_cast<size_t>(known - places.first.begin())});
       if (known != places.first.end()) continue;
       const Node& node = graph.nodes()[static_cast<size_t>(site->node)];
-      places.first.push_back({site->tensor, site->k, is_quantized(graph.type(node.inputs[1]).dtype)});
+      places.first.push_back({site->tensor, site->k, factor_type(graph.type(node.inputs[1]).dtype)});
     }
     factors.end = places.first.size();
   }

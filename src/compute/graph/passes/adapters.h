@@ -18,7 +18,7 @@ struct AdapterPlaces {
   struct First {
     std::string tensor;
     int64_t k = 0;
-    bool is_quantized = false;  // the tensor
+    DType type = DType::kF32;  // what factors of this tensor are kept in: about as many bits as its own numbers have
   };
   struct Second {
     AdapterSite site;

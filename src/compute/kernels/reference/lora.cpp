@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "compute/kernels/reference/ops.h"
+#include "compute/tensor/half.h"
 
 namespace strata::reference {
 namespace {
@@ -13,6 +14,11 @@ double number(const AdapterFactor& f, int64_t row, int64_t column) {
   if (f.type == DType::kF32) {
     std::memcpy(&value, block + at * 4, sizeof(value));
     return value;
+  }
+  if (f.type == DType::kBF16) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, block + at * 2, sizeof(bits));
+    return bfloat16_to_float(bits);
   }
   std::memcpy(&value, block + rows_of_group(f, first) * kAdapterColumns + (row - first) * 4, sizeof(value));
   return static_cast<double>(value) * static_cast<double>(static_cast<int8_t>(block[at]));

@@ -141,11 +141,13 @@ void up(float* y, const float* low, int64_t low_stride, int64_t rows, const Adap
 void lora_down(float* low, int64_t low_stride, const float* x, int64_t rows, const AdapterFactor& a, float scale,
                int64_t begin, int64_t end) {
   if (a.type == DType::kI8) return down<int8_t>(low, low_stride, x, rows, a, scale, begin, end);
+  if (a.type == DType::kBF16) return down<BFloat>(low, low_stride, x, rows, a, scale, begin, end);
   return down<float>(low, low_stride, x, rows, a, scale, begin, end);
 }
 
 void lora_up(float* y, const float* low, int64_t low_stride, int64_t rows, const AdapterFactor& b, int64_t begin,
              int64_t end) {
   if (b.type == DType::kI8) return up<int8_t>(y, low, low_stride, rows, b, begin, end);
+  if (b.type == DType::kBF16) return up<BFloat>(y, low, low_stride, rows, b, begin, end);
   return up<float>(y, low, low_stride, rows, b, begin, end);
 }
