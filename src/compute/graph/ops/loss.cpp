@@ -26,8 +26,8 @@ std::string check_head(Types in, size_t n_inputs) {
   return check_behind_head(in, n_inputs);
 }
 
-// x (fp32, or bfloat16 beside such a w), w, targets, maybe bias, maybe w again -> the loss of each row, log-sum-exp of its
-// logits; where gradients are wanted, that of the mean by x.
+// x (fp32, or bfloat16 beside such a w), w, targets, maybe bias, maybe w again -> the loss of each row, log-sum-exp of
+// its logits; where gradients are wanted, that of the mean by x.
 std::string infer_head_loss(Types in, const Attributes& a, std::vector<TensorType>& out) {
   if (std::string error = check_head(in, 3); !error.empty()) return error;
   out = {{DType::kF32, {in[0].shape[0]}}, {DType::kF32, {in[0].shape[0]}}};

@@ -15,8 +15,8 @@ const float* weights_of(const Batch& batch);  // null: all 1
 
 class HeadStep : public StepKernel {
  protected:
-  // What a worker has for a block: logits, what tanh gets, rows in the form that the weights ask for, and the gradient by
-  // logits in bfloat16 where that is what is multiplied.
+  // What a worker has for a block: logits, what tanh gets, rows in the form that the weights ask for, and the gradient
+  // by logits in bfloat16 where that is what is multiplied.
   struct Room {
     float* z;
     float* inner;
@@ -33,11 +33,11 @@ class HeadStep : public StepKernel {
   int64_t rows_of_block() const;
   // Rows of in[0] from `first` on in the form that the weights ask for: in `room`, or as they are.
   const void* in_form(const StepArgs& a, int64_t first, int64_t rows, void* room) const;
-  // z [rows, n] = the logits of `x`, in that form, by vocabulary [first, first + n), first a multiple of kPackRows; where
-  // the head bends, what tanh gets too.
+  // z [rows, n] = the logits of `x`, in that form, by vocabulary [first, first + n), first a multiple of kPackRows;
+  // where the head bends, what tanh gets too.
   void logits(const StepArgs& a, const Room& room, const void* x, int64_t rows, int64_t first, int64_t n) const;
-  // From the gradient by numbers [at, at + count) of z to that by x w^T + bias, in place, and rounded beside it where that
-  // is what is multiplied.
+  // From the gradient by numbers [at, at + count) of z to that by x w^T + bias, in place, and rounded beside it where
+  // that is what is multiplied.
   void to_inner(const Room& room, int64_t at, int64_t count) const;
   // The gradient by x of rows of the whole vocabulary, from what to_inner made.
   void to_dx(const StepArgs& a, const Room& room, float* dx, int64_t rows) const;

@@ -1,8 +1,8 @@
 // The gradients of a matmul. Included inside the namespace of an instruction set, after outer_products.inl. Sums run
 // over all of their index in ascending order within one call; they wait in memory between register tiles, which changes
 // no bit. What a block of outputs is made of is brought together first, so that it stays in the first-level cache while
-// all rows of the block use it: rows far apart fall on each other there. The other factor passes through that cache, from
-// the one behind, register tile after register tile.
+// all rows of the block use it: rows far apart fall on each other there. The other factor passes through that cache,
+// from the one behind, register tile after register tile.
 //
 // Factors say what the operands are and what is brought together of them: words of kSpan summands each.
 namespace {

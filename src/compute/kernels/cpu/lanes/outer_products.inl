@@ -7,8 +7,8 @@ struct NumberProducts {
   STRATA_INLINE Lanes add(Lanes a, Lanes b, Lanes sum) { return multiply_add(a, b, sum); }
 };
 
-// Rows of a register tile where there are n_rows of them: nearly equal tiles, as few rows leave products waiting for each
-// other.
+// Rows of a register tile where there are n_rows of them: nearly equal tiles, as few rows leave products waiting for
+// each other.
 STRATA_INLINE int64_t rows_of_tile(int64_t n_rows) {
   const int64_t tiles = (n_rows + kProductRows - 1) / kProductRows;
   return (n_rows + tiles - 1) / tiles;

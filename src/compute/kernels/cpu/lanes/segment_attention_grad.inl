@@ -2,6 +2,9 @@
 // rows (outer_products.inl), so nothing of size tokens^2 is in memory. Included inside the namespace of an instruction
 // set, after segment_attention.inl and outer_products.inl.
 //
+// What a tile multiplies is brought together first: rows of tokens, as far apart as all heads are long, fall on each
+// other in the first-level cache.
+//
 // Blocks of keys begin at the segment's first token and blocks of queries at the first one that sees a block of keys:
 // what is summed in which order depends on the segment alone.
 namespace {
@@ -48,22 +51,29 @@ STRATA_INLINE SeeingQueries seeing_queries(const SegmentAttentionArgs& args, con
   return seeing;
 }
 
-// What one thread needs: K and V of a block of keys with tokens as lanes, and for a block of queries the probabilities
-// and the gradients of the scores, rows of queries.
+// What one thread needs: K and V of a block of keys with tokens as lanes, K as rows too, and the sums of both gradients;
+// for a block of queries q and dout as rows, the probabilities and the gradients of the scores.
 struct GradWorkspace {
-  float *keys, *values;  // [k_dim][kGradKeys], [v_dim][kGradKeys]
-  float *weights, *slopes;  // [kGradQueries][kGradKeys]
+  float *keys, *values;       // [k_dim][kGradKeys], [v_dim][kGradKeys]
+  float *key_rows, *dk, *dv;  // [kGradKeys][k_dim], the same, [kGradKeys][v_dim]
+  float *q, *dout;            // [kGradQueries][k_dim], [kGradQueries][v_dim]
+  float *weights, *slopes;    // [kGradQueries][kGradKeys]
 };
 
 STRATA_INLINE int64_t grad_workspace_numbers(const SegmentAttentionArgs& args) {
-  return (args.k_dim + args.v_dim + 2 * kGradQueries) * kGradKeys;
+  return (3 * args.k_dim + 2 * args.v_dim) * kGradKeys + (args.k_dim + args.v_dim + 2 * kGradKeys) * kGradQueries;
 }
 
 STRATA_INLINE GradWorkspace carve_grad(const SegmentAttentionArgs& args, void* workspace) {
   GradWorkspace w;
   w.keys = static_cast<float*>(workspace);
   w.values = w.keys + args.k_dim * kGradKeys;
-  w.weights = w.values + args.v_dim * kGradKeys;
+  w.key_rows = w.values + args.v_dim * kGradKeys;
+  w.dk = w.key_rows + args.k_dim * kGradKeys;
+  w.dv = w.dk + args.k_dim * kGradKeys;
+  w.q = w.dv + args.v_dim * kGradKeys;
+  w.dout = w.q + args.k_dim * kGradQueries;
+  w.weights = w.dout + args.v_dim * kGradQueries;
   w.slopes = w.weights + kGradQueries * kGradKeys;
   return w;
 }
@@ -99,33 +109,34 @@ STRATA_INLINE void to_slopes(const SegmentAttentionArgs& args, const SegmentPiec
   store(slopes, select(seen, p * (load(slopes) - broadcast(along_out)) * through, broadcast(0)));
 }
 
+STRATA_INLINE void copy_rows(float* to, int64_t to_stride, const float* from, int64_t from_stride, int64_t rows,
+                             int64_t dim) {
+  for (int64_t i = 0; i < rows; ++i, to += to_stride, from += from_stride)
+    row_map(to, dim, [&](int64_t j, int64_t n) { return load_first(from + j, n); });
+}
+
 STRATA_INLINE void add_tile(const SegmentAttentionGradArgs& args, const SegmentPiece& piece, const GradTile& t,
                             const GradWorkspace& w) {
   const SegmentAttentionArgs& f = args.forward;
   const int64_t q_stride = static_cast<int64_t>(f.n_heads) * f.k_dim, o_stride = static_cast<int64_t>(f.n_heads) * f.v_dim;
-  const int64_t k_stride = static_cast<int64_t>(f.n_kv_heads) * f.k_dim;
-  const int64_t v_stride = static_cast<int64_t>(f.n_kv_heads) * f.v_dim;
-  const float* q = f.q + t.query * q_stride + t.head * f.k_dim;
-  const float* dout = args.dout + t.query * o_stride + t.head * f.v_dim;
+  copy_rows(w.q, f.k_dim, f.q + t.query * q_stride + t.head * f.k_dim, q_stride, t.n_queries, f.k_dim);
+  copy_rows(w.dout, f.v_dim, args.dout + t.query * o_stride + t.head * f.v_dim, o_stride, t.n_queries, f.v_dim);
   const int64_t lanes = (t.n_keys + kLanes - 1) / kLanes * kLanes;
   clear(w.weights, t.n_queries * kGradKeys);
   clear(w.slopes, t.n_queries * kGradKeys);
-  add_all_products({w.weights, kGradKeys, q, 1, q_stride, w.keys, kGradKeys, f.k_dim}, t.n_queries, lanes);
-  add_all_products({w.slopes, kGradKeys, dout, 1, o_stride, w.values, kGradKeys, f.v_dim}, t.n_queries, lanes);
+  add_all_products({w.weights, kGradKeys, w.q, 1, f.k_dim, w.keys, kGradKeys, f.k_dim}, t.n_queries, lanes);
+  add_all_products({w.slopes, kGradKeys, w.dout, 1, f.v_dim, w.values, kGradKeys, f.v_dim}, t.n_queries, lanes);
   for (int64_t i = 0; i < t.n_queries; ++i) {
-    const float along_out = dot(dout + i * o_stride, f.out + (t.query + i) * o_stride + t.head * f.v_dim, f.v_dim);
+    const float along_out = dot(w.dout + i * f.v_dim, f.out + (t.query + i) * o_stride + t.head * f.v_dim, f.v_dim);
     for (int64_t j = 0; j < lanes; j += kLanes) {
       to_slopes(f, piece, t.head, t.query + i, t.key + j, along_out, w.weights + i * kGradKeys + j,
                 w.slopes + i * kGradKeys + j);
     }
   }
-  const float* k = f.k + t.key * k_stride + piece.kv_head * f.k_dim;
   float* dq = args.dq + t.query * q_stride + t.head * f.k_dim;
-  float* dk = args.dk + t.key * k_stride + piece.kv_head * f.k_dim;
-  float* dv = args.dv + t.key * v_stride + piece.kv_head * f.v_dim;
-  add_all_products({dq, q_stride, w.slopes, 1, kGradKeys, k, k_stride, t.n_keys}, t.n_queries, f.k_dim);
-  add_all_products({dk, k_stride, w.slopes, kGradKeys, 1, q, q_stride, t.n_queries}, t.n_keys, f.k_dim);
-  add_all_products({dv, v_stride, w.weights, kGradKeys, 1, dout, o_stride, t.n_queries}, t.n_keys, f.v_dim);
+  add_all_products({dq, q_stride, w.slopes, 1, kGradKeys, w.key_rows, f.k_dim, t.n_keys}, t.n_queries, f.k_dim);
+  add_all_products({w.dk, f.k_dim, w.slopes, kGradKeys, 1, w.q, f.k_dim, t.n_queries}, t.n_keys, f.k_dim);
+  add_all_products({w.dv, f.v_dim, w.weights, kGradKeys, 1, w.dout, f.v_dim, t.n_queries}, t.n_keys, f.v_dim);
 }
 
 // K or V of a block of keys, tokens as lanes; zeros for tokens that do not exist.
@@ -135,25 +146,27 @@ STRATA_INLINE void pack_block(const float* from, int64_t stride, int dim, int64_
   }
 }
 
-STRATA_INLINE void clear_piece(const SegmentAttentionGradArgs& args, const SegmentPiece& piece) {
+// Sums of dq wait in memory for the next block of keys.
+STRATA_INLINE void clear_dq(const SegmentAttentionGradArgs& args, const SegmentPiece& piece) {
   const SegmentAttentionArgs& f = args.forward;
   const int64_t group = piece.head_end - piece.head_begin;
-  for (int64_t token = piece.begin; token < piece.end; ++token) {
+  for (int64_t token = piece.begin; token < piece.end; ++token)
     clear(args.dq + (token * f.n_heads + piece.head_begin) * f.k_dim, group * f.k_dim);
-    clear(args.dk + (token * f.n_kv_heads + piece.kv_head) * f.k_dim, f.k_dim);
-    clear(args.dv + (token * f.n_kv_heads + piece.kv_head) * f.v_dim, f.v_dim);
-  }
 }
 
 void attend_segment_grad(const SegmentAttentionGradArgs& args, const SegmentPiece& piece, const GradWorkspace& w) {
   const SegmentAttentionArgs& f = args.forward;
   const int64_t k_stride = static_cast<int64_t>(f.n_kv_heads) * f.k_dim;
   const int64_t v_stride = static_cast<int64_t>(f.n_kv_heads) * f.v_dim;
-  clear_piece(args, piece);
+  clear_dq(args, piece);
   for (int64_t key = piece.begin; key < piece.end; key += kGradKeys) {
     const int64_t n_keys = smaller_of(piece.end - key, kGradKeys);
-    pack_block(f.k + key * k_stride + piece.kv_head * f.k_dim, k_stride, f.k_dim, n_keys, w.keys);
-    pack_block(f.v + key * v_stride + piece.kv_head * f.v_dim, v_stride, f.v_dim, n_keys, w.values);
+    const int64_t k_at = key * k_stride + piece.kv_head * f.k_dim, v_at = key * v_stride + piece.kv_head * f.v_dim;
+    pack_block(f.k + k_at, k_stride, f.k_dim, n_keys, w.keys);
+    pack_block(f.v + v_at, v_stride, f.v_dim, n_keys, w.values);
+    copy_rows(w.key_rows, f.k_dim, f.k + k_at, k_stride, n_keys, f.k_dim);
+    clear(w.dk, n_keys * f.k_dim);
+    clear(w.dv, n_keys * f.v_dim);
     const SeeingQueries seeing = seeing_queries(f, piece, key, key + n_keys);
     for (int64_t query = seeing.first; query < seeing.end; query += kGradQueries) {
       const int64_t n_queries = smaller_of(seeing.end - query, kGradQueries);
@@ -163,6 +176,8 @@ void attend_segment_grad(const SegmentAttentionGradArgs& args, const SegmentPiec
         add_tile(args, piece, {key, n_seen, query, n_queries, head}, w);
       }
     }
+    copy_rows(args.dk + k_at, k_stride, w.dk, f.k_dim, n_keys, f.k_dim);
+    copy_rows(args.dv + v_at, v_stride, w.dv, f.v_dim, n_keys, f.v_dim);
   }
 }
 
