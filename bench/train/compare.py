@@ -5,7 +5,8 @@ Usage: compare.py STRATA PYTHON BASELINE.py [--shapes small,large] [--modes fp32
 STRATA is the program; PYTHON an interpreter that has PyTorch, which runs BASELINE.py (options --threads, --steps, --only SHAPE, --modes MODE, --wait SECONDS; prints a line
 with "tok/s" and "RSS START -> peak PEAK MB" for a shape and mode). Ours are the recipes beside this file. Every round runs ours, then each mode of theirs; a ratio is that
 of one round. Memory is the peak of the process (ru_maxrss) minus what it has after its start, with its libraries but without a model: of ours that is the peak of `strata
-help`. The fraction of the peak is what the log of `strata train` says.
+help`. The fraction of the peak is what the log of `strata train` says. Where fp32 and bf16 both run, the last line of a shape compares what they keep of a step, activations and
+gradients, as `strata train` says when it begins.
 """
 import argparse
 import json
@@ -25,7 +26,7 @@ def peak_mb(command):
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         raise SystemExit(f"{' '.join(command)}: {errors.strip()[-500:]}")
-    return usage.ru_maxrss >> 10
+    return usage.ru_maxrss >> 10, errors
 
 
 def ours(o, shape, precision, folder):
@@ -36,14 +37,14 @@ def ours(o, shape, precision, folder):
     path = pathlib.Path(folder) / "recipe.yaml"
     path.write_text(recipe)
     out = pathlib.Path(folder) / "out"
-    start = peak_mb([o.strata, "help"])
-    peak = peak_mb([o.strata, "train", str(path), "--out", str(out), "--threads", str(o.threads)])
+    start, _ = peak_mb([o.strata, "help"])
+    peak, said = peak_mb([o.strata, "train", str(path), "--out", str(out), "--threads", str(o.threads)])
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()][2:]
     tokens = int(re.search(r"batch_tokens: (\d+)", recipe).group(1))
     for file in sorted(out.iterdir()):
         file.unlink()
     return {"tok_s": tokens / statistics.median(line["seconds"] for line in lines), "fraction_of_peak": lines[-1]["fraction_of_peak"],
-            "memory_mb": peak - start}
+            "memory_mb": peak - start, "step_mib": float(re.search(r"activations and gradients ([0-9.]+) MiB", said).group(1))}
 
 
 def theirs(o, shape, mode):
@@ -82,6 +83,11 @@ def main():
                 r = report[-1]
                 print(f"{shape:6s} {mode:13s} ours {r['ours_tok_s']:7d} tok/s, {r['fraction_of_peak']:.2f} of peak, {r['ours_mb']:5.0f} MB   theirs {r['theirs_tok_s']:7d} tok/s, "
                       f"{r['theirs_mb']:5.0f} MB   speed x{r['speed_ratio']:.2f}, memory x{r['memory_ratio']:.2f}", flush=True)
+        kept = {precision: rounds[0][0][precision]["step_mib"] for precision in rounds[0][0]}
+        if {"fp32", "bf16"} <= kept.keys():
+            report.append({"shape": shape, "step_mib": kept, "bf16_step_memory": round(kept["bf16"] / kept["fp32"], 3)})
+            if not o.json:
+                print(f"{shape:6s} activations and gradients: bf16 {kept['bf16']:.1f} MiB, {kept['bf16'] / kept['fp32']:.2f} of fp32's", flush=True)
     if o.json:
         print(json.dumps(report))
 

@@ -116,9 +116,11 @@ class Run {
     const auto ceiling = [this](auto figure) { return 1e9 * arithmetic_ceiling(kernels_, pool_.n_threads(), figure); };
     if (recipe_.precision == Precision::kBf16) peak_ = ceiling(&Ceilings::bf16_gops);
     if (peak_ <= 0) peak_ = ceiling(&Ceilings::fp32_gops);  // also where the processor has no such instruction
-    say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations {} MiB",
+    say(fmt::format("{:.2f} M parameters, {} tokens in the vocabulary, {} steps of {} tokens; activations and gradients "
+                    "{:.1f} MiB",
                     static_cast<double>(n_parameters_) / 1e6, model_->tokenizer->vocab_size(),
-                    recipe_.schedule.steps, recipe_.batch_tokens, trainer_->plan().arena_bytes() >> 20));
+                    recipe_.schedule.steps, recipe_.batch_tokens,
+                    static_cast<double>(trainer_->passing_bytes()) / (1 << 20)));
     if (trainer_->recomputation().recomputes() || options_.memory > 0) {
       say(fmt::format("{}; {:.1f} MiB planned in all", trainer_->recomputation().summary(),
                       static_cast<double>(trainer_->planned_bytes()) / (1 << 20)));

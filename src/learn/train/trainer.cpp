@@ -177,6 +177,10 @@ uint64_t Trainer::fixed_bytes(const Plan& backward) const {
 
 uint64_t Trainer::planned_bytes() const { return fixed_bytes(context_->plan()) + context_->plan().arena_bytes(); }
 
+uint64_t Trainer::passing_bytes() const {
+  return context_->plan().arena_bytes() + gradients_->sum_bytes(runs(options_.n_batches));
+}
+
 // A step runs each batch through the whole model and through a narrower one.
 int Trainer::runs(int n_batches) const { return narrow_of_step() == nullptr ? n_batches : 2 * n_batches; }
 

@@ -116,6 +116,7 @@ class Trainer {
   // Weights in all their forms, gradients, what the optimizer remembers, activations: all that a run writes here.
   uint64_t planned_bytes() const;
   double operations(const Batch& batch) const;  // that a pass of this step computes at least
+  uint64_t passing_bytes() const;  // activations and gradients: what a step leaves nothing of
 
   // Where the time of steps goes from here on, and where it went: `tokens` in `seconds`.
   void measure();
