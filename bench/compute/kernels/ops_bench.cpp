@@ -75,6 +75,29 @@ void register_table(const CpuKernels& k) {
           [&k, aligned] {
             k.segment_attention_grad(grad, 0, k.segment_attention_grad_items(grad.forward), aligned);
           });
+  // The gradients of a matmul [2048, 512] x [1024, 512], by fp32 numbers and by bfloat16.
+  constexpr int64_t kN = 1024, kK = 512, kBatch = 2048;
+  constexpr double kProducts = 2.0 * kBatch * kN * kK;
+  static std::vector<float> dy = ramp(kBatch * kN), inputs = ramp(kBatch * kK), matrix = ramp(kN * kK);
+  static std::vector<float> dw(kN * kK), dx(kBatch * kK);
+  static std::vector<uint16_t> dy16(kBatch * kN), inputs16(kBatch * kK), matrix16(kN * kK);
+  k.to_activation(DType::kActBF16, dy16.data(), dy.data(), kBatch, kN);
+  k.to_activation(DType::kActBF16, inputs16.data(), inputs.data(), kBatch, kK);
+  k.to_activation(DType::kActBF16, matrix16.data(), matrix.data(), kN, kK);
+  measure(isa + "/matmul_dw/f32", "GFLOP/s", kProducts,
+          [&k] { k.matmul_dw(dw.data(), dy.data(), inputs.data(), kBatch, kN, kK, 0, kN, 0, kK); });
+  measure(isa + "/matmul_dx/f32", "GFLOP/s", kProducts,
+          [&k] { k.matmul_dx(dx.data(), dy.data(), nullptr, matrix.data(), kN, kK, 0, kBatch, 0, kK); });
+  measure(isa + "/matmul_dw/bf16", "GFLOP/s", kProducts,
+          [&k] { k.matmul_dw_bfloat(dw.data(), dy16.data(), inputs16.data(), kBatch, kN, kK, 0, kN, 0, kK); });
+  measure(isa + "/matmul_dx/bf16", "GFLOP/s", kProducts,
+          [&k] { k.matmul_dx_bfloat(dx.data(), dy16.data(), matrix16.data(), kN, kK, 0, kBatch, 0, kK); });
+  // A step of AdamW, in GB/s of what it reads and writes.
+  measure(isa + "/adamw/1M", "GB/s", 28.0 * kBatch * kK, [&k] {
+    k.adamw({.values = inputs.data(), .gradient = dx.data(), .first = dy.data(), .second = dy.data() + kBatch * kK,
+             .n = kBatch * kK, .scale = 1, .keep = 0.9999f, .rate = 1e-4f, .beta1 = 0.9f, .beta2 = 0.95f,
+             .epsilon = 1e-8f});
+  });
   // An encoder: 32 texts of 16 tokens, and 1 of 512; 12 heads of 32.
   static std::vector<float> wide = ramp(kTokens * 384), attended = wide, lse(kTokens * 12);
   static std::vector<int32_t> texts(33), one = {0, kTokens};
