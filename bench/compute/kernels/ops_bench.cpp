@@ -79,7 +79,7 @@ void register_table(const CpuKernels& k) {
   constexpr int64_t kN = 1024, kK = 512, kBatch = 2048;
   constexpr double kProducts = 2.0 * kBatch * kN * kK;
   static std::vector<float> dy = ramp(kBatch * kN), inputs = ramp(kBatch * kK), matrix = ramp(kN * kK);
-  static std::vector<float> dw(kN * kK), dx(kBatch * kK);
+  static std::vector<float> dw(kN * kK), dx(kBatch * kK), squares(kBatch * kK, 0.1f);
   static std::vector<uint16_t> dy16(kBatch * kN), inputs16(kBatch * kK), matrix16(kN * kK);
   k.to_activation(DType::kActBF16, dy16.data(), dy.data(), kBatch, kN);
   k.to_activation(DType::kActBF16, inputs16.data(), inputs.data(), kBatch, kK);
@@ -94,7 +94,7 @@ void register_table(const CpuKernels& k) {
           [&k] { k.matmul_dx_bfloat(dx.data(), dy16.data(), matrix16.data(), kN, kK, 0, kBatch, 0, kK); });
   // A step of AdamW, in GB/s of what it reads and writes.
   measure(isa + "/adamw/1M", "GB/s", 28.0 * kBatch * kK, [&k] {
-    k.adamw({.values = inputs.data(), .gradient = dx.data(), .first = dy.data(), .second = dy.data() + kBatch * kK,
+    k.adamw({.values = inputs.data(), .gradient = dx.data(), .first = dy.data(), .second = squares.data(),
              .n = kBatch * kK, .scale = 1, .keep = 0.9999f, .rate = 1e-4f, .beta1 = 0.9f, .beta2 = 0.95f,
              .epsilon = 1e-8f});
   });

@@ -114,17 +114,17 @@ void cross_entropy(const CrossEntropyArgs& args, int64_t row_begin, int64_t row_
       continue;
     }
     const float largest = row_max(logits, args.vocab), at_target = logits[target];
-    const auto e = [&](int64_t j, int64_t n) {
-      const Lanes v = exp(load_first(logits + j, n) - broadcast(largest));
-      return n == kLanes ? v : select(less(lane_numbers(), broadcast(static_cast<float>(n))), v, broadcast(0));
-    };
-    const float sum = row_sum(args.vocab, e);
+    const float sum = row_sum(args.vocab, [&](int64_t j, int64_t n) {
+      const Lanes e = exp_of_negative(load_first(logits + j, n) - broadcast(largest));
+      if (dlogits != nullptr) store_first(dlogits + j, e, n);
+      return n == kLanes ? e : select(less(lane_numbers(), broadcast(static_cast<float>(n))), e, broadcast(0));
+    });
     args.loss[row] = (log(sum) + (largest - at_target)) * weight;
     if (args.log_sum_exp != nullptr) args.log_sum_exp[row] = log(sum) + largest;
     if (dlogits == nullptr) continue;
     const float probability_of_target = sum_of(exp(broadcast(at_target - largest))) / static_cast<float>(kLanes) / sum;
     const Lanes factor = broadcast(args.scale * weight / sum);
-    row_map(dlogits, args.vocab, [&](int64_t j, int64_t n) { return e(j, n) * factor; });
+    row_map(dlogits, args.vocab, [&](int64_t j, int64_t n) { return load_first(dlogits + j, n) * factor; });
     dlogits[target] = (probability_of_target - 1.0f) * (args.scale * weight);
   }
 }
