@@ -64,7 +64,7 @@ Graph Trainer::lower_to_write() {
   const std::optional<ops::Head> head = find_head(graph_, graph_.find_output("logits"));
   const std::string of_head = head ? graph_.node(head->w).weight.parts[0].tensor : "";
   const Graph rounded = in_bfloat16(graph_, [&](const WeightRef& ref) {
-    return rounded_.is_whole(ref) && ref.parts[0].tensor != of_head;
+    return rounded_.is_rows(ref) && ref.parts[0].tensor != of_head;
   });
   rounded_.keep(rounded);
   return fuse(lower_attention_paged(rounded, kCache));
