@@ -16,7 +16,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SEED = 1812
-CHATS = 1500
+CHATS = 500
 
 
 # ---------------------------------------------------------------------------------------------
