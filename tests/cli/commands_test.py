@@ -100,7 +100,7 @@ class Commands(unittest.TestCase):
             text, importance = pathlib.Path(folder, "text.txt"), pathlib.Path(folder, "importance.gguf")
             text.write_text("There was once a king who had three daughters, and the youngest was the fairest. " * 30)
             done = json.loads(strata("imatrix", MODEL, "--file", text, "-o", importance))
-            self.assertEqual(done["tensors"], 50)
+            self.assertEqual(done["tensors"], 57)
             plain, weighted = pathlib.Path(folder, "plain.gguf"), pathlib.Path(folder, "weighted.gguf")
             strata("quantize", MODEL, plain, "--type", "Q2_K")
             report = json.loads(strata("quantize", MODEL, weighted, "--type", "Q2_K", "--imatrix", importance, "--json"))

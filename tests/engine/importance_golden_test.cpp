@@ -41,7 +41,7 @@ TEST(ImportanceCollector, SumsTheSquaresOfEveryInput) {
   ASSERT_TRUE(model.ok()) << model.status().message();
   const std::vector<int32_t> ids = some_ids(40, 2000);
   const Importance importance = measured(**model, ids, 2);
-  EXPECT_EQ(importance.tensors.size(), 50u);  // seven matrices of seven layers, and the output
+  EXPECT_EQ(importance.tensors.size(), 57u);  // seven matrices of eight layers, and the output
   for (const auto& [name, columns] : importance.tensors) EXPECT_EQ(columns.counts, std::vector<double>{40}) << name;
   const auto& q = importance.tensors.at("blk.0.attn_q.weight").square_sums;
   EXPECT_EQ(q, importance.tensors.at("blk.0.attn_v.weight").square_sums);
