@@ -206,6 +206,7 @@ class SimulatedLoad {
   FakeClock clock_;
   std::priority_queue<Arrival, std::vector<Arrival>, std::greater<>> arrivals_;
   std::vector<std::function<void(double)>> afters_;
-  int left_ = 0;};
+  int left_ = 0;
+};
 
 }  // namespace strata

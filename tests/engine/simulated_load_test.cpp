@@ -129,12 +129,16 @@ TEST(SimulatedLoadTest, ClosedLoopsUseTheMachineAndAnswerSoon) {
   }
 }
 
-// Ten times what can be answered in time: those who are admitted do not suffer, and the machine is not idle.
-TEST(SimulatedLoadTest, WithLimitsOverloadIsRefusedBeforeItHurtsThoseInside) {
+std::unique_ptr<SimulatedRequest> run_alone() {
   SimulatedLoad single;
   single.add(0, 170, 64);
   single.run();
-  const SimulatedRequest& alone = *single.requests[0];
+  return std::move(single.requests[0]);
+}
+
+// Ten times what can be answered in time: those who are admitted do not suffer, and the machine is not idle.
+TEST(SimulatedLoadTest, WithLimitsOverloadIsRefusedBeforeItHurtsThoseInside) {
+  const std::unique_ptr<SimulatedRequest> alone = run_alone();
   EngineOptions options;
   options.target_itl = std::chrono::milliseconds(45);
   options.admission.max_queue = std::chrono::milliseconds(100);
@@ -142,29 +146,26 @@ TEST(SimulatedLoadTest, WithLimitsOverloadIsRefusedBeforeItHurtsThoseInside) {
   load.add(0, 170, 64);  // the cost of steps is known when the load comes
   load.open_loop(10, 3, 63, 170, 64);
   load.run();
-  EXPECT_LT(load.ttft(0.99), 3 * alone.ttft());
-  EXPECT_LT(load.total(0.95), 3 * alone.total());
+  EXPECT_LT(load.ttft(0.99), 3 * alone->ttft());
+  EXPECT_LT(load.total(0.95), 3 * alone->total());
   const auto admitted = static_cast<double>(load.of([](const SimulatedRequest& r) { return r.total(); }).size());
-  EXPECT_GT(admitted / load.now(), 1.8 / alone.total());  // almost twice as many as one after the other
+  EXPECT_GT(admitted / load.now(), 1.8 / alone->total());  // almost twice as many as one after the other
 }
 
 // What is promised to the admitted is the time to their first token, not only when their prompts begin.
 TEST(SimulatedLoadTest, UnderOverloadTheAdmittedHearTheirFirstTokenInTime) {
-  SimulatedLoad single;
-  single.add(0, 170, 64);
-  single.run();
-  const SimulatedRequest& alone = *single.requests[0];
+  const std::unique_ptr<SimulatedRequest> alone = run_alone();
   EngineOptions options;
   options.target_itl = std::chrono::milliseconds(45);
-  options.admission.max_ttft = std::chrono::milliseconds(static_cast<int64_t>(2900 * alone.ttft()));
+  options.admission.max_ttft = std::chrono::milliseconds(static_cast<int64_t>(2900 * alone->ttft()));
   SimulatedLoad load(options);
   load.add(0, 170, 64);
   load.open_loop(10, 3, 63, 170, 64);
   load.run();
-  EXPECT_LT(load.ttft(0.99), 3 * alone.ttft());
-  EXPECT_LT(load.total(0.95), 3 * alone.total());
+  EXPECT_LT(load.ttft(0.99), 3 * alone->ttft());
+  EXPECT_LT(load.total(0.95), 3 * alone->total());
   const auto admitted = static_cast<double>(load.of([](const SimulatedRequest& r) { return r.total(); }).size());
-  EXPECT_GT(admitted / load.now(), 1.8 / alone.total());
+  EXPECT_GT(admitted / load.now(), 1.8 / alone->total());
   // At a rate that can be served those who come together with another one by chance are admitted.
   SimulatedLoad light(options);
   light.add(0, 170, 64);

@@ -159,15 +159,16 @@ Status Trainer::choose_recomputation(const Graph& backward) {
   return ok_status();
 }
 
+uint64_t Trainer::workspace_bytes(const Plan& plan) const {
+  return static_cast<uint64_t>(pool_.n_threads()) * plan.workspace_bytes();
+}
+
+uint64_t Trainer::running_bytes(const Plan& plan) const { return plan.arena_bytes() + workspace_bytes(plan); }
+
 uint64_t Trainer::fixed_bytes(const Plan& backward) const {
-  uint64_t bytes =
-      binder_.bound_bytes() + rounded_.bytes() + gradients_->sum_bytes(runs(options_.n_batches)) + narrow_bytes() +
-      evaluation_->plan().arena_bytes() +
-      static_cast<uint64_t>(pool_.n_threads()) * (evaluation_->plan().workspace_bytes() + backward.workspace_bytes());
-  if (runner_) {
-    bytes += runner_->cache_bytes() + runner_->plan().arena_bytes() +
-             static_cast<uint64_t>(pool_.n_threads()) * runner_->plan().workspace_bytes();
-  }
+  uint64_t bytes = binder_.bound_bytes() + rounded_.bytes() + gradients_->sum_bytes(runs(options_.n_batches)) +
+                   narrow_bytes() + running_bytes(evaluation_->plan()) + workspace_bytes(backward);
+  if (runner_) bytes += runner_->cache_bytes() + running_bytes(runner_->plan());
   for (size_t i = 0; i < memory_.size(); ++i) {
     bytes += parameters_.all()[i].memory.size() + memory_[i].average.size();
     for (const AlignedBuffer& buffer : memory_[i].optimizer) bytes += buffer.size();

@@ -155,6 +155,8 @@ class Trainer {
   void reserve_memory(const Graph& backward);
   Status choose_recomputation(const Graph& backward);
   SymbolValues maxima() const;
+  uint64_t workspace_bytes(const Plan& plan) const;  // of all threads
+  uint64_t running_bytes(const Plan& plan) const;    // that a run writes
   uint64_t fixed_bytes(const Plan& backward) const;  // of planned_bytes(): without the activations of a step
   Graph lower(const Graph& graph);
   Graph lower_to_write();

@@ -43,9 +43,7 @@ Status Trainer::plan_narrow_models() {
 uint64_t Trainer::narrow_bytes() const {
   uint64_t bytes = 0;
   const auto add = [&](const std::unique_ptr<ExecutionContext>& context, const ExecutionContext& whole) {
-    if (context == nullptr || context->shares_memory_with(whole)) return;
-    const Plan& plan = context->plan();
-    bytes += plan.arena_bytes() + static_cast<uint64_t>(pool_.n_threads()) * plan.workspace_bytes();
+    if (context != nullptr && !context->shares_memory_with(whole)) bytes += running_bytes(context->plan());
   };
   for (const Narrow& narrow : narrow_) {
     add(narrow.evaluation, *evaluation_);

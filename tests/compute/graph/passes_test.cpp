@@ -18,6 +18,10 @@
 namespace strata {
 namespace {
 
+void expect_all_in(const std::string& text, std::initializer_list<const char*> lines) {
+  for (const char* line : lines) EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
+}
+
 using test::graph;
 
 // A feed-forward block: norm, gate and up, down, residual.
@@ -202,10 +206,8 @@ TEST(AddAdapters, MatmulsOfAValueShareTheirFirstProducts) {
   const GraphWithAdapters adapted = add_adapters(graph(kFeedForward), 4);
   ASSERT_TRUE(verify(adapted.graph).ok());
   const std::string text = to_text(adapted.graph);
-  for (const char* line : {"lora_down(%2, %4; first=0, count=2, rank=4)", "lora_up(%6, %5, %4; second=0, column=0)",
-                           "second=1, column=4)", "first=2, count=1, rank=4)", "second=2, column=0)"}) {
-    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
-  }
+  expect_all_in(text, {"lora_down(%2, %4; first=0, count=2, rank=4)", "lora_up(%6, %5, %4; second=0, column=0)",
+                           "second=1, column=4)", "first=2, count=1, rank=4)", "second=2, column=0)"});
   ASSERT_EQ(adapted.places.first.size(), 3u);
   EXPECT_EQ(adapted.places.first[1].tensor, "up");
   EXPECT_EQ(adapted.places.first[1].type, DType::kI8);
@@ -240,11 +242,9 @@ TEST(ShardTensor, FollowsRowsOfFusedTensors) {
   const Result<Graph> sharded = shard_tensor(graph(kFused), 1, 4);
   ASSERT_TRUE(sharded.ok()) << sharded.status().message();
   const std::string text = to_text(*sharded);
-  for (const char* line : {"\"q@1/4\" = qkv[8:16, 0:64]", "\"q.bias@1/4\" = qkv.bias[0:1, 8:16]",
+  expect_all_in(text, {"\"q@1/4\" = qkv[8:16, 0:64]", "\"q.bias@1/4\" = qkv.bias[0:1, 8:16]",
                            "\"v@1/4\" = wide[17:33:2, 0:64]", "\"turned@1/4\" = conv[0:64, 40:48] transposed",
-                           "\"sinks@1/4\" = sinks[0:1, 1:2]", "\"o@1/4\" = o[8:16, 0:64] transposed"}) {
-    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
-  }
+                           "\"sinks@1/4\" = sinks[0:1, 1:2]", "\"o@1/4\" = o[8:16, 0:64] transposed"});
   const std::string last = to_text(*shard_tensor(graph(kFused), 1, 2));
   EXPECT_NE(last.find("\"q@1/2\" = qkv[32:48, 0:64]"), std::string::npos) << last;
   EXPECT_NE(last.find("\"q.bias@1/2\" = qkv.bias[0:1, 32:48]"), std::string::npos) << last;
@@ -295,11 +295,9 @@ tap "exit.0" = %14
 
 TEST(SelectWidth, FollowsReferencesAndLeavesOtherWidths) {
   const std::string text = to_text(*select_width(graph(kNested), 48, 16));
-  for (const char* line : {"\"gate@16\" = both[0:32:2, 0:64]", "\"gate.bias@16\" = both.bias[0:1, 0:32:2]",
+  expect_all_in(text, {"\"gate@16\" = both[0:32:2, 0:64]", "\"gate.bias@16\" = both.bias[0:1, 0:32:2]",
                            "\"up@16\" = both[1:33:2, 0:64]", "\"down@16\" = down[0:16, 0:64] transposed",
-                           "\"other\" = other[0:64, 0:24] transposed", "\"back\" = back[0:64, 0:24]"}) {
-    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
-  }
+                           "\"other\" = other[0:64, 0:24] transposed", "\"back\" = back[0:64, 0:24]"});
   const std::string other = to_text(*select_width(graph(kNested), 24, 8));
   EXPECT_NE(other.find("\"other@8\" = other[0:64, 0:8] transposed"), std::string::npos) << other;
   EXPECT_EQ(other.find("gate@"), std::string::npos) << other;
@@ -342,12 +340,10 @@ TEST(TrainAdapters, StandBesideTheirMatmuls) {
   const Graph trained = train_adapters(graph(kFused), {{"qkv", 2, 0.5}, {"o", 3, 1}});
   ASSERT_TRUE(verify(trained).ok());
   const std::string text = to_text(trained);
-  for (const char* line : {"f32[2, 64] = weight \"lora_a.qkv\" = lora_a.qkv[0:2, 0:64]",
+  expect_all_in(text, {"f32[2, 64] = weight \"lora_a.qkv\" = lora_a.qkv[0:2, 0:64]",
                            "f32[32, 2] = weight \"lora_b.q\" = lora_b.qkv[0:16, 0:2] + lora_b.qkv[32:48, 0:2]",
                            "f32[3, 32] = weight \"lora_a.o\" = lora_a.o[0:3, 0:32]",
-                           "f32[64, 3] = weight \"lora_b.o\" = lora_b.o[0:64, 0:3]", "factor=0.5"}) {
-    EXPECT_NE(text.find(line), std::string::npos) << line << " in\n" << text;
-  }
+                           "f32[64, 3] = weight \"lora_b.o\" = lora_b.o[0:64, 0:3]", "factor=0.5"});
   EXPECT_EQ(text.find("lora_a.wide"), std::string::npos) << text;
 }
 
