@@ -11,6 +11,7 @@ namespace {
 // So many in a row, then one without prefill: it alone shows what the decodes take on the machine as it is now.
 constexpr int kMostMixedSteps = 32;
 
+constexpr double kLoadSteps = 64;     // in which the prompts of a queue should be computed, and of a running average
 constexpr double kShareMemory = 0.1;  // of a running average
 
 }  // namespace
@@ -41,8 +42,9 @@ Sequence& Scheduler::add(SequenceSpec spec) {
   }
   CHECK(sequences_.emplace(sequence.rank, std::move(owned)).second);
   waiting_.insert(&sequence);
-  arrivals_.push_back(sequence.arrived);
   is_mostly_known(sequence);
+  arrivals_.push_back(sequence.arrived);
+  arrived_seconds_ += seconds_left(sequence);
   const double unknown = 1 - static_cast<double>(sequence.known_blocks * options_.block_tokens) / sequence.length();
   unknown_share_ += kShareMemory * (unknown - unknown_share_);
   return sequence;
@@ -60,6 +62,9 @@ void Scheduler::schedule(TimePoint now, StepPlan& plan) {
   place_prefills(room, plan);
   const StepLoad load = load_of(plan);
   mixed_steps_ = load.decodes > 0 && load.prefill_tokens > 0 ? mixed_steps_ + 1 : 0;
+  prompt_ended_ = mixed_steps_ > 0 && std::any_of(plan.entries.begin(), plan.entries.end(), [](const StepEntry& entry) {
+                    return entry.samples && entry.count > 1;
+                  });
   counters_.preemptions += static_cast<uint64_t>(plan.preempted);
 }
 
@@ -91,14 +96,37 @@ double Scheduler::decode_seconds(const StepLoad& decodes) const {
 // The time that prefill may take of the step whose decodes are planned.
 double Scheduler::prefill_seconds(const StepPlan& plan) {
   while (!arrivals_.empty() && arrivals_.front() + kCrowdWindow < plan.time) arrivals_.pop_front();
+  step_arrivals_ += (arrived_seconds_ - step_arrivals_) / kLoadSteps;
+  arrived_seconds_ = 0;
   const StepLoad decodes = load_of(plan);
   decode_seconds_ = decode_seconds(decodes);
-  if (decode_seconds_ == 0) return std::numeric_limits<double>::infinity();
-  size_t prompts = waiting_.size();
-  for (const Sequence* sequence : running_) prompts += sequence->remaining() > 1 ? 1 : 0;
-  const bool crowd = std::max(prompts, arrivals_.size()) > 1;
-  const double whole = decode_seconds_ + share_.seconds_beside(decode_seconds_, crowd);
-  return std::max(whole - cost_.seconds(decodes), PrefillShare::least_seconds(decode_seconds_));
+  const PromptQueue queue = prompt_queue();
+  if (decode_seconds_ == 0) return share_.seconds_alone(decode_seconds({.decodes = 1}), queue);
+  const double beside = share_.seconds_beside(decode_seconds_, queue);
+  if (beside == 0) return 0;
+  return std::max(decode_seconds_ + beside - cost_.seconds(decodes), PrefillShare::least_seconds(decode_seconds_));
+}
+
+PromptQueue Scheduler::prompt_queue() const {
+  PromptQueue queue{.one_ended = prompt_ended_};
+  size_t prompts = 0;
+  double waiting = 0;
+  const Sequence* first = nullptr;
+  const auto add = [&](const Sequence& sequence) {
+    const double seconds = seconds_left(sequence);
+    ++prompts;
+    waiting += seconds;
+    if (first != nullptr && first->rank < sequence.rank) return;
+    first = &sequence;
+    queue.first_seconds = seconds;
+  };
+  for (const Sequence* sequence : waiting_) add(*sequence);
+  for (const Sequence* sequence : running_) {
+    if (sequence->remaining() > 1) add(*sequence);
+  }
+  queue.crowd = std::max(prompts, arrivals_.size()) > 1;
+  queue.step_seconds = std::max(step_arrivals_, waiting / kLoadSteps);
+  return queue;
 }
 
 // Until the prompt is computed, if it had all of prefill's time from now on.
@@ -117,6 +145,10 @@ Backlog Scheduler::backlog(double release_seconds) const {
   backlog.more_decode_seconds = decode_seconds({.decodes = 2}) - backlog.one_decode_seconds;
   backlog.token_seconds = unknown_share_ * cost_.prefill_token_seconds(0);
   backlog.position_seconds = unknown_share_ * cost_.position_seconds();
+  // Nobody is refused for what prompts take as long as no step has shown it.
+  const double known = cost_.knows_prefill() ? 1 : 0;
+  backlog.token_seconds *= known;
+  backlog.position_seconds *= known;
   const auto add = [&](const Sequence& sequence, int waiting) {
     const int priority = sequence.rank.priority;
     auto at = std::find_if(backlog.classes.begin(), backlog.classes.end(),
@@ -124,7 +156,7 @@ Backlog Scheduler::backlog(double release_seconds) const {
     if (at == backlog.classes.end() || at->priority != priority) at = backlog.classes.insert(at, {priority, 0, 0, 0});
     at->requests += waiting;
     ++at->prompts;
-    at->seconds += seconds_left(sequence);
+    at->seconds += known * seconds_left(sequence);
   };
   for (const Sequence* sequence : waiting_) add(*sequence, 1);
   for (const Sequence* sequence : running_) {

@@ -120,6 +120,7 @@ class Scheduler {
   void place(Sequence& sequence, Room& room, StepPlan& plan);
   double prefill_seconds(const StepPlan& plan);
   double decode_seconds(const StepLoad& decodes) const;
+  PromptQueue prompt_queue() const;
   double seconds_left(const Sequence& sequence) const;
   Sequence& next_newcomer();
   bool is_mostly_known(Sequence& sequence);
@@ -159,7 +160,10 @@ class Scheduler {
   const PrefillShare share_;
   StepCost cost_;                // of all steps
   StepCost decode_cost_;         // of steps without prefill
+  double arrived_seconds_ = 0;  // of computing the prompts that came since the step planned last
+  double step_arrivals_ = 0;    // the same, average of late steps
   double decode_seconds_ = 0;   // expected, of the decodes in the step planned last
+  bool prompt_ended_ = false;   // in the step planned last, beside decodes
   int mixed_steps_ = 0;         // steps in a row that had decodes and prefill
   bool lacks_room_ = false;     // the first in the queue could not be admitted to that step
   double unknown_share_ = 1;    // of prompts, not in the prefix cache when they came; recent average

@@ -18,6 +18,7 @@ constexpr double kNoise = 0.05;         // of a step's time, one standard deviat
 constexpr double kMachineDrift = 0.02;  // of all costs together, from step to step
 constexpr double kCostDrift = 0.005;    // of each cost alone
 constexpr double kDoubt = 1;            // most that is ever forgotten: the standard deviation of a cost over itself
+constexpr double kMostDoubt = 0.3;      // of what is called known, in the same measure
 constexpr double kMostSurprise = 3;     // standard deviations of which one step can convince
 constexpr double kMostFollowed = 1.05;  // more in one step is not the machine
 constexpr double kLeastShare = 1e-3;    // no cost falls below this part of its share in the shape
@@ -85,8 +86,15 @@ void StepCost::learn(const StepLoad& load, Duration took) {
   const double measured = to_seconds(took);
   if (load.empty() || measured <= 0) return;
   const Vector x = vector_of(load);
-  if (!known_) return begin(x, measured);
-  drift(kMachineDrift);
+  if (known_) {
+    drift(kMachineDrift);
+  } else {
+    begin(x, measured);
+  }
+  correct(x, measured);
+}
+
+void StepCost::correct(const Vector& x, double measured) {
   Vector gain{};
   for (size_t i = 0; i < kCosts; ++i) gain[i] = dot(variance_[i], x);
   const double expected = dot(costs_, x);
@@ -112,6 +120,11 @@ void StepCost::follow(double ratio) {
 }
 
 double StepCost::seconds(const StepLoad& load) const { return load.empty() ? 0 : dot(costs_, vector_of(load)); }
+
+bool StepCost::knows_prefill() const {
+  const double most = kMostDoubt * costs_[kPrefill];
+  return known_ && variance_[kPrefill][kPrefill] <= most * most;
+}
 
 double StepCost::position_seconds() const { return costs_[kPrefillPosition] / kPositions; }
 

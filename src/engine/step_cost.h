@@ -33,6 +33,8 @@ class StepCost {
  public:
   // Before the first step nothing is known: estimates are zero.
   bool known() const { return known_; }
+  // Whether steps have shown what prompt tokens cost: the first step alone says it of none of its costs.
+  bool knows_prefill() const;
   void learn(const StepLoad& load, Duration took);
 
   // The machine takes `ratio` times as long as at the step before, as another StepCost saw.
@@ -52,6 +54,7 @@ class StepCost {
 
   static Vector vector_of(const StepLoad& load);
   void begin(const Vector& load, double seconds);
+  void correct(const Vector& load, double seconds);
   void drift(double machine);
 
   bool known_ = false;

@@ -130,6 +130,9 @@ TEST(SchedulerTest, TheBacklogCountsWhatIsLeftOfPromptsByPriority) {
   run.scheduler.add(spec_of(3, 18, -1));
   run.scheduler.add(spec_of(4, 60));
   run.scheduler.schedule(run.clock.now(), measured);
+  StepPlan large;
+  large.entries.push_back({.sequence = measured.entries[0].sequence, .begin = 0, .count = 400});
+  run.scheduler.observe(large, std::chrono::milliseconds(2000));
   run.scheduler.observe(measured, std::chrono::milliseconds(100));
   run.scheduler.commit(measured);
   const Backlog backlog = run.scheduler.backlog(7);

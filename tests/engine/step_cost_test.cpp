@@ -51,11 +51,22 @@ void expect_close(const StepCost& cost, const Machine& machine, double tolerance
 TEST(StepCostTest, NothingIsKnownBeforeTheFirstStep) {
   StepCost cost;
   EXPECT_FALSE(cost.known());
+  EXPECT_FALSE(cost.knows_prefill());
   EXPECT_EQ(cost.seconds(load(8, 100, 0, 0)), 0);
   EXPECT_EQ(cost.prefill_within(0.001, 0, 500), 500);
   cost.learn(StepLoad(), duration(1));
   cost.learn(load(1, 10, 0, 0), Duration::zero());
   EXPECT_FALSE(cost.known());
+}
+
+TEST(StepCostTest, KnowsWhatPromptsCostWhenOneWasMostOfAStep) {
+  StepCost cost;
+  cost.learn(load(0, 0, 5, 0), duration(0.03));
+  EXPECT_FALSE(cost.knows_prefill());
+  cost.learn(load(0, 0, 200, 0), duration(0.3));
+  EXPECT_TRUE(cost.knows_prefill());
+  for (int i = 0; i < 1000; ++i) cost.learn(load(1, 100, 0, 0), duration(0.02));
+  EXPECT_TRUE(cost.knows_prefill());
 }
 
 TEST(StepCostTest, LearnsWhatStepsCost) {
