@@ -31,8 +31,8 @@ STRATA_INLINE void store_columns(float* to, const Sums& sums, int64_t left) {
 
 template <class W>
 STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>& panel, int64_t i, int c);
-template <class W>
-STRATA_INLINE void prefetch_part(const typename W::Packed& p, int g);
+template <int kLines>
+STRATA_INLINE void prefetch_beside(uintptr_t begin, int g);
 
 template <class W>
 STRATA_INLINE void decode_panel(const PackedPanel<typename W::Packed>& weights, int64_t i,
@@ -41,20 +41,24 @@ STRATA_INLINE void decode_panel(const PackedPanel<typename W::Packed>& weights, 
 }
 
 // Where add_struct takes its operands from: the groups of the decoded panel, or a struct of both groups.
-template <class F>
+template <class F, int kLines>
 struct FromPanel {
   using Form = F;
   const DecodedPanel<F>* panel;
+  uintptr_t ahead;
   STRATA_INLINE FromDecodedGroup<F> group(const FromPanel& s, int c) { return {s.panel->group[c]}; }
-  STRATA_INLINE void prefetch(const FromPanel&, int, int) {}
+  STRATA_INLINE void prefetch(const FromPanel& s, int c, int g) {
+    if (c == 0) prefetch_beside<kLines>(s.ahead, g);
+  }
 };
-template <class W, bool kAhead>
+template <class W, int kLines>
 struct FromStructs {
   using Form = typename W::Form;
   const typename W::Packed *first, *second;
+  uintptr_t ahead;
   STRATA_INLINE FromStruct<W> group(const FromStructs& s, int c) { return {c == 0 ? *s.first : *s.second}; }
   STRATA_INLINE void prefetch(const FromStructs& s, int c, int g) {
-    if (kAhead && c == 0) prefetch_part<W>(*s.first, g);
+    if (c == 0) prefetch_beside<kLines>(s.ahead, g);
   }
 };
 

@@ -40,8 +40,8 @@ struct DecodedPanel {
 
 template <class W>
 STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>& panel, int64_t i, int c);
-template <class W>
-STRATA_INLINE void prefetch_part(const typename W::Packed& p, int g);
+template <int kLines>
+STRATA_INLINE void prefetch_beside(uintptr_t begin, int g);
 
 template <class W>
 STRATA_INLINE void decode_codes(const typename W::Packed& p, int c, DecodedPanel<typename W::Form>& out) {
@@ -82,12 +82,13 @@ STRATA_INLINE void decode_panel(const PackedPanel<typename W::Packed>& weights, 
 }
 
 // Where add_struct takes its operands from: the decoded panel, or a struct of both groups.
-template <class F>
+template <class F, int kLines>
 struct FromPanel {
   using Form = F;
   static constexpr int kUnroll = F::kVectors == 4 ? 4 : F::kTogether;
   static constexpr int kOffset = F::kHasOffset ? kStartOffset : 0;
   const DecodedPanel<F>* panel;
+  uintptr_t ahead;
   STRATA_INLINE __m512i code(const FromPanel& s, int g, int u, int v, int c) { return s.panel->code[g + u][v][c]; }
   STRATA_INLINE __m512 scale(const FromPanel& s, int g, int c) { return s.panel->scale[g][c]; }
   STRATA_INLINE __m512i scales(const FromPanel& s, int i, int c) { return s.panel->scales[i][c]; }
@@ -95,14 +96,15 @@ struct FromPanel {
   STRATA_INLINE __m512 dmin(const FromPanel& s, int c) { return s.panel->dmin[c]; }
   STRATA_INLINE __m512 minimum(const FromPanel& s, int g, int c) { return s.panel->minimum[g][c]; }
   STRATA_INLINE __m512i minima(const FromPanel& s, int i, int c) { return s.panel->minima[i][c]; }
-  STRATA_INLINE void prefetch(const FromPanel&, int) {}
+  STRATA_INLINE void prefetch(const FromPanel& s, int g) { prefetch_beside<kLines>(s.ahead, g); }
 };
-template <class W, bool kAhead>
+template <class W, int kLines>
 struct FromStructs {
   using Form = typename W::Form;
   static constexpr int kUnroll = W::kUnroll > Form::kTogether ? W::kUnroll : Form::kTogether;
   static constexpr int kOffset = W::kOffset;
   const typename W::Packed *first, *second;
+  uintptr_t ahead;
   STRATA_INLINE const typename W::Packed& packed(const FromStructs& s, int c) { return c == 0 ? *s.first : *s.second; }
   STRATA_INLINE __m512i code(const FromStructs& s, int g, int u, int v, int c) {
     return W::kUnroll == 1 ? W::code(packed(s, c), g + u, 0, v) : W::code(packed(s, c), g, u, v);
@@ -113,9 +115,7 @@ struct FromStructs {
   STRATA_INLINE __m512 dmin(const FromStructs& s, int c) { return W::dmin(packed(s, c)); }
   STRATA_INLINE __m512 minimum(const FromStructs& s, int g, int c) { return W::minimum(packed(s, c), g); }
   STRATA_INLINE __m512i minima(const FromStructs& s, int i, int c) { return W::minima(packed(s, c), i); }
-  STRATA_INLINE void prefetch(const FromStructs& s, int g) {
-    if constexpr (kAhead) prefetch_part<W>(packed(s, 0), g);
-  }
+  STRATA_INLINE void prefetch(const FromStructs& s, int g) { prefetch_beside<kLines>(s.ahead, g); }
 };
 
 STRATA_INLINE __m512i broadcast_word(const void* p) {

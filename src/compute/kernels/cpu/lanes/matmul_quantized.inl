@@ -4,8 +4,8 @@
 //   store_columns(to, sums, left)    the first `left` outputs
 //   DecodedPanel<Form>               a struct of both groups, decoded: what many rows are multiplied with
 //   decode_panel<W>(weights, i, panel)
-//   FromStructs<W, kAhead>{first, second}, FromPanel<Form>{panel}   where add_struct takes its operands from; the
-//                                    first asks for memory ahead of its use if kAhead
+//   FromStructs<W, kLines>{first, second, ahead}, FromPanel<Form, kLines>{panel, ahead}   where add_struct takes its
+//                                    operands from; beside each group of products it asks for kLines lines of memory
 //   add_struct<Source, kRows>(source, i, x, parts, y)   y[t] += struct i times the row at x[t]
 // and W for each type of weights (quantized_weights.h).
 //
@@ -14,7 +14,6 @@
 // same bits. All rows of a tile of work use a struct before the next one is touched; their sums wait in memory.
 
 constexpr int kMaxRows = 132;  // of a tile of work
-constexpr int kFewTiles = 3;   // up to here reading memory is what takes time
 
 template <class W>
 STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>& panel, int64_t i, int c) {
@@ -27,24 +26,28 @@ STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>
 // Weights that few rows use go to the first-level cache alone. A second-level cache that holds all that the first does
 // would let them drive out the code and constants of this loop, which, always found further up, look unused there: that
 // cost a fifth of the time of 16 rows, or nothing, by where the system had put the program in memory.
-constexpr int64_t kAheadBytes = 6144;
-constexpr int64_t kPassingRows = 64;  // up to here their operands leave room for weights in the first-level cache
+//
+// The lines are asked for one by one beside the products of the tiles that share a struct. All of a tile's lines at once
+// fill the buffers of outstanding reads, and the products wait for them: a quarter of the time of 8 rows, a tenth of 16.
+constexpr int64_t kAheadBytes = 6144;       // of one tile, whose products take least
+constexpr int64_t kTilesAheadBytes = 8192;  // of more
+constexpr int64_t kPassingTiles = 16;  // up to here their operands leave room for weights in the first-level cache
 template <_mm_hint kHint>
 STRATA_INLINE void prefetch_lines(uintptr_t begin, int64_t lines) {
   for (int64_t line = 0; line < lines; ++line) {
     _mm_prefetch(reinterpret_cast<const char*>(begin + 64 * static_cast<uintptr_t>(line)), kHint);
   }
 }
-STRATA_INLINE void prefetch_weights(uintptr_t begin, int64_t lines, int64_t n_rows) {
-  n_rows <= kPassingRows ? prefetch_lines<_MM_HINT_NTA>(begin, lines) : prefetch_lines<_MM_HINT_T1>(begin, lines);
+// The part of group g.
+template <int kLines>
+STRATA_INLINE void prefetch_beside(uintptr_t begin, int g) {
+  if constexpr (kLines > 0) prefetch_lines<_MM_HINT_NTA>(begin + static_cast<uintptr_t>(64 * kLines * g), kLines);
 }
-// A part of the panel's next structs for each group g.
+// Lines beside each group where so many tiles share a struct.
 template <class W>
-STRATA_INLINE void prefetch_part(const typename W::Packed& p, int g) {
-  constexpr int kGroups = W::Form::kGroups;
-  constexpr int kLines = (static_cast<int>(2 * sizeof(p)) + 64 * kGroups - 1) / (64 * kGroups);
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(&p) + static_cast<uintptr_t>(kAheadBytes + g * kLines * 64);
-  prefetch_lines<_MM_HINT_NTA>(ahead, kLines);
+constexpr int lines_beside(int tiles) {
+  const int bytes = 2 * static_cast<int>(sizeof(typename W::Packed)), groups = W::Form::kGroups * tiles;
+  return (bytes + 64 * groups - 1) / (64 * groups);
 }
 
 template <class Source, int kRows>
@@ -97,46 +100,58 @@ __attribute__((noinline)) void multiply_row(const PackedPanel<typename W::Packed
                                             const PanelRows& rows) {
   Sums y[1] = {};
   for (int64_t i = 0; i < structs; ++i) {
-    add_struct<FromStructs<W, true>, 1>({&at<W>(weights, i, 0), &at<W>(weights, i, 1)}, i, rows.x, rows.parts, y);
+    const typename W::Packed &first = at<W>(weights, i, 0), &second = at<W>(weights, i, 1);
+    const uintptr_t ahead = reinterpret_cast<uintptr_t>(&first) + kAheadBytes;
+    add_struct<FromStructs<W, lines_beside<W>(1)>, 1>({&first, &second, ahead}, i, rows.x, rows.parts, y);
   }
   store_rows(rows, 0, 1, y);
 }
 
 // Tiles are of nearly equal size. No division stands between them: the addresses of a tile's rows would wait for it.
-template <class W>
-void multiply_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const PanelRows& rows) {
+// kLines: see lines_beside; 0: so many tiles that the next struct has time, a part of it before each.
+template <class W, int kLines>
+void multiply_tiles(const PackedPanel<typename W::Packed>& weights, int64_t structs, const PanelRows& rows) {
   using Form = typename W::Form;
-  if (rows.count == 1) return multiply_row<W>(weights, structs, rows);
   const bool direct = rows.count <= W::kDirectRows;
   const int64_t tiles = (rows.count + Form::kTileRows - 1) / Form::kTileRows;
   const int64_t least = rows.count / tiles, larger = rows.count % tiles;
-  const int64_t lines = (2 * static_cast<int64_t>(sizeof(typename W::Packed)) / 64 + tiles - 1) / tiles;
+  const int64_t part = (2 * static_cast<int64_t>(sizeof(typename W::Packed)) / 64 + tiles - 1) / tiles;
   Sums y[kMaxRows];
   DecodedPanel<Form> panel;
   for (int64_t t = 0; t < rows.count; ++t) y[t] = Sums{};
   for (int64_t i = 0; i < structs; ++i) {
     if (!direct) decode_panel<W>(weights, i, panel);
     const typename W::Packed &first = at<W>(weights, i, 0), &second = at<W>(weights, i, 1);
-    auto next = reinterpret_cast<uintptr_t>(weights.first + (i + 1) * weights.width);
+    // Of structs that may be the next panel's.
+    uintptr_t ahead = kLines > 0 ? reinterpret_cast<uintptr_t>(&first) + (tiles > 1 ? kTilesAheadBytes : kAheadBytes)
+                                 : reinterpret_cast<uintptr_t>(weights.first + (i + 1) * weights.width);
     int64_t begin = 0;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t end = begin + least + (tile < larger ? 1 : 0);
-      if (tiles > kFewTiles) {  // the next struct, which may be the next panel's: a part beside each tile
-        prefetch_weights(next, lines, rows.count);
-        next += static_cast<uintptr_t>(64 * lines);
-        if (i + 2 == structs) prefetch_outputs(rows, begin, end);
-      }
+      if (kLines == 0) prefetch_lines<_MM_HINT_T1>(ahead, part);
+      if (i + 2 == structs) prefetch_outputs(rows, begin, end);
       if (!direct) {
-        add_tile(FromPanel<Form>{&panel}, i, rows.x + begin, rows.parts, end - begin, y + begin);
-      } else if (tile == 0 && tiles <= kFewTiles) {
-        add_tile(FromStructs<W, true>{&first, &second}, i, rows.x + begin, rows.parts, end - begin, y + begin);
+        add_tile(FromPanel<Form, kLines>{&panel, ahead}, i, rows.x + begin, rows.parts, end - begin, y + begin);
       } else {
-        add_tile(FromStructs<W, false>{&first, &second}, i, rows.x + begin, rows.parts, end - begin, y + begin);
+        add_tile(FromStructs<W, kLines>{&first, &second, ahead}, i, rows.x + begin, rows.parts, end - begin, y + begin);
       }
+      ahead += static_cast<uintptr_t>(64 * (kLines > 0 ? kLines * Form::kGroups : part));
       if (i + 1 == structs) store_rows(rows, begin, end, y);  // while the processor computes the next tile
       begin = end;
     }
   }
+}
+
+template <class W>
+void multiply_panel(const PackedPanel<typename W::Packed>& weights, int64_t structs, const PanelRows& rows) {
+  constexpr int64_t kTile = W::Form::kTileRows;
+  if (rows.count == 1) return multiply_row<W>(weights, structs, rows);
+  if (rows.count <= kTile) return multiply_tiles<W, lines_beside<W>(1)>(weights, structs, rows);
+  if (rows.count <= 2 * kTile) return multiply_tiles<W, lines_beside<W>(2)>(weights, structs, rows);
+  if (rows.count <= 4 * kTile) return multiply_tiles<W, lines_beside<W>(3)>(weights, structs, rows);
+  if (rows.count <= 8 * kTile) return multiply_tiles<W, lines_beside<W>(6)>(weights, structs, rows);
+  if (rows.count <= kPassingTiles * kTile) return multiply_tiles<W, lines_beside<W>(10)>(weights, structs, rows);
+  multiply_tiles<W, 0>(weights, structs, rows);
 }
 
 template <class W>
@@ -169,7 +184,7 @@ void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
     const int64_t begin = tile % split.column_tiles * split.columns;
     const int64_t end = begin + split.columns < a.n ? begin + split.columns : a.n;
     const auto first = packed_panel<typename W::Packed>(a.packed, begin / kPanelColumns, a.n, a.k);
-    prefetch_weights(reinterpret_cast<uintptr_t>(first.first), kAheadBytes / 64, n_rows);  // nobody has asked for it yet
+    prefetch_lines<_MM_HINT_T1>(reinterpret_cast<uintptr_t>(first.first), kAheadBytes / 64);  // nobody has asked for it yet
     for (int64_t column = begin; column < end; column += kPanelColumns) {
       // A last group without neighbour is computed twice and stored once.
       const auto weights = packed_panel<typename W::Packed>(a.packed, column / kPanelColumns, a.n, a.k);
