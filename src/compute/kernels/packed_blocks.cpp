@@ -30,6 +30,18 @@ void read_nibbles(const uint8_t vectors[4][64], int lane, uint8_t code[32]) {
   }
 }
 
+// The same of 64 codes, the first 32 in the low bits.
+void pack_nibbles_of_two(uint8_t vectors[8][64], int lane, const uint8_t code[64]) {
+  for (int v = 0; v < 8; ++v) set_word(vectors[v], lane, word(code, v) | word(code, v + 8) << 4);
+}
+void read_nibbles_of_two(const uint8_t vectors[8][64], int lane, uint8_t code[64]) {
+  constexpr uint32_t kLow = 0x0f0f0f0f;
+  for (int v = 0; v < 8; ++v) {
+    set_word(code, v, word(vectors[v], lane) & kLow);
+    set_word(code, v + 8, word(vectors[v], lane) >> 4 & kLow);
+  }
+}
+
 // 32 int8, stored with 128 added.
 void pack_signed(uint8_t vectors[8][64], int lane, const int8_t q[32]) {
   for (int i = 0; i < 32; ++i) vectors[i / 4][4 * lane + i % 4] = static_cast<uint8_t>(q[i] + 128);
@@ -248,12 +260,12 @@ void read_six_bit_scales(const Packed& packed, int lane, QuantBlock& out) {
 
 void pack_lane(PackedQ4_K& packed, int lane, const uint8_t* src, int64_t) {
   const Contents c = read_block<BlockQ4_K>(packed, lane, src);
-  for (int b = 0; b < 8; ++b) pack_nibbles(packed.low[b], lane, c.code + 32 * b);
+  for (int i = 0; i < 4; ++i) pack_nibbles_of_two(packed.low[i], lane, c.code + 64 * i);
   pack_six_bit_scales(packed, lane, c.groups);
 }
 void decode(const PackedQ4_K& packed, int lane, uint8_t* code, QuantBlock& out) {
   read_factors(packed, lane, out);
-  for (int b = 0; b < 8; ++b) read_nibbles(packed.low[b], lane, code + 32 * b);
+  for (int i = 0; i < 4; ++i) read_nibbles_of_two(packed.low[i], lane, code + 64 * i);
   read_six_bit_scales(packed, lane, out);
 }
 

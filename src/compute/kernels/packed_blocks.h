@@ -5,6 +5,8 @@
 // vectors:
 //   nibbles   [4][64] for 32 numbers   vector v (0-3) has vector v in its low and vector v + 4 in its high bits
 //   pairs     [4][64] for 64 numbers   bits 2 j of vector v belong to vector 4 j + v: each j is a group of 16 numbers
+//   nibbles of two groups   [8][64] for 64 numbers   vector v has that of the first 32 in its low, of the others in its
+//                     high bits: masked, the high ones are codes times 16, and no bit need be moved
 //   bits      [64]    for 32 numbers   bit v belongs to vector v
 #pragma once
 
@@ -125,8 +127,8 @@ struct PackedQ3_K {
 struct PackedQ4_K {
   static constexpr DType kWeight = DType::kQ4_K;
   static constexpr int kSpan = 256;
-  static constexpr std::string_view kName = "q4_k.2x16x4.2";
-  uint8_t low[8][4][64];  // nibbles
+  static constexpr std::string_view kName = "q4_k.2x16x4.3";
+  uint8_t low[4][8][64];  // nibbles of two groups
   uint16_t d[16];
   uint16_t dmin[16];
   uint8_t scale[4][16][2];  // of groups 2 i and 2 i + 1 side by side

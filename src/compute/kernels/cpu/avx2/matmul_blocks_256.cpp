@@ -48,9 +48,11 @@ struct WeightsQ3_K {
 
 struct WeightsQ4_K {
   using Packed = PackedQ4_K;
-  static constexpr int kMost = 15, kOffset = 0, kUnroll = 1, kDirectRows = 3;
+  static constexpr int kMost = 15, kOffset = 0, kUnroll = 2, kDirectRows = 3;
   using Form = FormOf<8, 8, kMost, kOffset, true, Minima::kWhole, dot_shift(DType::kQ4_K)>;
-  STRATA_INLINE __m256i code(const Packed& p, int g, int, int v, int h) { return nibbles(p.low[g], v, h); }
+  STRATA_INLINE __m256i code(const Packed& p, int g, int u, int v, int h) {
+    return _mm256_and_si256(shifted(load_half(p.low[g / 2][v], h), -4 * u), _mm256_set1_epi8(15));
+  }
   STRATA_INLINE __m256i scales(const Packed& p, int i, int h) { return widen_pairs(p.scale[i], h); }
   STRATA_INLINE __m256 d(const Packed& p, int h) { return halves_to_floats(p.d, h); }
   STRATA_INLINE __m256 dmin(const Packed& p, int h) { return halves_to_floats(p.dmin, h); }

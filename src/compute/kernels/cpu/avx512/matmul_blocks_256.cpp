@@ -44,9 +44,11 @@ struct WeightsQ3_K {
 
 struct WeightsQ4_K {
   using Packed = PackedQ4_K;
-  using Form = PanelForm<8, 8, true, Minima::kWhole, dot_shift(DType::kQ4_K), false>;
-  static constexpr int kOffset = 0, kUnroll = 1, kDirectRows = kAllRows;
-  STRATA_INLINE __m512i code(const Packed& p, int g, int, int v) { return nibbles(p.low[g], v); }
+  using Form = PanelForm<8, 8, true, Minima::kWhole, dot_shift(DType::kQ4_K), false, 4>;
+  static constexpr int kOffset = 0, kUnroll = 2, kDirectRows = kAllRows;
+  STRATA_INLINE __m512i code(const Packed& p, int g, int u, int v) {
+    return _mm512_and_si512(load_vector(p.low[g / 2][v]), _mm512_set1_epi8(static_cast<char>(u == 0 ? 0x0f : 0xf0)));
+  }
   STRATA_INLINE __m512i scales(const Packed& p, int i) { return widen_pairs(p.scale[i]); }
   STRATA_INLINE __m512 d(const Packed& p) { return halves_to_floats(p.d); }
   STRATA_INLINE __m512 dmin(const Packed& p) { return halves_to_floats(p.dmin); }

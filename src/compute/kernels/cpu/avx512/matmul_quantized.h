@@ -139,22 +139,26 @@ STRATA_INLINE __m512i start_of(const int8_t* x, int64_t starts, int g, int round
   return rounded == 0 ? own : _mm512_add_epi32(own, rest);
 }
 
-// dot[h][t][c] = the sum over group g + u + h, exact.
+// dot[h][t][c] = the sum over group g + u + h, exact; kOddShift bits higher where h is 1.
 template <class Source, int kRows>
 STRATA_INLINE void multiply_groups(const Source& source, int g, int u, const int8_t* const x[kRows], int64_t starts,
                                    __m512i dot[Source::Form::kTogether][kRows][2]) {
   using F = typename Source::Form;
   STRATA_UNROLL
   for (int h = 0; h < F::kTogether; ++h) {
-    const int rounded = F::kShift == kFloatScales ? 0 : rounding(F::kShift, h);
+    const int rounded = F::kShift == kFloatScales ? 0 : rounding(F::kShift, h) << (h * F::kOddShift);
     STRATA_UNROLL
     for (int t = 0; t < kRows; ++t) dot[h][t][0] = dot[h][t][1] = start_of<Source>(x[t], starts, g + u + h, rounded);
     Source::prefetch(source, g + u + h);
   }
+  // Few rows wait for memory: where groups share vectors they come in turn, so that the first one meets all lines of both.
+  constexpr bool kInTurn = F::kOddShift > 0 && kRows <= 2;
+  constexpr int kOuter = kInTurn ? F::kTogether : F::kVectors, kInner = kInTurn ? F::kVectors : F::kTogether;
   STRATA_UNROLL
-  for (int v = 0; v < F::kVectors; ++v) {
+  for (int outer = 0; outer < kOuter; ++outer) {
     STRATA_UNROLL
-    for (int h = 0; h < F::kTogether; ++h) {
+    for (int inner = 0; inner < kInner; ++inner) {
+      const int v = kInTurn ? inner : outer, h = kInTurn ? outer : inner;
       const __m512i w[2] = {Source::code(source, g, u + h, v, 0), Source::code(source, g, u + h, v, 1)};
       STRATA_UNROLL
       for (int t = 0; t < kRows; ++t) {
@@ -186,7 +190,7 @@ STRATA_INLINE void add_scaled(const Source& source, int g, const __m512i dot[2][
     STRATA_UNROLL
     for (int t = 0; t < kRows; ++t) {
       const __m512i low = kShift == 0 ? dot[0][t][c] : _mm512_srli_epi32(dot[0][t][c], kShift);
-      const __m512i high = _mm512_slli_epi32(dot[1][t][c], 16 - kShift);
+      const __m512i high = _mm512_slli_epi32(dot[1][t][c], 16 - kShift - Source::Form::kOddShift);
       s[t][c] = _mm512_dpwssd_epi32(s[t][c], _mm512_mask_blend_epi16(0xaaaaaaaa, low, high), scales);
     }
   }
