@@ -9,7 +9,7 @@ namespace {
 // In parts of the time that the step's decodes take. A prompt that is alone leaves gaps clearly below twice the usual
 // and still gets almost half of the machine. Where prompts come one after the other, a slow prefill only makes a queue
 // of them, and fewer sequences that decode together: then the streams yield.
-constexpr double kSoleShare = 0.75;
+constexpr double kSoleShare = 0.8;
 constexpr double kCrowdShare = 6;
 
 // In a crowd a prompt is computed whole if it takes at most so many shares: its rest would wait for another step, and those

@@ -44,8 +44,9 @@ Sequence& Scheduler::add(SequenceSpec spec) {
   waiting_.insert(&sequence);
   is_mostly_known(sequence);
   arrivals_.push_back(sequence.arrived);
-  arrived_seconds_ += seconds_left(sequence);
-  const double unknown = 1 - static_cast<double>(sequence.known_blocks * options_.block_tokens) / sequence.length();
+  const int unknown_tokens = sequence.length() - sequence.known_blocks * options_.block_tokens;
+  arrived_tokens_ += unknown_tokens;
+  const double unknown = static_cast<double>(unknown_tokens) / sequence.length();
   unknown_share_ += kShareMemory * (unknown - unknown_share_);
   return sequence;
 }
@@ -96,8 +97,8 @@ double Scheduler::decode_seconds(const StepLoad& decodes) const {
 // The time that prefill may take of the step whose decodes are planned.
 double Scheduler::prefill_seconds(const StepPlan& plan) {
   while (!arrivals_.empty() && arrivals_.front() + kCrowdWindow < plan.time) arrivals_.pop_front();
-  step_arrivals_ += (arrived_seconds_ - step_arrivals_) / kLoadSteps;
-  arrived_seconds_ = 0;
+  step_tokens_ += (static_cast<double>(arrived_tokens_) - step_tokens_) / kLoadSteps;
+  arrived_tokens_ = 0;
   const StepLoad decodes = load_of(plan);
   decode_seconds_ = decode_seconds(decodes);
   const PromptQueue queue = prompt_queue();
@@ -125,7 +126,7 @@ PromptQueue Scheduler::prompt_queue() const {
     if (sequence->remaining() > 1) add(*sequence);
   }
   queue.crowd = std::max(prompts, arrivals_.size()) > 1;
-  queue.step_seconds = std::max(step_arrivals_, waiting / kLoadSteps);
+  queue.step_seconds = std::max(step_tokens_ * cost_.prefill_token_seconds(0), waiting / kLoadSteps);
   return queue;
 }
 

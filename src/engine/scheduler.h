@@ -160,8 +160,8 @@ class Scheduler {
   const PrefillShare share_;
   StepCost cost_;                // of all steps
   StepCost decode_cost_;         // of steps without prefill
-  double arrived_seconds_ = 0;  // of computing the prompts that came since the step planned last
-  double step_arrivals_ = 0;    // the same, average of late steps
+  int64_t arrived_tokens_ = 0;  // of prompts that came since the step planned last, to be computed
+  double step_tokens_ = 0;      // the same, average of late steps
   double decode_seconds_ = 0;   // expected, of the decodes in the step planned last
   bool prompt_ended_ = false;   // in the step planned last, beside decodes
   int mixed_steps_ = 0;         // steps in a row that had decodes and prefill
