@@ -5,6 +5,7 @@ Usage: neighbour.py COMMAND...      (the last of the processors that this proces
 """
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ def main():
         raise SystemExit(__doc__)
     busy = multiprocessing.Process(target=spin, args=(max(os.sched_getaffinity(0)),), daemon=True)
     busy.start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # who ends this one also ends the neighbour
     try:
         raise SystemExit(subprocess.run(sys.argv[1:]).returncode)
     finally:

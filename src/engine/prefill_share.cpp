@@ -16,7 +16,7 @@ constexpr double kCrowdShare = 6;
 // who begin in one step end in one step, so that their clients' next prompts come together again.
 constexpr double kMostShares = 3;
 constexpr double kRounding = 1.02;  // so that no token is left over for an estimate
-constexpr double kLeastRoom = 3;  // of what two steps offer to prompts over what must be done in one: half of it is lost
+constexpr double kLeastRoom = 3;    // of what a step offers to prompts over what each must do: every other one, and some more
 constexpr double kLeastShare = 0.25;  // where the decodes alone use the target up
 
 }  // namespace

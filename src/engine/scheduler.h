@@ -5,8 +5,8 @@
 // prefill chunks; both by rank (priority, arrival, choice): the first prompt gets all there is until it is computed.
 // Only a prompt that is mostly in the prefix cache goes before those that came less than kArrivalWindow earlier.
 //
-// What prefill gets of a step follows the measured cost of steps, so that running streams keep a bounded gap: see
-// prefill_seconds(). A waiting sequence is admitted when the free blocks cover
+// What prefill gets of a step follows the measured cost of steps, so that running streams keep a bounded gap
+// (prefill_share.h). A waiting sequence is admitted when the free blocks cover
 // all its known tokens, what the running ones still need for theirs, and one block of growth for each. When a running
 // sequence finds no block, the lowest-ranked one after it is preempted: it gives its blocks back and is computed again
 // later, mostly from the prefix cache. The first in rank can always preempt all others, so whatever fits alone

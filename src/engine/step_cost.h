@@ -33,7 +33,7 @@ class StepCost {
  public:
   // Before the first step nothing is known: estimates are zero.
   bool known() const { return known_; }
-  // Whether steps have shown what prompt tokens cost: the first step alone says it of none of its costs.
+  // Whether steps have shown what prompt tokens cost. One that was hardly a prompt's does not.
   bool knows_prefill() const;
   void learn(const StepLoad& load, Duration took);
 
