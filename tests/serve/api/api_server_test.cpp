@@ -352,8 +352,9 @@ TEST_F(ApiServerTest, AFullQueueIs429WithRetryAfter) {
 TEST_F(ApiServerTest, ASlowQueueIs429WithTheTimeUntilThereIsRoom) {
   start(1024, {.max_queue = std::chrono::milliseconds(100)});
   model_->control.step_ms = 20;
-  EXPECT_EQ(call("POST", "/v1/completions", completion_body()).status, 200);  // now the cost of steps is known
   Json body = completion_body();
+  body["prompt"] = std::string(500, 'x');
+  EXPECT_EQ(call("POST", "/v1/completions", body).status, 200);  // now it is known what prompts cost
   body["prompt"] = Json::array();
   for (int i = 0; i < 64; ++i) body["prompt"].push_back(std::to_string(i) + std::string(900, static_cast<char>('a' + i % 26)));
   const http::ClientResponse answer = call("POST", "/v1/completions", body);
