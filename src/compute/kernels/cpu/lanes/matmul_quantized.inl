@@ -32,16 +32,17 @@ STRATA_INLINE const typename W::Packed& at(const PackedPanel<typename W::Packed>
 constexpr int64_t kAheadBytes = 6144;       // of one tile, whose products take least
 constexpr int64_t kTilesAheadBytes = 8192;  // of more
 constexpr int64_t kPassingTiles = 16;  // up to here their operands leave room for weights in the first-level cache
-template <_mm_hint kHint>
+constexpr int kPassing = 0, kSecondLevel = 2;  // of __builtin_prefetch
+template <int kLocality>
 STRATA_INLINE void prefetch_lines(uintptr_t begin, int64_t lines) {
   for (int64_t line = 0; line < lines; ++line) {
-    _mm_prefetch(reinterpret_cast<const char*>(begin + 64 * static_cast<uintptr_t>(line)), kHint);
+    __builtin_prefetch(reinterpret_cast<const void*>(begin + 64 * static_cast<uintptr_t>(line)), 0, kLocality);
   }
 }
 // The part of group g.
 template <int kLines>
 STRATA_INLINE void prefetch_beside(uintptr_t begin, int g) {
-  if constexpr (kLines > 0) prefetch_lines<_MM_HINT_NTA>(begin + static_cast<uintptr_t>(64 * kLines * g), kLines);
+  if constexpr (kLines > 0) prefetch_lines<kPassing>(begin + static_cast<uintptr_t>(64 * kLines * g), kLines);
 }
 // Lines beside each group where so many tiles share a struct.
 template <class W>
@@ -128,7 +129,7 @@ void multiply_tiles(const PackedPanel<typename W::Packed>& weights, int64_t stru
     int64_t begin = 0;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t end = begin + least + (tile < larger ? 1 : 0);
-      if (kLines == 0) prefetch_lines<_MM_HINT_T1>(ahead, part);
+      if (kLines == 0) prefetch_lines<kSecondLevel>(ahead, part);
       if (i + 2 == structs) prefetch_outputs(rows, begin, end);
       if (!direct) {
         add_tile(FromPanel<Form, kLines>{&panel, ahead}, i, rows.x + begin, rows.parts, end - begin, y + begin);
@@ -184,7 +185,7 @@ void run_quantized(const MatmulArgs& a, int64_t tile_begin, int64_t tile_end) {
     const int64_t begin = tile % split.column_tiles * split.columns;
     const int64_t end = begin + split.columns < a.n ? begin + split.columns : a.n;
     const auto first = packed_panel<typename W::Packed>(a.packed, begin / kPanelColumns, a.n, a.k);
-    prefetch_lines<_MM_HINT_T1>(reinterpret_cast<uintptr_t>(first.first), kAheadBytes / 64);  // nobody has asked for it yet
+    prefetch_lines<kSecondLevel>(reinterpret_cast<uintptr_t>(first.first), kAheadBytes / 64);  // nobody has asked for it yet
     for (int64_t column = begin; column < end; column += kPanelColumns) {
       // A last group without neighbour is computed twice and stored once.
       const auto weights = packed_panel<typename W::Packed>(a.packed, column / kPanelColumns, a.n, a.k);
