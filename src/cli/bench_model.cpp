@@ -182,10 +182,10 @@ void print(const Json& json) {
               machine["isa"].get<std::string>().c_str(), machine["threads"].get<int>(), number(machine["int8_gops"]),
               number(machine["bf16_gops"]), number(machine["fp32_gops"]), number(machine["read_gbs"]),
               number(json["load_s"]));
-  std::printf("%.3f Gop per token in prefill, %.3f in decode, %s; %.0f MB of weights, %.0f bytes of cache per token\n",
+  std::printf("%.3f Gop per token in prefill, %.3f in decode, %s; %.0f MB of weights, %.0f bytes of %s cache per token\n",
               number(json["cost"]["prefill_gop"]), number(json["cost"]["decode_gop"]),
               json["cost"]["arithmetic"].get<std::string>().c_str(), number(json["cost"]["weight_bytes"]) / 1e6,
-              number(json["cost"]["cache_bytes_per_token"]));
+              number(json["cost"]["cache_bytes_per_token"]), json["cost"]["cache_type"].get<std::string>().c_str());
   if (!json["prefill"].empty())
     std::printf("\n%8s %18s %10s %8s %8s %8s %16s\n", "prefill", "tokens/s", "median", "spread", "of peak", "paired",
                 "matmuls of peak");
@@ -277,7 +277,7 @@ Status bench_model(const Settings& settings, const std::string& path) {
   const TimePoint start = steady_clock().now();
   ASSIGN_OR_RETURN(LoadedModel loaded, load_model(settings, path, make_room));
   const double load_s = to_seconds(steady_clock().now() - start);
-  ASSIGN_OR_RETURN(const DType type, cache_type(settings));
+  ASSIGN_OR_RETURN(const DType type, cache_type(settings, loaded.model->graph(), *loaded.kernels));
   const ModelCost cost = model_cost(loaded.model->graph(), type);
 
   CeilingMeter meter(*loaded.kernels, loaded.pool->n_threads());
@@ -289,6 +289,7 @@ Status bench_model(const Settings& settings, const std::string& path) {
 
   Json json = report(figures, cost, meter.best(), settings.profile);
   json["machine"]["isa"] = loaded.kernels->name;
+  json["cost"]["cache_type"] = name(type);
   json["load_s"] = load_s;
   if (const WeightStream* stream = loaded.runner->context().stream()) {
     RETURN_IF_ERROR(add_disk(json, *stream, loaded.runner->binder()->file()->path()));

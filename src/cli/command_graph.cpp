@@ -15,7 +15,7 @@ Status graph_command(const Settings& settings, const Arguments& arguments) {
     ASSIGN_OR_RETURN(built.graph, graph_at_width(built.graph, built.config.widths, settings.width));
   }
   ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
-  ASSIGN_OR_RETURN(const DType type, cache_type(settings));
+  ASSIGN_OR_RETURN(const DType type, cache_type(settings, built.graph, *kernels));
   const std::string pass = settings.after.empty() ? std::string(inference_passes().back()) : settings.after;
   ASSIGN_OR_RETURN(const Graph graph, graph_after_pass(built.graph, pass, *kernels, type));
   const std::string text = settings.dot ? to_dot(graph) : to_text(graph);

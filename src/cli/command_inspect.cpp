@@ -56,7 +56,8 @@ int64_t cache_bytes_per_token(const Graph& graph, DType cache_type) {
 Status inspect_command(const Settings& settings, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, Model::load(arguments[0]));
   const ModelConfig& config = model->config();
-  ASSIGN_OR_RETURN(const DType type_of_cache, cache_type(settings));
+  ASSIGN_OR_RETURN(const CpuKernels* kernels, choose_kernels(settings));
+  ASSIGN_OR_RETURN(const DType type_of_cache, cache_type(settings, model->graph(), *kernels));
   const int64_t per_token = cache_bytes_per_token(model->graph(), type_of_cache);
   nlohmann::ordered_json types = nlohmann::ordered_json::object();
   int64_t parameters = 0;

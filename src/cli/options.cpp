@@ -83,7 +83,8 @@ constexpr Option kOptions[] = {
      "Instruction set of the kernels: avx512, avx2, generic or reference; default: the best there is.",
      "run serve logits score bench imatrix graph train", TEXT(cpu_isa)},
     {"--cache-type", "cache_type", "T",
-     "Type of keys and values in the cache: F32, F16, BF16, Q8 (8.5 bits a number) or Q4 (4.5 bits).",
+     "Type of keys and values in the cache: F32, F16, BF16, Q8 (8.5 bits a number), Q4 (4.5 bits) or auto: BF16 where "
+     "the processor multiplies it and most weights are BF16 or quantized, else F16.",
      "run serve logits score bench imatrix graph inspect", TEXT(cache_type)},
     {"--kv-bytes", "kv_bytes", "B",
      "Memory for the cache of the whole process; K, M and G mean 1024, its square and cube. More: more running "

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/log.h"
+#include "engine/cache_type.h"
 
 namespace strata::cli {
 
@@ -28,13 +29,14 @@ Result<std::vector<WorkerPlace>> compute_places(const Settings& settings, LogLev
   return places;
 }
 
-Result<DType> cache_type(const Settings& settings) {
+Result<DType> cache_type(const Settings& settings, const Graph& graph, const CpuKernels& kernels) {
+  if (settings.cache_type == "auto") return suitable_cache_type(graph, kernels);
   if (settings.cache_type == "F32") return DType::kF32;
   if (settings.cache_type == "F16") return DType::kF16;
   if (settings.cache_type == "BF16") return DType::kBF16;
   if (settings.cache_type == "Q8") return DType::kQ8_0;
   if (settings.cache_type == "Q4") return DType::kQ4_0;
-  return invalid_argument("--cache-type: expected F32, F16, BF16, Q8 or Q4, got \"" + settings.cache_type + "\"");
+  return invalid_argument("--cache-type: expected auto, F32, F16, BF16, Q8 or Q4, got \"" + settings.cache_type + "\"");
 }
 
 PackedCacheOptions packed_cache_options(const Settings& settings) {
@@ -56,9 +58,9 @@ PackedCacheOptions packed_cache_options(const Settings& settings) {
   return options;
 }
 
-Result<RunnerOptions> runner_options(const Settings& settings) {
+Result<RunnerOptions> runner_options(const Settings& settings, const Graph& graph, const CpuKernels& kernels) {
   RunnerOptions options;
-  ASSIGN_OR_RETURN(options.cache_type, cache_type(settings));
+  ASSIGN_OR_RETURN(options.cache_type, cache_type(settings, graph, kernels));
   options.context = settings.context;
   options.max_batch_tokens = settings.max_batch_tokens;
   options.kv_bytes = settings.kv_bytes;
@@ -78,7 +80,7 @@ Result<LoadedModel> load_model(const Settings& settings, const std::string& path
 Result<LoadedModel> load_model(const Settings& settings, std::unique_ptr<Model> model, void (*adjust)(RunnerOptions&)) {
   LoadedModel loaded;
   ASSIGN_OR_RETURN(loaded.kernels, choose_kernels(settings));
-  ASSIGN_OR_RETURN(RunnerOptions options, runner_options(settings));
+  ASSIGN_OR_RETURN(RunnerOptions options, runner_options(settings, model->graph(), *loaded.kernels));
   if (adjust != nullptr) adjust(options);
   ASSIGN_OR_RETURN(const std::vector<WorkerPlace> places, compute_places(settings));
   loaded.pool = std::make_unique<ThreadPool>(places);

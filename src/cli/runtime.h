@@ -19,9 +19,10 @@ namespace strata::cli {
 Result<const CpuKernels*> choose_kernels(const Settings& settings);
 // Where the compute threads are; the log says it (for people who look: at level debug unless they serve).
 Result<std::vector<WorkerPlace>> compute_places(const Settings& settings, LogLevel level = LogLevel::kDebug);
-Result<DType> cache_type(const Settings& settings);
+// Of the cache of a model; `auto` is what suits it.
+Result<DType> cache_type(const Settings& settings, const Graph& graph, const CpuKernels& kernels);
 PackedCacheOptions packed_cache_options(const Settings& settings);
-Result<RunnerOptions> runner_options(const Settings& settings);
+Result<RunnerOptions> runner_options(const Settings& settings, const Graph& graph, const CpuKernels& kernels);
 
 // Members are destroyed in the reverse order: the runner uses the others.
 struct LoadedModel {

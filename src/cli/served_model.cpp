@@ -59,7 +59,7 @@ Result<std::unique_ptr<ServedModel>> ServedModel::load(const ServeContext& conte
 }
 
 Status ServedModel::start_engine(const ServeContext& context, std::shared_ptr<WeightBinder>& binder) {
-  ASSIGN_OR_RETURN(RunnerOptions options, runner_options(context.settings));
+  ASSIGN_OR_RETURN(RunnerOptions options, runner_options(context.settings, model_->graph(), context.kernels));
   options.kv_bytes = context.kv_bytes;
   if (!context.takes_adapters && context.settings.max_adapters == 0) options.max_adapter_rank = 0;
   ASSIGN_OR_RETURN(std::unique_ptr<ModelRunner> runner,

@@ -17,7 +17,7 @@ struct Settings {
   int threads = 0;  // 0: see default_threads()
   std::string numa = "distribute";
   std::string cpu_isa;  // empty: the best this processor has
-  std::string cache_type = "F16";
+  std::string cache_type = "auto";
   uint64_t kv_bytes = uint64_t{1} << 30;
   int64_t context = 0;  // 0: the model's
   int max_batch_tokens = 512;

@@ -46,7 +46,8 @@ std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType c
   }
   std::string text;
   for (const std::string& id : ids) text += id + "+";
-  return text + std::string(name(cache_type));
+  const bool in_pairs = cache_type == DType::kBF16 && kernels.attends_in_bfloat;
+  return text + std::string(name(cache_type)) + (in_pairs ? ".pairs" : "");
 }
 
 // Lets the system give the pages of memory that nobody else uses meanwhile; what it holds stays.

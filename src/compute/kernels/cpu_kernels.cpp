@@ -59,15 +59,19 @@ const char* supported_isa_names() {
 
 namespace {
 
-// Bytes of a row of a cache.
-size_t cached_row_bytes(DType type, int dim) {
-  return row_bytes(type, is_quantized(type) ? (dim + kCacheGroup - 1) / kCacheGroup * kCacheGroup : dim);
+// Bytes of a row of a cache, whose numbers come in groups of `group`.
+size_t cached_row_bytes(DType type, int dim, int group) {
+  return row_bytes(type, (dim + group - 1) / group * group);
 }
 
 }  // namespace
 
-size_t CacheShape::key_bytes() const { return kBlockTokens * cached_row_bytes(type, k_dim); }
-size_t CacheShape::value_bytes() const { return value_is_key_prefix ? 0 : kBlockTokens * cached_row_bytes(type, v_dim); }
+size_t CacheShape::key_bytes() const {
+  return kBlockTokens * cached_row_bytes(type, k_dim, is_quantized(type) ? kCacheGroup : type == DType::kBF16 ? 2 : 1);
+}
+size_t CacheShape::value_bytes() const {
+  return value_is_key_prefix ? 0 : kBlockTokens * cached_row_bytes(type, v_dim, is_quantized(type) ? kCacheGroup : 1);
+}
 size_t CacheShape::block_bytes() const { return static_cast<size_t>(n_kv_heads) * (key_bytes() + value_bytes()); }
 
 bool is_cache_type(DType type) {

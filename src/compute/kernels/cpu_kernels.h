@@ -64,6 +64,9 @@ inline constexpr int64_t kPackRows = 64;
 // Cache: block b of this layer begins at cache + b * block_bytes; it holds kBlockTokens tokens of K, then of V:
 //   K: [n_kv_heads][k_dim][kBlockTokens]   (tokens are the lanes of the scores)
 //   V: [n_kv_heads][kBlockTokens][v_dim]   (absent when value_is_key_prefix)
+// Of type kBF16 in pairs, for instructions that multiply two neighbours and add:
+//   K: [n_kv_heads][k_dim / 2, rounded up][kBlockTokens][2]   (the partner of a last odd one is zero)
+//   V: [n_kv_heads][kBlockTokens / 2][v_dim][2]               (of two positions)
 // Of the types kQ8_0 and kQ4_0 (options call them Q8 and Q4) a kv head's K and V are groups g of kCacheGroup numbers i,
 // each of which stands for scale * code:
 //   K: kQ8_0  int8 code [g][i][kBlockTokens]      kQ4_0  byte [g][i % 16][kBlockTokens], code of i in nibble i / 16
@@ -313,6 +316,9 @@ struct OptimizerArgs {
 
 struct CpuKernels {
   std::string_view name;           // "reference", "generic", "avx2", "avx512"
+  // Attention over a cache of kBF16 multiplies pairs of bfloat16 numbers, twice as fast as fp32: q, scaled, and p are
+  // rounded to it as well. Else it computes in fp32 with what the cache holds, as of the other types.
+  bool attends_in_bfloat = false;
   const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: the generic table's. See matmul_family().
 
   // dst rows of `type` (kActQ8, kActQ8x32, kActBF16) from fp32 rows [rows, k]. Scales are per row and fixed K blocks.

@@ -9,4 +9,9 @@ struct BFloat {
   uint16_t bits;
 };
 
+// A word of two, for instructions that multiply both and add.
+struct BFloatPair {
+  BFloat first, second;
+};
+
 }  // namespace strata

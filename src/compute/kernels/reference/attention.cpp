@@ -17,7 +17,10 @@ size_t begin_of(const CacheShape& shape, int64_t block, int head, bool value) {
 }
 
 // Where number `d` of the token in `slot` lies in K or V of its kv head, counted in numbers.
-int64_t plain_index(int64_t dim, int64_t slot, int64_t d, bool value) {
+int64_t plain_index(DType type, int64_t dim, int64_t slot, int64_t d, bool value) {
+  if (type == DType::kBF16) {
+    return value ? (slot / 2 * dim + d) * 2 + slot % 2 : (d / 2 * kBlockTokens + slot) * 2 + d % 2;
+  }
   return value ? slot * dim + d : d * kBlockTokens + slot;
 }
 
@@ -37,7 +40,7 @@ Quantized quantized_index(const CacheShape& shape, int64_t dim, int64_t slot, in
 double load(const CacheShape& shape, const void* cache, int64_t block, int head, int64_t slot, int d, bool value) {
   value = value && !shape.value_is_key_prefix;
   const char* base = static_cast<const char*>(cache) + begin_of(shape, block, head, value);
-  const int64_t dim = value ? shape.v_dim : shape.k_dim, plain = plain_index(dim, slot, d, value);
+  const int64_t dim = value ? shape.v_dim : shape.k_dim, plain = plain_index(shape.type, dim, slot, d, value);
   if (shape.type == DType::kF32) return reinterpret_cast<const float*>(base)[plain];
   if (shape.type == DType::kF16) return half_to_float(reinterpret_cast<const uint16_t*>(base)[plain]);
   if (shape.type == DType::kBF16) return bfloat16_to_float(reinterpret_cast<const uint16_t*>(base)[plain]);
@@ -82,7 +85,7 @@ void write_row(const CacheShape& shape, void* cache, int64_t block, int head, in
     return;
   }
   for (int64_t d = 0; d < dim; ++d) {
-    const int64_t at = plain_index(dim, slot, d, value);
+    const int64_t at = plain_index(shape.type, dim, slot, d, value);
     if (shape.type == DType::kF32) reinterpret_cast<float*>(base)[at] = x[d];
     if (shape.type == DType::kF16) reinterpret_cast<uint16_t*>(base)[at] = float_to_half(x[d]);
     if (shape.type == DType::kBF16) reinterpret_cast<uint16_t*>(base)[at] = float_to_bfloat16(x[d]);

@@ -23,6 +23,7 @@ inline constexpr int kProductRows = 6;
 inline constexpr int kProductVectors = 1;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = true;
+inline constexpr bool kBFloatInPairs = false;
 
 struct Lanes {
   __m256 low, high;
@@ -89,6 +90,16 @@ STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
   BFloat numbers[kLanes] = {};
   for (int64_t i = 0; i < n; ++i) numbers[i] = p[i];
   return load(numbers);
+}
+// The first and the second numbers of n words, n in [0, 16]; the others are 0.
+STRATA_INLINE void load_words(const BFloatPair* p, int64_t n, Lanes& first, Lanes& second) {
+  BFloatPair words[kLanes] = {};
+  for (int64_t i = 0; n < kLanes && i < n; ++i) words[i] = p[i];
+  const auto* bits = reinterpret_cast<const __m256i*>(n < kLanes ? words : p);
+  const __m256i low = _mm256_loadu_si256(bits), high = _mm256_loadu_si256(bits + 1);
+  const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+  first = {_mm256_castsi256_ps(_mm256_slli_epi32(low, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(high, 16))};
+  second = {_mm256_castsi256_ps(_mm256_and_si256(low, upper)), _mm256_castsi256_ps(_mm256_and_si256(high, upper))};
 }
 STRATA_INLINE void store_first(BFloat* p, Lanes a, int64_t n) {
   float numbers[kLanes];

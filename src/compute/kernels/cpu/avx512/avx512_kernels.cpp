@@ -7,6 +7,7 @@ namespace ops = avx512;
 
 const CpuKernels kAvx512Kernels = {
     .name = "avx512",
+    .attends_in_bfloat = true,
     .matmul = kAvx512Matmul,
     .to_activation = avx512::to_activation,
     .matmul_dw = avx512::matmul_dw,

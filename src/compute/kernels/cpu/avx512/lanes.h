@@ -22,6 +22,8 @@ inline constexpr int kProductRows = 12;
 inline constexpr int kProductVectors = 2;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = true;
+// vdpbf16ps: attention over a cache of BF16 multiplies words of two numbers.
+inline constexpr bool kBFloatInPairs = true;
 
 struct Lanes {
   __m512 v;
@@ -60,9 +62,42 @@ STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
 }
 STRATA_INLINE void store_first(BFloat* p, Lanes a, int64_t n) {
-  float numbers[kLanes];
-  store(numbers, a);
-  for (int64_t i = 0; i < n; ++i) p[i].bits = float_to_bfloat16(numbers[i]);
+  _mm256_mask_storeu_epi16(p, first_lanes(n), (__m256i)_mm512_cvtneps_pbh(a.v));
+}
+
+// Sixteen words of two bfloat16 numbers.
+struct Pairs {
+  __m512i v;
+};
+STRATA_INLINE Pairs broadcast(BFloatPair x) { return {_mm512_set1_epi32(__builtin_bit_cast(int, x))}; }
+STRATA_INLINE Pairs load(const BFloatPair* p) { return {_mm512_loadu_si512(p)}; }
+STRATA_INLINE Pairs load_first(const BFloatPair* p, int64_t n) { return {_mm512_maskz_loadu_epi32(first_lanes(n), p)}; }
+// c plus both products of each word.
+STRATA_INLINE Lanes multiply_add(Pairs a, Pairs b, Lanes c) {
+  return {_mm512_dpbf16_ps(c.v, (__m512bh)a.v, (__m512bh)b.v)};
+}
+// With zero for the second number of each word.
+STRATA_INLINE Pairs without_second(Pairs a) { return {_mm512_and_si512(a.v, _mm512_set1_epi32(0xffff))}; }
+// The words of (low, high), rounded: (low[0], low[1]), (low[2], low[3]) ...
+STRATA_INLINE Lanes words_of(Lanes low, Lanes high, BFloatPair) {
+  return {_mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(high.v, low.v))};
+}
+// to[i] = (first[i], second[i]) for i < n, n in [0, 32]: bfloat16 numbers in registers, or in memory, where null is zeros.
+STRATA_INLINE void interleave(BFloatPair* to, Lanes first, Lanes second, int64_t n) {
+  const __m512i even = _mm512_castps_si512(first.v), odd = _mm512_castps_si512(second.v);
+  // Where the two numbers of a word are: of `even`, and of `odd`, whose numbers count from 32.
+  const __m512i words = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i low = _mm512_or_si512(words, _mm512_slli_epi32(_mm512_add_epi32(words, _mm512_set1_epi32(32)), 16));
+  const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(16 << 16 | 16));
+  _mm512_mask_storeu_epi32(to, first_lanes(n), _mm512_permutex2var_epi16(even, low, odd));
+  if (n > kLanes)
+    _mm512_mask_storeu_epi32(to + kLanes, first_lanes(n - kLanes), _mm512_permutex2var_epi16(even, high, odd));
+}
+STRATA_INLINE void interleave(BFloatPair* to, const BFloat* first, const BFloat* second, int64_t n) {
+  const __mmask32 mask = n >= 2 * kLanes ? 0xffffffffu : (1u << n) - 1u;
+  const __m512i even = _mm512_maskz_loadu_epi16(mask, first);
+  const __m512i odd = second == nullptr ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, second);
+  interleave(to, Lanes{_mm512_castsi512_ps(even)}, Lanes{_mm512_castsi512_ps(odd)}, n);
 }
 // Sixteen bytes; and sixteen bytes of two numbers of 4 bits each.
 STRATA_INLINE Lanes load(const int8_t* p) {

@@ -27,22 +27,10 @@ struct BFloatFactors {
       for (int64_t c = 0; c < columns; c += width, row += steps * width) {
         const int64_t end = smaller(columns - c, width);
         for (int64_t j = 0; j < end; j += 2 * kLanes)
-          store_pairs(row + j, from + c + j, is_pair ? from + stride + c + j : nullptr, end - j);
+          interleave(reinterpret_cast<BFloatPair*>(row) + j, from + c + j, is_pair ? from + stride + c + j : nullptr,
+                     end - j);
       }
     }
-  }
-  // Up to 32 words, of one number of each row.
-  STRATA_INLINE void store_pairs(float* to, const BFloat* first, const BFloat* second, int64_t n) {
-    const __mmask32 mask = n >= 2 * kLanes ? 0xffffffffu : (1u << n) - 1u;
-    const __m512i even = _mm512_maskz_loadu_epi16(mask, first);
-    const __m512i odd = second == nullptr ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, second);
-    // Where the two numbers of a word are: of `even`, and of `odd`, whose numbers count from 32.
-    const __m512i words = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i low = _mm512_or_si512(words, _mm512_slli_epi32(_mm512_add_epi32(words, _mm512_set1_epi32(32)), 16));
-    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(16 << 16 | 16));
-    _mm512_mask_storeu_epi32(to, first_lanes(n), _mm512_permutex2var_epi16(even, low, odd));
-    if (n > kLanes)
-      _mm512_mask_storeu_epi32(to + kLanes, first_lanes(n - kLanes), _mm512_permutex2var_epi16(even, high, odd));
   }
   // Words of two columns, as they lie.
   STRATA_INLINE void along(float* to, const BFloat* from, int64_t stride, int64_t rows, int64_t columns) {

@@ -23,6 +23,7 @@ inline constexpr int kProductRows = 2;
 inline constexpr int kProductVectors = 1;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = false;
+inline constexpr bool kBFloatInPairs = false;
 
 typedef float Quad __attribute__((vector_size(16)));
 typedef int32_t QuadMask __attribute__((vector_size(16)));
@@ -79,6 +80,16 @@ STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
   return load(numbers);
 }
 STRATA_INLINE Lanes load(const BFloat* p) { return load_first(p, kLanes); }
+// The first and the second numbers of n words, n in [0, 16]; the others are 0.
+STRATA_INLINE void load_words(const BFloatPair* p, int64_t n, Lanes& first, Lanes& second) {
+  float firsts[kLanes] = {}, seconds[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    firsts[i] = bfloat16_to_float(p[i].first.bits);
+    seconds[i] = bfloat16_to_float(p[i].second.bits);
+  }
+  first = load(firsts);
+  second = load(seconds);
+}
 STRATA_INLINE void store_first(BFloat* p, const Lanes& a, int64_t n) {
   float numbers[kLanes];
   store(numbers, a);

@@ -16,7 +16,8 @@ namespace {
 
 // scores[r][b * 16 ...] for `rows` rows and `blocks` blocks from block b on. With `ask` the next step is asked for.
 template <int rows, int blocks, bool ask, class Number>
-STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& step, int b, float* scores) {
+STRATA_INLINE void score_tile(const typename Factors<Number>::Word* q, int64_t n_words, const Step<Number>& step, int b,
+                              float* scores) {
   Lanes sums[rows][blocks];
   STRATA_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -29,8 +30,8 @@ STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& ste
     keys[c] = step.keys[b + c];
     next[c] = step.next_keys[b + c];
   }
-  for (int64_t d = 0; d < k_dim; ++d) {
-    Lanes key[blocks];
+  for (int64_t d = 0; d < n_words; ++d) {
+    decltype(load(keys[0])) key[blocks];
     STRATA_UNROLL
     for (int c = 0; c < blocks; ++c) {
       key[c] = load(keys[c] + d * kBlockTokens);
@@ -38,7 +39,7 @@ STRATA_INLINE void score_tile(const float* q, int k_dim, const Step<Number>& ste
     }
     STRATA_UNROLL
     for (int r = 0; r < rows; ++r) {
-      const Lanes factor = broadcast(q[d * rows + r]);
+      const auto factor = broadcast(q[d * rows + r]);
       STRATA_UNROLL
       for (int c = 0; c < blocks; ++c) sums[r][c] = multiply_add(factor, key[c], sums[r][c]);
     }
@@ -77,8 +78,14 @@ STRATA_INLINE void finish_scores(const AttentionArgs& args, int base, int n_bloc
   for (int b = 0; b < kStepBlocks; ++b) store(scores + b * kLanes, s[b]);
 }
 
+STRATA_INLINE void store_weights(float* words, int b, Lanes p) { store(words + b * kLanes, p); }
+template <class Word>
+STRATA_INLINE void store_weights(Word* words, int b, Lanes p) {
+  store_first(reinterpret_cast<BFloat*>(words) + b * kLanes, p, kLanes);
+}
+
 // Turns the scores of a tile into p, in place, and moves the maxima and sums of its rows on.
-template <int rows>
+template <int rows, class Number>
 STRATA_INLINE void soften_tile(const AttentionArgs& args, int base, int n_blocks, RowState& state, int row) {
   Lanes s[kStepBlocks], largest[rows];
   STRATA_UNROLL
@@ -97,7 +104,7 @@ STRATA_INLINE void soften_tile(const AttentionArgs& args, int base, int n_blocks
     STRATA_UNROLL
     for (int b = 0; b < kStepBlocks; ++b) {
       s[b] = exp_of_negative(load(scores + b * kLanes) - most);
-      store(scores + b * kLanes, s[b]);
+      store_weights(reinterpret_cast<typename Factors<Number>::Word*>(scores), b, s[b]);
     }
     float* sum = state.sum + (row + r) * kLanes;
     store(sum, load(sum) * broadcast(state.correction[r]) + ((s[0] + s[1]) + (s[2] + s[3])));
@@ -109,6 +116,7 @@ STRATA_INLINE void soften_tile(const AttentionArgs& args, int base, int n_blocks
 template <int rows, int vectors, bool whole, bool ask, class Number>
 STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes, int n_tokens,
                               const Number* const* values, const Number* const* next, int64_t stride) {
+  using Word = typename Factors<Number>::Word;
   Lanes sums[rows][vectors];
   float* out = state.value + row * state.v_pad + j;
   STRATA_UNROLL
@@ -117,15 +125,27 @@ STRATA_INLINE void value_tile(RowState& state, int row, int64_t j, int64_t lanes
     STRATA_UNROLL
     for (int c = 0; c < vectors; ++c) sums[r][c] = load(out + r * state.v_pad + c * kLanes) * correction;
   }
-  for (int t = 0; t < n_tokens; ++t) {
-    const Number* from = values[t / kBlockTokens] + (t % kBlockTokens) * stride + j;
-    if constexpr (ask) __builtin_prefetch(next[t / kBlockTokens] + (t % kBlockTokens) * stride + j);
-    Lanes value[vectors];
+  constexpr int kSpan = Factors<Number>::kSpan, kBlockRows = kBlockTokens / kSpan;
+  constexpr int kLineVectors = 64 / (kLanes * static_cast<int>(sizeof(Number)));
+  const int n_rows = (n_tokens + kSpan - 1) / kSpan;
+  for (int t = 0; t < n_rows; ++t) {
+    const Number* from = values[t / kBlockRows] + (t % kBlockRows) * stride + j;
+    if constexpr (ask) {
+      STRATA_UNROLL
+      for (int c = 0; c < vectors; c += kLineVectors) {
+        __builtin_prefetch(next[t / kBlockRows] + (t % kBlockRows) * stride + j + c * kLanes);
+      }
+    }
+    decltype(load(from)) value[vectors];
     STRATA_UNROLL
     for (int c = 0; c < vectors; ++c) value[c] = whole ? load(from + c * kLanes) : load_first(from + c * kLanes, lanes);
+    if constexpr (kSpan == 2) {  // the position after the last one holds anything
+      STRATA_UNROLL
+      for (int c = 0; c < vectors; ++c) value[c] = 2 * t + 1 < n_tokens ? value[c] : without_second(value[c]);
+    }
     STRATA_UNROLL
     for (int r = 0; r < rows; ++r) {
-      const Lanes weight = broadcast(state.weights[r * kStep + t]);
+      const auto weight = broadcast(reinterpret_cast<const Word*>(state.weights + r * kStep)[t]);
       STRATA_UNROLL
       for (int c = 0; c < vectors; ++c) sums[r][c] = multiply_add(weight, value[c], sums[r][c]);
     }
@@ -159,18 +179,20 @@ void tile_step(const AttentionArgs& args, const Step<Number>& step, RowState& st
   if (last < 0 || first >= kStep) return;
   const int n_tokens = last + 1 < step.n_tokens ? last + 1 : step.n_tokens;
   const int n_blocks = (n_tokens + kBlockTokens - 1) / kBlockTokens;
-  const float* q = state.q + static_cast<int64_t>(row) * args.shape.k_dim;
+  const int64_t n_words = words_of_row<Number>(args.shape.k_dim);
+  const auto* q = reinterpret_cast<const typename Factors<Number>::Word*>(state.q + row * n_words);
   int b = 0;
-  for (; b + kBlocks <= n_blocks; b += kBlocks)
-    score_tile<rows, kBlocks, ask>(q, args.shape.k_dim, step, b, state.weights);
-  for (; b < n_blocks; ++b) score_tile<rows, 1, ask>(q, args.shape.k_dim, step, b, state.weights);
-  soften_tile<rows>(args, step.base, n_blocks, state, row);
-  if (!args.shape.value_is_key_prefix) {
+  for (; b + kBlocks <= n_blocks; b += kBlocks) score_tile<rows, kBlocks, ask>(q, n_words, step, b, state.weights);
+  for (; b < n_blocks; ++b) score_tile<rows, 1, ask>(q, n_words, step, b, state.weights);
+  soften_tile<rows, Number>(args, step.base, n_blocks, state, row);
+  if (step.values[0] != nullptr) {
     add_values<rows, ask>(state, row, args.shape.v_dim, n_tokens, step.values, step.next_values, step.value_stride);
     return;
   }
-  const float* values[kStepBlocks];
-  for (int i = 0; i < kStepBlocks; ++i) values[i] = state.step_values + i * kBlockTokens * state.v_pad;
+  using Word = typename Factors<Number>::Word;
+  const int64_t block = kBlockTokens / Factors<Number>::kSpan * state.v_pad;
+  const Word* values[kStepBlocks];
+  for (int i = 0; i < kStepBlocks; ++i) values[i] = reinterpret_cast<const Word*>(state.step_values) + i * block;
   add_values<rows, false>(state, row, args.shape.v_dim, n_tokens, values, values, state.v_pad);
 }
 
@@ -186,7 +208,7 @@ STRATA_INLINE void first_or_later_tile(const AttentionArgs& args, const Step<Num
 
 template <class Number>
 STRATA_INLINE void tiles_step(const AttentionArgs& args, const Step<Number>& step, RowState& state) {
-  if (args.shape.value_is_key_prefix) gather_values(args, step, state);
+  if (step.values[0] == nullptr) gather_values(args, step, state);
   for (int row = 0; row < state.n_rows;) {
     const int rows = tile_rows(state, row);
     if constexpr (kMaxTileRows >= 8) {
@@ -229,9 +251,9 @@ template <class Number>
 STRATA_INLINE auto cached_step(const AttentionArgs& args, const Item& item, int base, int last_position,
                                RowState& state) {
   const Step<Number> step = step_at<Number>(args, item, base, last_position);
-  if constexpr (sizeof(Number) == 1) {
+  if constexpr (__is_same(Number, int8_t)) {
     return dequantize(args, step, state);
-  } else if constexpr (!kHalfIsCheap && sizeof(Number) == 2) {
+  } else if constexpr (__is_same(Number, uint16_t) ? !kHalfIsCheap : __is_same(Number, BFloatPair) && !kBFloatInPairs) {
     return widen(args, step, state);
   } else {
     return step;
@@ -240,7 +262,8 @@ STRATA_INLINE auto cached_step(const AttentionArgs& args, const Item& item, int 
 
 template <class Number>
 void attend(const AttentionArgs& args, const Item& item, RowState& state) {
-  start_item(args, item, state, [&](int position) {
+  using Reached = typename decltype(cached_step<Number>(args, item, 0, 0, state))::Type;
+  start_item<Reached>(args, item, state, [&](int position) {
     return Visible{args.window > 0 ? position - args.window + 1 : 0, position};
   });
   const auto step_from = [&](int base, int last_position) {
@@ -275,7 +298,7 @@ void attention(const AttentionArgs& args, int64_t item_begin, int64_t item_end, 
         attend<uint16_t>(args, item, state);
         break;
       case DType::kBF16:
-        attend<BFloat>(args, item, state);
+        attend<BFloatPair>(args, item, state);
         break;
       case DType::kQ8_0:
       case DType::kQ4_0:

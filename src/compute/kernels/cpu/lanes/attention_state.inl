@@ -7,24 +7,42 @@ constexpr int kStepBlocks = 4;
 constexpr int kStep = kStepBlocks * kBlockTokens;
 static_assert(kPartialTokens % kStep == 0 && kBlockTokens == kLanes);
 
+// What a number of a step stands for: one of K or V, times an fp32 factor (q, or p); or a word of two neighbours that
+// are multiplied together, of K along k_dim and of V along the positions, with a word of two factors.
+template <class Number>
+struct Factors {
+  using Word = float;
+  static constexpr int kSpan = 1;
+};
+template <>
+struct Factors<BFloatPair> {
+  using Word = BFloatPair;
+  static constexpr int kSpan = 2;
+};
+
+template <class Number>
+constexpr int64_t words_of_row(int64_t k_dim) {
+  return (k_dim + Factors<Number>::kSpan - 1) / Factors<Number>::kSpan;
+}
+
 // The state of the rows of an item, carved out of the workspace.
 struct RowState {
   int n_rows = 0;
   int32_t* position;     // [rows] the last visible position
   int32_t* lowest;       // [rows] the first
   float* slope;          // [rows] of the row's head, 0 without alibi
-  float* q;              // per tile of R rows: [k_dim][R], scaled
+  float* q;              // per tile of R rows: [k_dim / kSpan, rounded up][R] words, scaled
   float* largest;        // [rows]          of the open partial
   float* sum;            // [rows][kLanes]
   float* value;          // [rows][v_pad]
   float* total_largest;  // [rows]          of the closed ones
   float* total_sum;      // [rows]
   float* total_value;    // [rows][v_pad]
-  float* weights;        // [kMaxTileRows][kStep] scores, then p, of one tile
+  float* weights;        // [kMaxTileRows][kStep] scores, then words of p, of one tile
   float* correction;     // [kMaxTileRows]
   float* step_values;    // [kStep][v_pad], only where values are cached as columns of K
   float* wide_keys;      // [kStepBlocks][k_dim][16], and wide_values [kStepBlocks][16][v_dim]: a step widened to fp32,
-  float* wide_values;    // only of quantized caches, or where reading binary16 is dear
+  float* wide_values;    // only of quantized caches, or where reading the type is dear
   int64_t v_pad;
 };
 
@@ -53,8 +71,8 @@ STRATA_INLINE size_t carve(const AttentionArgs& args, char* base, RowState& stat
   state.correction = take(kMaxTileRows);
   state.step_values = take(args.shape.value_is_key_prefix ? kStep * state.v_pad : 0);
   const DType type = args.shape.type;
-  const bool half = type == DType::kF16 || type == DType::kBF16;
-  const bool widen = type == DType::kQ8_0 || type == DType::kQ4_0 || (half && !kHalfIsCheap);
+  const bool widen = type == DType::kQ8_0 || type == DType::kQ4_0 || (type == DType::kF16 && !kHalfIsCheap) ||
+                     (type == DType::kBF16 && !kBFloatInPairs);
   state.wide_keys = take(widen ? kStep * args.shape.k_dim : 0);
   state.wide_values = take(widen && !args.shape.value_is_key_prefix ? kStep * args.shape.v_dim : 0);
   return used;
@@ -86,25 +104,56 @@ STRATA_INLINE int tile_rows(const RowState& state, int row) {
   return rows;
 }
 
+// Queries of other tiles are far apart in memory: asked for so many queries ahead.
+constexpr int kQueriesAhead = 2;
+
 struct Visible {
   int first, last;
 };
 
+// Words [begin, begin + 16) of a row of q.
+STRATA_INLINE Lanes scaled_words(const float* q, int64_t dim, int64_t begin, float scale, float) {
+  return load_first(q + begin, dim - begin < kLanes ? dim - begin : kLanes) * broadcast(scale);
+}
+template <class Word>
+STRATA_INLINE Lanes scaled_words(const float* q, int64_t dim, int64_t begin, float scale, Word word) {
+  const Lanes low = scaled_words(q, dim, 2 * begin, scale, 0.0f), zero = broadcast(0);
+  return words_of(low, 2 * begin + kLanes < dim ? scaled_words(q, dim, 2 * begin + kLanes, scale, 0.0f) : zero, word);
+}
+
+// The rows of q of a tile of `width`, across: to[word][row]. Missing ones (null) are zero.
+template <class Number>
+STRATA_INLINE void pack_queries(const AttentionArgs& args, const float* const (&rows)[kMaxTileRows], int width,
+                                float* to) {
+  using Word = typename Factors<Number>::Word;
+  const int64_t n_words = words_of_row<Number>(args.shape.k_dim);
+  for (int64_t w = 0; w < n_words; w += kLanes) {
+    Lanes words[kLanes];
+    for (int r = 0; r < kLanes; ++r) {
+      const bool real = r < width && rows[r] != nullptr;
+      words[r] = real ? scaled_words(rows[r], args.shape.k_dim, w, args.scale, Word{}) : broadcast(0);
+    }
+    transpose(words);
+    for (int64_t i = 0; i < kLanes && w + i < n_words; ++i) store_first(to + (w + i) * width, words[i], width);
+  }
+}
+
 // `visible` gives the positions that a query at a position sees. Rows that only fill up a tile are copies of the last row
 // with q = 0; nobody reads their results.
-template <class F>
+template <class Number, class F>
 STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowState& state, const F& visible) {
   state.n_rows = item.n_heads * item.n_queries;
   for (int row = 0; row < state.n_rows;) {
     const int width = tile_rows(state, row);
-    float* tile_q = state.q + static_cast<int64_t>(row) * args.shape.k_dim;
+    const float* rows[kMaxTileRows] = {};
     for (int r = 0; r < width; ++r) {
       const bool real = row + r < state.n_rows;
       const int source = real ? row + r : state.n_rows - 1;
       const int query = source / item.n_heads, head = item.head_begin + source % item.n_heads;
       const float* q = args.q + ((item.row_begin + query) * args.n_heads + head) * args.shape.k_dim;
-      const float factor = real ? args.scale : 0.0f;
-      for (int d = 0; d < args.shape.k_dim; ++d) tile_q[d * width + r] = q[d] * factor;
+      if (real) rows[r] = q;
+      const float* later = q + kQueriesAhead * static_cast<int64_t>(args.n_heads) * args.shape.k_dim;
+      for (int d = 0; d < args.shape.k_dim; d += kLanes) __builtin_prefetch(later + d);
       const Visible seen = visible(item.first_position + query);
       state.position[row + r] = seen.last;
       state.lowest[row + r] = seen.first > 0 ? seen.first : 0;
@@ -113,6 +162,7 @@ STRATA_INLINE void start_item(const AttentionArgs& args, const Item& item, RowSt
       state.total_sum[row + r] = 0;
       clear(state.total_value + (row + r) * state.v_pad, state.v_pad);
     }
+    pack_queries<Number>(args, rows, width, state.q + row * words_of_row<Number>(args.shape.k_dim));
     row += width;
   }
 }

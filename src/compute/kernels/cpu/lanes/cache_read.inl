@@ -2,13 +2,15 @@
 // attention_state.inl.
 namespace {
 
-// One step as an item sees it: pointers to this kv head's K [k_dim][16] and V [16][v_dim] of up to kStepBlocks blocks.
+// One step as an item sees it: pointers to this kv head's K [k_dim][16] and V [16][v_dim] of up to kStepBlocks blocks, or
+// to the words of two that stand for them.
 // Of quantized caches (Number is int8_t) to where those begin.
 template <class Number>
 struct Step {
+  using Type = Number;
   int base;      // absolute position of its first token
   int n_tokens;  // up to the item's last position
-  int64_t value_stride;  // numbers from a token's values to the next one's
+  int64_t value_stride;  // numbers (words) from a token's (two tokens') values to the next
   const Number* keys[kStepBlocks];
   const Number* values[kStepBlocks];  // null where values are columns of K: then they are in RowState::step_values
   // The same of the step after this one, asked for while this one is read: blocks lie anywhere, so the processor cannot
@@ -43,33 +45,71 @@ STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, 
   return step;
 }
 
+// 16 numbers, or words, of K; and 16 of each of 16 tokens, from word w of a row on, put where V of a block is read.
+template <class Number>
+STRATA_INLINE Lanes load_column(const Number* keys) {
+  if constexpr (Factors<Number>::kSpan == 2) return load(reinterpret_cast<const float*>(keys));
+  else return load(keys);
+}
+STRATA_INLINE void store_token_rows(float* values, const Lanes (&rows)[kLanes], int64_t w, int64_t v_pad) {
+  STRATA_UNROLL
+  for (int t = 0; t < kLanes; ++t) store(values + t * v_pad + w, rows[t]);
+}
+// A word holds two numbers of a token; of V it holds one number of two tokens.
+template <class Word>
+STRATA_INLINE void store_token_rows(Word* values, const Lanes (&rows)[kLanes], int64_t w, int64_t v_pad) {
+  const int64_t n = v_pad - 2 * w < 2 * kLanes ? v_pad - 2 * w : 2 * kLanes;
+  STRATA_UNROLL
+  for (int t = 0; t < kLanes; t += 2) interleave(values + t / 2 * v_pad + 2 * w, rows[t], rows[t + 1], n);
+}
+
 // Values that are the first columns of K: brought into rows once for all tiles of the item.
 template <class Number>
 STRATA_INLINE void gather_values(const AttentionArgs& args, const Step<Number>& step, RowState& state) {
   for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
-    for (int64_t d = 0; d < args.shape.v_dim; d += kLanes) {
-      const int64_t n = args.shape.v_dim - d < kLanes ? args.shape.v_dim - d : kLanes;
+    float* values = state.step_values + b * kBlockTokens / Factors<Number>::kSpan * state.v_pad;
+    const int64_t n_words = words_of_row<Number>(args.shape.v_dim);
+    for (int64_t w = 0; w < n_words; w += kLanes) {
       Lanes columns[kLanes];
       STRATA_UNROLL
-      for (int i = 0; i < kLanes; ++i) columns[i] = i < n ? load(step.keys[b] + (d + i) * kBlockTokens) : broadcast(0);
+      for (int i = 0; i < kLanes; ++i) {
+        columns[i] = w + i < n_words ? load_column(step.keys[b] + (w + i) * kBlockTokens) : broadcast(0);
+      }
       transpose(columns);
-      STRATA_UNROLL
-      for (int t = 0; t < kLanes; ++t) store(state.step_values + (b * kBlockTokens + t) * state.v_pad + d, columns[t]);
+      store_token_rows(reinterpret_cast<typename Factors<Number>::Word*>(values), columns, w, state.v_pad);
+    }
+  }
+}
+
+// The numbers of a block in fp32. K of one kv head, or V.
+template <class Number>
+STRATA_INLINE void widen_block(const Number* from, int64_t rows, int64_t row, float* to) {
+  if constexpr (Factors<Number>::kSpan == 1) {
+    for (int64_t i = 0; i < rows * row; i += kLanes) store(to + i, load(from + i));
+  } else {
+    for (int64_t r = 0; r < rows; r += 2, from += row) {
+      for (int64_t i = 0; i < row; i += kLanes) {
+        const int64_t n = row - i < kLanes ? row - i : kLanes;
+        Lanes first, second;
+        load_words(from + i, n, first, second);
+        store_first(to + r * row + i, first, n);
+        if (r + 1 < rows) store_first(to + (r + 1) * row + i, second, n);
+      }
     }
   }
 }
 
 template <class Number>
 STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<Number>& step, const RowState& state) {
-  Step<float> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
-  const int64_t n_keys = args.shape.k_dim * kBlockTokens, n_values = args.shape.v_dim * kBlockTokens;
+  Step<float> wide{step.base, step.n_tokens, args.shape.v_dim, {}, {}, {}, {}};
+  const int64_t k_dim = args.shape.k_dim, v_dim = args.shape.v_dim;
   for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
-    float* keys = state.wide_keys + b * n_keys;
-    for (int64_t i = 0; i < n_keys; i += kLanes) store(keys + i, load(step.keys[b] + i));
+    float* keys = state.wide_keys + b * k_dim * kBlockTokens;
+    widen_block(step.keys[b], k_dim, kBlockTokens, keys);
     wide.keys[b] = wide.next_keys[b] = keys;
     if (args.shape.value_is_key_prefix) continue;
-    float* values = state.wide_values + b * n_values;
-    for (int64_t i = 0; i < n_values; i += kLanes) store(values + i, load(step.values[b] + i));
+    float* values = state.wide_values + b * v_dim * kBlockTokens;
+    widen_block(step.values[b], kBlockTokens, v_dim, values);
     wide.values[b] = wide.next_values[b] = values;
   }
   return wide;

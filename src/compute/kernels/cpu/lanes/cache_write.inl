@@ -30,6 +30,32 @@ STRATA_INLINE void write_token(const CacheWriteArgs& args, int64_t token) {
   }
 }
 
+// In words of two: (d, d + 1) of a token of K, two tokens of V.
+STRATA_INLINE void write_paired_token(const CacheWriteArgs& args, int64_t token) {
+  const CacheShape& shape = args.shape;
+  const int64_t slot = args.slots[token] % kBlockTokens, heads = shape.n_kv_heads;
+  const auto key_bytes = static_cast<int64_t>(shape.key_bytes()), value_bytes = static_cast<int64_t>(shape.value_bytes());
+  char* block = block_of(args, args.slots[token]);
+  const auto write = [](const float* x, int64_t dim, const auto& place) {
+    for (int64_t i = 0; i < dim; i += kLanes) {
+      const int64_t n = dim - i < kLanes ? dim - i : kLanes;
+      BFloat numbers[kLanes];
+      store_first(numbers, load_first(x + i, n), n);
+      for (int64_t d = 0; d < n; ++d) place(i + d) = numbers[d];
+    }
+  };
+  for (int64_t head = 0; head < heads; ++head) {
+    auto* keys = reinterpret_cast<BFloat*>(block + head * key_bytes);
+    const auto key = [&](int64_t d) -> BFloat& { return keys[(d / 2 * kBlockTokens + slot) * 2 + d % 2]; };
+    write(args.k + (token * heads + head) * shape.k_dim, shape.k_dim, key);
+    if (shape.k_dim % 2 != 0) key(shape.k_dim) = BFloat{0};
+    if (shape.value_is_key_prefix) continue;
+    auto* values = reinterpret_cast<BFloat*>(block + heads * key_bytes + head * value_bytes);
+    write(args.v + (token * heads + head) * shape.v_dim, shape.v_dim,
+          [&](int64_t d) -> BFloat& { return values[(slot / 2 * shape.v_dim + d) * 2 + slot % 2]; });
+  }
+}
+
 // Codes and scale (binary16) of a group of n numbers.
 STRATA_INLINE uint16_t quantize_group(const float* x, int64_t n, bool four_bits, int8_t (&codes)[kCacheGroup]) {
   const Lanes a = load_first(x, n < kLanes ? n : kLanes);
@@ -101,7 +127,7 @@ void cache_write(const CacheWriteArgs& args, int64_t token_begin, int64_t token_
         write_token<uint16_t>(args, token);
         break;
       case DType::kBF16:
-        write_token<BFloat>(args, token);
+        write_paired_token(args, token);
         break;
       case DType::kQ8_0:
       case DType::kQ4_0:

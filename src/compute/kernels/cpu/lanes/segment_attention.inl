@@ -65,7 +65,7 @@ STRATA_INLINE void attend_segment(const SegmentAttentionArgs& args, const Attent
                                   RowState& state, float* packed) {
   const int last = args.segment_begin[item.sequence + 1] - args.segment_begin[item.sequence] - 1;
   const int reach = args.window / 2;
-  start_item(cached, item, state, [&](int position) {
+  start_item<float>(cached, item, state, [&](int position) {
     if (args.causal) return Visible{args.window > 0 ? position - args.window + 1 : 0, position};
     if (args.window == 0) return Visible{0, last};
     return Visible{position - reach, position + reach < last ? position + reach : last};
