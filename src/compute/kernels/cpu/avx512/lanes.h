@@ -132,7 +132,7 @@ STRATA_INLINE Lanes select(LaneMask mask, Lanes yes, Lanes no) { return {_mm512_
 STRATA_INLINE Lanes round_to_nearest(Lanes a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
-// a * 2^n for whole n in [-126, 128].
+// a * 2^n for whole n in [-126, 128]; below, what a smaller float would be is 0.
 STRATA_INLINE Lanes times_power_of_two(Lanes a, Lanes n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 
 // Fixed trees: lane i meets i + 8, then i + 4, i + 2, i + 1.
@@ -176,6 +176,16 @@ STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
 
 STRATA_INLINE Lanes square_root(Lanes a) { return {_mm512_sqrt_ps(a.v)}; }
 STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+// e^x for x not above 0, within 8e-6 of it, where the result is rounded to bfloat16: 2^n times a minimax polynomial of
+// 2^r, |r| <= 1/2. Exactly 0 for -inf, as vscalefps gives for 2^-200; NaN stays.
+STRATA_INLINE Lanes exp_of_negative(Lanes x, BFloatPair) {
+  const Lanes t = max(broadcast(-200.0f), x * broadcast(1.44269504f)), n = round_to_nearest(t), r = t - n;
+  Lanes mantissa = multiply_add(broadcast(9.570101792e-03f), r, broadcast(5.591786031e-02f));
+  mantissa = multiply_add(mantissa, r, broadcast(2.402474483e-01f));
+  mantissa = multiply_add(mantissa, r, broadcast(6.931218147e-01f));
+  return times_power_of_two(multiply_add(mantissa, r, broadcast(9.999992614e-01f)), n);
+}
 
 // 0, 1, 2 ... 15.
 STRATA_INLINE Lanes lane_numbers() {

@@ -66,7 +66,8 @@ STRATA_INLINE void finish_scores(const AttentionArgs& args, int base, int n_bloc
     for (int b = 0; b < n_blocks; ++b) s[b] = tanh(s[b] / broadcast(args.softcap)) * broadcast(args.softcap);
   }
   const int last = state.position[row] - base, first = state.lowest[row] - base;  // visible, counted in this step
-  if (last < kStep - 1 || first > 0) {
+  const bool masked = last < kStep - 1 || first > 0;
+  if (masked) {
     const Lanes high = broadcast(static_cast<float>(last)), low = broadcast(static_cast<float>(first));
     STRATA_UNROLL
     for (int b = 0; b < kStepBlocks; ++b) {
@@ -74,10 +75,17 @@ STRATA_INLINE void finish_scores(const AttentionArgs& args, int base, int n_bloc
       s[b] = select(both(less_equal(at, high), less_equal(low, at)), s[b], broadcast(-__builtin_inff()));
     }
   }
+  if (!masked && args.alibi.slopes == nullptr && args.softcap <= 0) return;
   STRATA_UNROLL
   for (int b = 0; b < kStepBlocks; ++b) store(scores + b * kLanes, s[b]);
 }
 
+// p of a score less the maximum, as exact as its use asks for.
+STRATA_INLINE Lanes weight_of(Lanes x, float) { return exp_of_negative(x); }
+template <class Word>
+STRATA_INLINE Lanes weight_of(Lanes x, Word word) {
+  return exp_of_negative(x, word);
+}
 STRATA_INLINE void store_weights(float* words, int b, Lanes p) { store(words + b * kLanes, p); }
 template <class Word>
 STRATA_INLINE void store_weights(Word* words, int b, Lanes p) {
@@ -87,6 +95,7 @@ STRATA_INLINE void store_weights(Word* words, int b, Lanes p) {
 // Turns the scores of a tile into p, in place, and moves the maxima and sums of its rows on.
 template <int rows, class Number>
 STRATA_INLINE void soften_tile(const AttentionArgs& args, int base, int n_blocks, RowState& state, int row) {
+  using Word = typename Factors<Number>::Word;
   Lanes s[kStepBlocks], largest[rows];
   STRATA_UNROLL
   for (int r = 0; r < rows; ++r) {
@@ -103,8 +112,8 @@ STRATA_INLINE void soften_tile(const AttentionArgs& args, int base, int n_blocks
     const Lanes most = broadcast(state.largest[row + r]);
     STRATA_UNROLL
     for (int b = 0; b < kStepBlocks; ++b) {
-      s[b] = exp_of_negative(load(scores + b * kLanes) - most);
-      store_weights(reinterpret_cast<typename Factors<Number>::Word*>(scores), b, s[b]);
+      s[b] = weight_of(load(scores + b * kLanes) - most, Word{});
+      store_weights(reinterpret_cast<Word*>(scores), b, s[b]);
     }
     float* sum = state.sum + (row + r) * kLanes;
     store(sum, load(sum) * broadcast(state.correction[r]) + ((s[0] + s[1]) + (s[2] + s[3])));
