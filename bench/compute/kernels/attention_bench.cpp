@@ -113,6 +113,7 @@ void register_all() {
       add("/prefill2048", 1, 2048, 2048);
       add("/decode2048", 1, 2048, 1);
       add("/decode2048x16", 16, 2048, 1);
+      add("/decode192x64", 64, 192, 1);
     }
   }
 }
