@@ -46,7 +46,7 @@ std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType c
   }
   std::string text;
   for (const std::string& id : ids) text += id + "+";
-  const bool in_pairs = cache_type == DType::kBF16 && kernels.attends_in_bfloat;
+  const bool in_pairs = kernels.attends_in_bfloat && cache_type != DType::kF32 && cache_type != DType::kF16;
   return text + std::string(name(cache_type)) + (in_pairs ? ".pairs" : "");
 }
 

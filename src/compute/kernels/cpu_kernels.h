@@ -316,8 +316,8 @@ struct OptimizerArgs {
 
 struct CpuKernels {
   std::string_view name;           // "reference", "generic", "avx2", "avx512"
-  // Attention over a cache of kBF16 multiplies pairs of bfloat16 numbers, twice as fast as fp32: q, scaled, and p are
-  // rounded to it as well. Else it computes in fp32 with what the cache holds, as of the other types.
+  // Attention over a cache of kBF16, kQ8_0 or kQ4_0 multiplies pairs of bfloat16 numbers, twice as fast as fp32: what the
+  // cache stands for, q, scaled, and p are rounded to it. Else, and of the other types, it computes in fp32.
   bool attends_in_bfloat = false;
   const MatmulFamily* const* matmul;  // [kDTypeCount], by weight type; null: the generic table's. See matmul_family().
 

@@ -93,6 +93,10 @@ STRATA_INLINE void interleave(BFloatPair* to, Lanes first, Lanes second, int64_t
   if (n > kLanes)
     _mm512_mask_storeu_epi32(to + kLanes, first_lanes(n - kLanes), _mm512_permutex2var_epi16(even, high, odd));
 }
+// Words (first[i], second[i]), rounded, for i < n.
+STRATA_INLINE void store_words(BFloatPair* to, Lanes first, Lanes second, int64_t n) {
+  interleave(to, words_of(first, first, *to), words_of(second, second, *to), n);
+}
 STRATA_INLINE void interleave(BFloatPair* to, const BFloat* first, const BFloat* second, int64_t n) {
   const __mmask32 mask = n >= 2 * kLanes ? 0xffffffffu : (1u << n) - 1u;
   const __m512i even = _mm512_maskz_loadu_epi16(mask, first);

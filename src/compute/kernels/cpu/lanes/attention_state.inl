@@ -20,6 +20,21 @@ struct Factors<BFloatPair> {
   static constexpr int kSpan = 2;
 };
 
+template <class Word>
+constexpr int span_of() {
+  return Factors<Word>::kSpan;
+}
+// What quantized numbers are brought to.
+template <bool pairs>
+struct WordsOf {
+  using Type = float;
+};
+template <>
+struct WordsOf<true> {
+  using Type = BFloatPair;
+};
+using DequantizedWord = WordsOf<kBFloatInPairs>::Type;
+
 template <class Number>
 constexpr int64_t words_of_row(int64_t k_dim) {
   return (k_dim + Factors<Number>::kSpan - 1) / Factors<Number>::kSpan;
@@ -42,7 +57,7 @@ struct RowState {
   float* correction;     // [kMaxTileRows]
   float* step_values;    // [kStep][v_pad], only where values are cached as columns of K
   float* wide_keys;      // [kStepBlocks][k_dim][16], and wide_values [kStepBlocks][16][v_dim]: a step widened to fp32,
-  float* wide_values;    // only of quantized caches, or where reading the type is dear
+  float* wide_values;    // or to words, only of quantized caches, or where reading the type is dear
   int64_t v_pad;
 };
 

@@ -115,48 +115,70 @@ STRATA_INLINE Step<float> widen(const AttentionArgs& args, const Step<Number>& s
   return wide;
 }
 
-// K of one block and kv head: its tokens are the lanes of codes and scales alike.
-template <bool four_bits>
-STRATA_INLINE void dequantize_keys(const int8_t* from, int64_t dim, float* to) {
+// Row `at` of K or V in fp32; and rows at, at + 1 in words. `dim`: numbers of a row, of which n are stored.
+STRATA_INLINE void store_rows_of(float* to, int64_t at, int64_t dim, const Lanes (&rows)[1], int64_t n) {
+  store_first(to + at * dim, rows[0], n);
+}
+template <class Word>
+STRATA_INLINE void store_rows_of(Word* to, int64_t at, int64_t dim, const Lanes (&rows)[2], int64_t n) {
+  store_words(to + at / 2 * dim, rows[0], rows[1], n);
+}
+
+// K of one block and kv head: its tokens are the lanes of codes and scales alike. Beyond dim codes are zero.
+template <bool four_bits, class Word>
+STRATA_INLINE void dequantize_keys(const int8_t* from, int64_t dim, Word* to) {
+  constexpr int kSpan = span_of<Word>();
   const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, bytes = four_bits ? kCacheGroup / 2 : kCacheGroup;
   const auto* scales = reinterpret_cast<const uint16_t*>(from + groups * bytes * kBlockTokens);
   for (int64_t g = 0; g < groups; ++g) {
     const Lanes scale = load(scales + g * kBlockTokens);
     const int64_t begin = g * kCacheGroup, n = dim - begin < kCacheGroup ? dim - begin : kCacheGroup;
-    for (int64_t i = 0; i < (n < bytes ? n : bytes); ++i) {
+    for (int64_t i = 0; i < (n < bytes ? n : bytes); i += kSpan) {
       const int8_t* codes = from + (g * bytes + i) * kBlockTokens;
-      if constexpr (four_bits) {
-        Lanes low, high;
-        load_nibbles(codes, low, high);
-        store(to + (begin + i) * kBlockTokens, low * scale);
-        if (i + bytes < n) store(to + (begin + i + bytes) * kBlockTokens, high * scale);
-      } else {
-        store(to + (begin + i) * kBlockTokens, load(codes) * scale);
+      Lanes low[kSpan], high[kSpan];
+      STRATA_UNROLL
+      for (int s = 0; s < kSpan; ++s) {
+        if constexpr (four_bits) {
+          load_nibbles(codes + s * kBlockTokens, low[s], high[s]);
+          high[s] = high[s] * scale;
+        } else {
+          low[s] = load(codes + s * kBlockTokens);
+        }
+        low[s] = low[s] * scale;
       }
+      store_rows_of(to, begin + i, kBlockTokens, low, kBlockTokens);
+      if (four_bits && i + bytes < n) store_rows_of(to, begin + i + bytes, kBlockTokens, high, kBlockTokens);
     }
   }
 }
 
 // V of one block and kv head: token after token.
-template <bool four_bits>
-STRATA_INLINE void dequantize_values(const int8_t* from, int64_t dim, float* to) {
+template <bool four_bits, class Word>
+STRATA_INLINE void dequantize_values(const int8_t* from, int64_t dim, Word* to) {
+  constexpr int kSpan = span_of<Word>();
   const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, bytes = four_bits ? kCacheGroup / 2 : kCacheGroup;
   const auto* scales = reinterpret_cast<const uint16_t*>(from + groups * bytes * kBlockTokens);
-  for (int64_t i = 0; i < groups * kBlockTokens; ++i) {
-    float number[kLanes];
-    store_first(number, load_first(scales + i, 1), 1);
-    const Lanes scale = broadcast(number[0]);
-    const int64_t begin = i % groups * kCacheGroup, n = dim - begin;
-    float* row = to + i / groups * dim + begin;
-    Lanes first, second;
-    if constexpr (four_bits) {
-      load_nibbles(from + i * bytes, first, second);
-    } else {
-      first = load(from + i * bytes);
-      second = load(from + i * bytes + kLanes);
+  for (int64_t t = 0; t < kBlockTokens; t += kSpan) {
+    for (int64_t g = 0; g < groups; ++g) {
+      Lanes first[kSpan], second[kSpan];
+      STRATA_UNROLL
+      for (int s = 0; s < kSpan; ++s) {
+        const int64_t i = (t + s) * groups + g;
+        float number[kLanes];
+        store_first(number, load_first(scales + i, 1), 1);
+        if constexpr (four_bits) {
+          load_nibbles(from + i * bytes, first[s], second[s]);
+        } else {
+          first[s] = load(from + i * bytes);
+          second[s] = load(from + i * bytes + kLanes);
+        }
+        first[s] = first[s] * broadcast(number[0]);
+        second[s] = second[s] * broadcast(number[0]);
+      }
+      const int64_t begin = g * kCacheGroup, n = dim - begin;
+      store_rows_of(to + begin, t, dim, first, n < kLanes ? n : kLanes);
+      if (n > kLanes) store_rows_of(to + begin + kLanes, t, dim, second, n < kCacheGroup ? n - kLanes : kLanes);
     }
-    store_first(row, first * scale, n < kLanes ? n : kLanes);
-    if (n > kLanes) store_first(row + kLanes, second * scale, n - kLanes < kLanes ? n - kLanes : kLanes);
   }
 }
 
@@ -164,20 +186,21 @@ STRATA_INLINE void ask_for(const int8_t* from, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
 }
 
-STRATA_INLINE Step<float> dequantize(const AttentionArgs& args, const Step<int8_t>& step, const RowState& state) {
+STRATA_INLINE Step<DequantizedWord> dequantize(const AttentionArgs& args, const Step<int8_t>& step,
+                                               const RowState& state) {
   const CacheShape& shape = args.shape;
   const bool four_bits = shape.type == DType::kQ4_0;
   const size_t key_bytes = shape.key_bytes(), value_bytes = shape.value_bytes();
-  Step<float> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
+  Step<DequantizedWord> wide{step.base, step.n_tokens, step.value_stride, {}, {}, {}, {}};
   for (int b = 0; b * kBlockTokens < step.n_tokens; ++b) {
     ask_for(step.next_keys[b], key_bytes);
     ask_for(step.next_values[b], value_bytes);
-    float* keys = state.wide_keys + static_cast<int64_t>(b) * shape.k_dim * kBlockTokens;
+    auto* keys = reinterpret_cast<DequantizedWord*>(state.wide_keys) + int64_t{b} * shape.k_dim * kBlockTokens;
     four_bits ? dequantize_keys<true>(step.keys[b], shape.k_dim, keys)
               : dequantize_keys<false>(step.keys[b], shape.k_dim, keys);
     wide.keys[b] = wide.next_keys[b] = keys;
     if (shape.value_is_key_prefix) continue;
-    float* values = state.wide_values + static_cast<int64_t>(b) * shape.v_dim * kBlockTokens;
+    auto* values = reinterpret_cast<DequantizedWord*>(state.wide_values) + int64_t{b} * shape.v_dim * kBlockTokens;
     four_bits ? dequantize_values<true>(step.values[b], shape.v_dim, values)
               : dequantize_values<false>(step.values[b], shape.v_dim, values);
     wide.values[b] = wide.next_values[b] = values;
