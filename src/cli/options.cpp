@@ -80,7 +80,8 @@ constexpr Option kOptions[] = {
      "few nodes as hold them) or off (not bound).",
      "run serve logits score bench imatrix quantize train", TEXT(numa)},
     {"--cpu-isa", "cpu_isa", "ISA",
-     "Instruction set of the kernels: avx512, avx2, generic or reference; default: the best there is.",
+     "Instruction set of the kernels: avx512 (with VNNI and BF16), avx512vnni, avx2, generic or reference; default: the "
+     "best there is.",
      "run serve logits score bench imatrix graph train", TEXT(cpu_isa)},
     {"--cache-type", "cache_type", "T",
      "Type of keys and values in the cache: F32, F16, BF16, Q8 (8.5 bits a number), Q4 (4.5 bits) or auto: BF16 where "

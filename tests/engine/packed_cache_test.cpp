@@ -210,7 +210,7 @@ TEST(PackedCache, OtherLayoutsHaveOtherFiles) {
   const Result<std::unique_ptr<Model>> model = Model::load(kModel);
   ASSERT_TRUE(model.ok());
   size_t tables = 0;
-  for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
+  for (const char* isa : {"reference", "generic", "avx2", "avx512vnni", "avx512"}) {
     const CpuKernels* kernels = find_cpu_kernels(isa);
     if (kernels == nullptr) continue;
     RunnerOptions options;

@@ -16,6 +16,7 @@ struct CeilingLoops {
 
 extern const CeilingLoops kGenericCeilingLoops;
 extern const CeilingLoops kAvx2CeilingLoops;
+extern const CeilingLoops kAvx512VnniCeilingLoops;
 extern const CeilingLoops kAvx512CeilingLoops;
 
 }  // namespace strata

@@ -64,6 +64,7 @@ double rate(int threads, Work work) {
 
 const CeilingLoops& loops_of(const CpuKernels& kernels) {
   if (&kernels == &kAvx512Kernels) return kAvx512CeilingLoops;
+  if (&kernels == &kAvx512VnniKernels) return kAvx512VnniCeilingLoops;
   return &kernels == &kAvx2Kernels ? kAvx2CeilingLoops : kGenericCeilingLoops;
 }
 

@@ -8,7 +8,8 @@ namespace strata {
 namespace {
 
 // Best first.
-constexpr const CpuKernels* kTables[] = {&kAvx512Kernels, &kAvx2Kernels, &kGenericKernels, &kReferenceKernels};
+constexpr const CpuKernels* kTables[] = {&kAvx512Kernels, &kAvx512VnniKernels, &kAvx2Kernels, &kGenericKernels,
+                                         &kReferenceKernels};
 
 bool has_avx2() {
 #if defined(__x86_64__)
@@ -21,11 +22,19 @@ bool has_avx2() {
 #endif
 }
 
-bool has_avx512() {
+bool has_avx512vnni() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+         __builtin_cpu_supports("avx512vnni");
+#else
+  return false;
+#endif
+}
+
+bool has_avx512() {
+#if defined(__x86_64__)
+  return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
 #else
   return false;
 #endif
@@ -42,6 +51,7 @@ const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64
 
 bool is_supported(const CpuKernels& kernels) {
   if (&kernels == &kAvx512Kernels) return has_avx512();
+  if (&kernels == &kAvx512VnniKernels) return has_avx512vnni();
   return &kernels != &kAvx2Kernels || has_avx2();
 }
 
@@ -52,9 +62,12 @@ const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa) {
   return nullptr;
 }
 
-const char* supported_isa_names() {
-  if (has_avx512()) return has_avx2() ? "avx512, avx2, generic, reference" : "avx512, generic, reference";
-  return has_avx2() ? "avx2, generic, reference" : "generic, reference";
+std::string supported_isa_names() {
+  std::string names;
+  for (const CpuKernels* table : kTables) {
+    if (is_supported(*table)) names += (names.empty() ? "" : ", ") + std::string(table->name);
+  }
+  return names;
 }
 
 namespace {

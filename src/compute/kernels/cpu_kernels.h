@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "compute/kernels/adapter_factor.h"
@@ -315,7 +316,7 @@ struct OptimizerArgs {
 };
 
 struct CpuKernels {
-  std::string_view name;           // "reference", "generic", "avx2", "avx512"
+  std::string_view name;           // "reference", "generic", "avx2", "avx512vnni", "avx512"
   // Attention over a cache of kBF16, kQ8_0 or kQ4_0 multiplies pairs of bfloat16 numbers, twice as fast as fp32: what the
   // cache stands for, q, scaled, and p are rounded to it. Else, and of the other types, it computes in fp32.
   bool attends_in_bfloat = false;
@@ -449,7 +450,8 @@ struct CpuKernels {
 extern const CpuKernels kReferenceKernels;  // kernels/reference/
 extern const CpuKernels kGenericKernels;    // kernels/cpu/generic/
 extern const CpuKernels kAvx2Kernels;       // kernels/cpu/avx2/ (AVX2, FMA, F16C)
-extern const CpuKernels kAvx512Kernels;     // kernels/cpu/avx512/ (F, BW, VL, DQ, VNNI, BF16)
+extern const CpuKernels kAvx512VnniKernels;  // kernels/cpu/avx512vnni/ and avx512/ (F, BW, VL, DQ, VNNI)
+extern const CpuKernels kAvx512Kernels;     // kernels/cpu/avx512/ (the same and BF16)
 
 // The family for weights of this type with rows of k numbers: quantized weights use one activation scale per 256 numbers,
 // or per 32 where k is no multiple of 256. Null: the table has none, or k is no multiple of the weight's block.
@@ -457,9 +459,9 @@ const MatmulFamily* matmul_family(const CpuKernels& kernels, DType weight, int64
 
 // True when this processor can run the table.
 bool is_supported(const CpuKernels& kernels);
-// The best supported table, or the one named ("reference", "generic", "avx2", "avx512"); nullptr: unknown or unsupported.
+// The best supported table, or the one of this name; nullptr: unknown or unsupported.
 const CpuKernels* find_cpu_kernels(std::optional<std::string_view> isa = std::nullopt);
 // Names of the tables built into this binary that this processor can run, best first.
-const char* supported_isa_names();
+std::string supported_isa_names();
 
 }  // namespace strata

@@ -14,13 +14,15 @@ TEST(CpuKernelsTest, TablesAreFoundByName) {
   EXPECT_EQ(find_cpu_kernels("generic"), &kGenericKernels);
   EXPECT_EQ(find_cpu_kernels("pentium"), nullptr);
   EXPECT_EQ(find_cpu_kernels("avx2"), is_supported(kAvx2Kernels) ? &kAvx2Kernels : nullptr);
+  EXPECT_EQ(find_cpu_kernels("avx512vnni"), is_supported(kAvx512VnniKernels) ? &kAvx512VnniKernels : nullptr);
   EXPECT_EQ(find_cpu_kernels("avx512"), is_supported(kAvx512Kernels) ? &kAvx512Kernels : nullptr);
 }
 
 TEST(CpuKernelsTest, TheBestTableIsTheFirstThatTheProcessorCanRun) {
-  const CpuKernels* expected = is_supported(kAvx512Kernels) ? &kAvx512Kernels
-                               : is_supported(kAvx2Kernels) ? &kAvx2Kernels
-                                                            : &kGenericKernels;
+  const CpuKernels* expected = is_supported(kAvx512Kernels)       ? &kAvx512Kernels
+                               : is_supported(kAvx512VnniKernels) ? &kAvx512VnniKernels
+                               : is_supported(kAvx2Kernels)       ? &kAvx2Kernels
+                                                                  : &kGenericKernels;
   EXPECT_EQ(find_cpu_kernels(), expected);
   EXPECT_EQ(std::string(supported_isa_names()).rfind(expected->name, 0), 0u);
 }

@@ -25,7 +25,7 @@ class KernelTest : public ::testing::TestWithParam<const CpuKernels*> {
 
 inline std::vector<const CpuKernels*> fast_tables() {
   std::vector<const CpuKernels*> tables;
-  for (const char* name : {"generic", "avx2", "avx512"}) {
+  for (const char* name : {"generic", "avx2", "avx512vnni", "avx512"}) {
     if (const CpuKernels* table = find_cpu_kernels(name)) tables.push_back(table);
   }
   return tables;

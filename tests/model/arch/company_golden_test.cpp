@@ -106,7 +106,7 @@ std::vector<Case> cases() {
   for (const test::GoldenModel& model : test::golden_models(
            {"llama", "mistral", "gemma2", "qwen3-moe", "gpt2", "gpt-oss", "phi3-longrope", "deepseek-v3"},
            {"cohere2", "deepseek-v2", "falcon-rw", "gemma3", "granitemoe", "phi", "qwen2-moe", "stablelm-parallel"})) {
-    for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
+    for (const char* isa : {"reference", "generic", "avx2", "avx512vnni", "avx512"}) {
       if (find_cpu_kernels(isa) == nullptr) continue;
       for (const DType cache : {DType::kF32, DType::kF16}) all.push_back({model, isa, cache});
     }

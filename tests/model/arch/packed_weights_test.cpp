@@ -50,7 +50,7 @@ TEST_P(PackedWeights, LogitsAgree) {
 // what became F32 have activations in fp32.
 std::vector<Case> cases() {
   std::vector<Case> out;
-  for (const char* isa : {"reference", "generic", "avx2", "avx512"}) {
+  for (const char* isa : {"reference", "generic", "avx2", "avx512vnni", "avx512"}) {
     if (find_cpu_kernels(isa) == nullptr) continue;
     for (const char* name :
          {"gptq", "gptq-asym", "gptq-8bit", "awq", "ct-pack", "ct-pack-asym-channel", "ct-int8", "mxfp4"}) {

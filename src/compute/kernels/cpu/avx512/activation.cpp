@@ -45,15 +45,6 @@ STRATA_INLINE void quantize_block(const ActivationBlock& to, const float* x, int
   *to.scale = scaled ? largest / 127.0f : bits < kInfinity ? 0.0f : to_float(0x7fc00000);
 }
 
-STRATA_INLINE __m256i to_bfloat16(__m512i bits) {
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-  const __m512i magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff));
-  const __mmask16 nan = _mm512_cmpgt_epu32_mask(magnitude, _mm512_set1_epi32(static_cast<int>(kInfinity)));
-  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
-}
-
 }  // namespace
 
 void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t k) {
@@ -61,7 +52,7 @@ void to_activation(DType type, void* dst, const float* x, int64_t rows, int64_t 
     auto* to = static_cast<uint16_t*>(dst);
     for (int64_t i = 0; i < rows * k; i += kLanes) {
       const LaneMask mask = first_lanes(rows * k - i);
-      _mm256_mask_storeu_epi16(to + i, mask, to_bfloat16(_mm512_maskz_loadu_epi32(mask, x + i)));
+      _mm256_mask_storeu_epi16(to + i, mask, to_bfloat16(_mm512_maskz_loadu_ps(mask, x + i)));
     }
     return;
   }

@@ -30,6 +30,8 @@ STRATA_CHAINS(int8, "vpdpbusd", 128)
 STRATA_CHAINS(bf16, "vdpbf16ps", 64)
 STRATA_CHAINS(fp32, "vfmadd231ps", 32)
 
+double no_instruction(int64_t) { return 0; }
+
 uint64_t read(const void* memory, size_t bytes) {
   const auto* at = static_cast<const char*>(memory);
   __m512i sums[4];
@@ -44,6 +46,7 @@ uint64_t read(const void* memory, size_t bytes) {
 
 }  // namespace
 
+const CeilingLoops kAvx512VnniCeilingLoops = {int8, no_instruction, fp32, read};
 const CeilingLoops kAvx512CeilingLoops = {int8, bf16, fp32, read};
 
 }  // namespace strata

@@ -22,8 +22,13 @@ inline constexpr int kProductRows = 12;
 inline constexpr int kProductVectors = 2;
 // Reading binary16 costs an instruction or two; where it does not, attention widens a step of K and V once.
 inline constexpr bool kHalfIsCheap = true;
-// vdpbf16ps: attention over a cache of BF16 multiplies words of two numbers.
-inline constexpr bool kBFloatInPairs = true;
+// vdpbf16ps: attention over a cache of BF16 multiplies words of two numbers. Units built without it (avx512vnni) widen
+// them: the constant is of each unit.
+#ifdef __AVX512BF16__
+static constexpr bool kBFloatInPairs = true;
+#else
+static constexpr bool kBFloatInPairs = false;
+#endif
 
 struct Lanes {
   __m512 v;
@@ -61,10 +66,24 @@ STRATA_INLINE Lanes load_first(const BFloat* p, int64_t n) {
   const __m256i bits = _mm256_maskz_loadu_epi16(first_lanes(n), p);
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
 }
+// Rounded to nearest; NaN stays.
+STRATA_INLINE __m256i to_bfloat16(__m512 x) {
+#ifdef __AVX512BF16__
+  return (__m256i)_mm512_cvtneps_pbh(x);
+#else
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+  const __m512i kept = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(kept, 16));
+#endif
+}
 STRATA_INLINE void store_first(BFloat* p, Lanes a, int64_t n) {
-  _mm256_mask_storeu_epi16(p, first_lanes(n), (__m256i)_mm512_cvtneps_pbh(a.v));
+  _mm256_mask_storeu_epi16(p, first_lanes(n), to_bfloat16(a.v));
 }
 
+#ifdef __AVX512BF16__
 // Sixteen words of two bfloat16 numbers.
 struct Pairs {
   __m512i v;
@@ -82,7 +101,7 @@ STRATA_INLINE Pairs without_second(Pairs a) { return {_mm512_and_si512(a.v, _mm5
 STRATA_INLINE Lanes words_of(Lanes low, Lanes high, BFloatPair) {
   return {_mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(high.v, low.v))};
 }
-// to[i] = (first[i], second[i]) for i < n, n in [0, 32]: bfloat16 numbers in registers, or in memory, where null is zeros.
+// to[i] = (first[i], second[i]) for i < n, n in [0, 32]: bfloat16 numbers in registers, or in memory (null: zeros).
 STRATA_INLINE void interleave(BFloatPair* to, Lanes first, Lanes second, int64_t n) {
   const __m512i even = _mm512_castps_si512(first.v), odd = _mm512_castps_si512(second.v);
   // Where the two numbers of a word are: of `even`, and of `odd`, whose numbers count from 32.
@@ -103,6 +122,16 @@ STRATA_INLINE void interleave(BFloatPair* to, const BFloat* first, const BFloat*
   const __m512i odd = second == nullptr ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, second);
   interleave(to, Lanes{_mm512_castsi512_ps(even)}, Lanes{_mm512_castsi512_ps(odd)}, n);
 }
+#else
+// The first and the second numbers of n words, n in [0, 16]; the others are 0.
+STRATA_INLINE void load_words(const BFloatPair* p, int64_t n, Lanes& first, Lanes& second) {
+  const __m512i words = _mm512_maskz_loadu_epi32(first_lanes(n), p);
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  first.v = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+  second.v = _mm512_castsi512_ps(_mm512_and_si512(words, upper));
+}
+#endif
+
 // Sixteen bytes; and sixteen bytes of two numbers of 4 bits each.
 STRATA_INLINE Lanes load(const int8_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
@@ -181,6 +210,7 @@ STRATA_INLINE void store_maxima(float* to, const Lanes (&rows)[n]) {
 STRATA_INLINE Lanes square_root(Lanes a) { return {_mm512_sqrt_ps(a.v)}; }
 STRATA_INLINE float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
+#ifdef __AVX512BF16__
 // e^x for x not above 0, within 8e-6 of it, where the result is rounded to bfloat16: 2^n times a minimax polynomial of
 // 2^r, |r| <= 1/2. Exactly 0 for -inf, as vscalefps gives for 2^-200; NaN stays.
 STRATA_INLINE Lanes exp_of_negative(Lanes x, BFloatPair) {
@@ -190,6 +220,7 @@ STRATA_INLINE Lanes exp_of_negative(Lanes x, BFloatPair) {
   mantissa = multiply_add(mantissa, r, broadcast(6.931218147e-01f));
   return times_power_of_two(multiply_add(mantissa, r, broadcast(9.999992614e-01f)), n);
 }
+#endif
 
 // 0, 1, 2 ... 15.
 STRATA_INLINE Lanes lane_numbers() {

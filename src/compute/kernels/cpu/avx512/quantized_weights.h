@@ -22,8 +22,8 @@
 namespace strata::avx512 {
 
 // Scale groups of a struct, vectors of 16 x 4 int8 numbers in a group, what else the product has, whether codes have an
-// offset, and how many bits higher than their own those of odd groups stand (kOddShift). A register tile is kTileRows rows of x by 32 outputs: with whole scales two groups are summed at a
-// time, in twice the registers.
+// offset, and how many bits higher than their own those of odd groups stand (kOddShift). A register tile is kTileRows
+// rows of x by 32 outputs: with whole scales two groups are summed at a time, in twice the registers.
 template <int kGroups_, int kVectors_, bool kHasD_, Minima kMinima_, int kShift_, bool kHasOffset_, int kOddShift_ = 0>
 struct PanelForm {
   static constexpr int kGroups = kGroups_, kVectors = kVectors_, kShift = kShift_;
