@@ -44,7 +44,9 @@ static inline MatmulSplit split_matmul(const MatmulRates& rates, int64_t rows, i
   const double panel_ns = reading > computing ? reading : computing;
   const double tile_ns = reading > computing ? kReadingTileNs : kComputingTileNs;
   const int64_t panels = panel_ns < tile_ns ? static_cast<int64_t>(tile_ns / panel_ns) : 1;
-  const int64_t columns = panels * kPanelColumns;
+  // Of nearly equal size: a short one would leave a thread without its half.
+  const int64_t all_panels = (n + kPanelColumns - 1) / kPanelColumns, column_tiles = (all_panels + panels - 1) / panels;
+  const int64_t columns = (all_panels + column_tiles - 1) / column_tiles * kPanelColumns;
   return {tile, columns, (rows + tile - 1) / tile, (n + columns - 1) / columns};
 }
 

@@ -48,8 +48,11 @@ STRATA_INLINE Step<Number> step_at(const AttentionArgs& args, const Item& item, 
 // 16 numbers, or words, of K; and 16 of each of 16 tokens, from word w of a row on, put where V of a block is read.
 template <class Number>
 STRATA_INLINE Lanes load_column(const Number* keys) {
-  if constexpr (Factors<Number>::kSpan == 2) return load(reinterpret_cast<const float*>(keys));
-  else return load(keys);
+  if constexpr (Factors<Number>::kSpan == 2) {
+    return load(reinterpret_cast<const float*>(keys));
+  } else {
+    return load(keys);
+  }
 }
 STRATA_INLINE void store_token_rows(float* values, const Lanes (&rows)[kLanes], int64_t w, int64_t v_pad) {
   STRATA_UNROLL
