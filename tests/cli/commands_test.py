@@ -79,6 +79,8 @@ class Commands(unittest.TestCase):
         self.assertNotIn("--- segment", strata("graph", MODEL, "--after", "differentiate"))
         self.assertIn("--- segment 1", strata("graph", MODEL, "--after", "recompute"))
         self.assertTrue(strata("graph", MODEL, "--dot").startswith("digraph"))
+        self.assertIn('f16[] = state "cache.0"', strata("graph", MODEL, "--cpu-isa", "generic"))   # --cache-type auto
+        self.assertIn('f32[] = state "cache.0"', strata("graph", MODEL, "--cpu-isa", "generic", "--cache-type", "F32"))
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as text:
             text.write("Once upon a time there was a king who had a daughter, and she was so beautiful. " * 20)
             text.flush()
@@ -117,6 +119,7 @@ class Commands(unittest.TestCase):
         self.assertEqual([(d["batch"], d["context"]) for d in report["decode"]], [(1, 0), (3, 0), (1, 40), (3, 40)])
         cost = report["cost"]
         self.assertEqual(cost["arithmetic"], "int8")
+        self.assertIn(cost["cache_type"], ("BF16", "F16"))         # by what the processor multiplies
         self.assertLess(cost["prefill_gop"], cost["decode_gop"])   # the head is for one row only
         for figure in report["prefill"] + report["decode"]:
             self.assertGreaterEqual(figure["tok_s"], figure["median_tok_s"])
