@@ -79,8 +79,8 @@ class Commands(unittest.TestCase):
         self.assertNotIn("--- segment", strata("graph", MODEL, "--after", "differentiate"))
         self.assertIn("--- segment 1", strata("graph", MODEL, "--after", "recompute"))
         self.assertTrue(strata("graph", MODEL, "--dot").startswith("digraph"))
-        self.assertIn('f16[] = state "cache.0"', strata("graph", MODEL, "--cpu-isa", "generic"))   # --cache-type auto
-        self.assertIn('f32[] = state "cache.0"', strata("graph", MODEL, "--cpu-isa", "generic", "--cache-type", "F32"))
+        self.assertIn(' f16[] = state "cache.0"', strata("graph", MODEL, "--cpu-isa", "generic"))   # --cache-type auto
+        self.assertIn(' f32[] = state "cache.0"', strata("graph", MODEL, "--cpu-isa", "generic", "--cache-type", "F32"))
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as text:
             text.write("Once upon a time there was a king who had a daughter, and she was so beautiful. " * 20)
             text.flush()
