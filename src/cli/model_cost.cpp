@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compute/graph/matmul_nodes.h"
 #include "compute/graph/op.h"
 #include "compute/graph/passes/lower_attention.h"
 #include "compute/graph/plan/cache_shape.h"
@@ -12,10 +13,9 @@ namespace strata::cli {
 ModelCost model_cost(const Graph& graph, DType cache_type) {
   ModelCost cost;
   for (const Node& node : graph.nodes()) {
-    if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
+    if (!is_matmul(node)) continue;
     const TensorType& weight = graph.type(node.inputs[1]);
-    double numbers = 1;
-    for (const Dim& dim : weight.shape) numbers *= static_cast<double>(dim.factor);
+    const double numbers = numbers_of(weight);
     const DTypeTraits& t = traits(weight.dtype);
     const double bytes = numbers / t.block_elements * t.block_bytes;
     double multiplied = numbers;

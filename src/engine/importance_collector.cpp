@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 
+#include "compute/graph/matmul_nodes.h"
 #include "compute/graph/op.h"
 #include "model/format/gguf_conversion.h"
 
@@ -24,7 +25,7 @@ Result<ImportanceCollector> ImportanceCollector::make(const Model& model) {
   }
   ImportanceCollector collector;
   for (const Node& node : model.graph().nodes()) {
-    if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
+    if (!is_matmul(node)) continue;
     const Node& weight = model.graph().node(node.inputs[1]);
     if (weight.kind != NodeKind::kWeight) continue;
     const auto known = [&](const Matrix& matrix) { return matrix.weight == weight.name; };

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/free_memory.h"
+#include "compute/graph/matmul_nodes.h"
 #include "compute/graph/op.h"
 #include "compute/graph/passes/keep_expert_groups.h"
 #include "compute/graph/passes/keep_matmul_inputs.h"
@@ -40,7 +41,7 @@ size_t useful_blocks(const RunnerLimits& limits) {
 std::string arithmetic_of(const Graph& graph, const CpuKernels& kernels, DType cache_type) {
   std::set<std::string> ids;
   for (const Node& node : graph.nodes()) {
-    if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
+    if (!is_matmul(node)) continue;
     const TensorType& weight = graph.type(node.inputs[1]);
     ids.insert(std::string(family_for(kernels, weight.dtype, weight.last().factor).arithmetic));
   }
@@ -61,7 +62,7 @@ void touch(std::byte* begin, size_t bytes) {
 
 Status check_weight_types(const Graph& graph, const CpuKernels& kernels) {
   for (const Node& node : graph.nodes()) {
-    if (node.kind != NodeKind::kOp || (node.op->name != "matmul" && node.op->name != "expert_matmul")) continue;
+    if (!is_matmul(node)) continue;
     const Node& weight = graph.node(node.inputs[1]);
     const TensorType& type = weight.outputs[0];
     if (matmul_family(kernels, type.dtype, type.last().factor) == nullptr) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compute/graph/matmul_nodes.h"
 #include "compute/graph/op.h"
 #include "compute/graph/passes/lower_attention.h"
 
@@ -38,8 +39,7 @@ StepCost::StepCost(const Graph& loss, const std::function<bool(const Node&)>& is
     }
     const bool experts = op == "expert_matmul";
     if (op != "matmul" && op != "head_matmul" && op != "head_loss" && !experts) continue;
-    double numbers = 1;
-    for (const Dim& dim : graph.type(node.inputs[1]).shape) numbers *= static_cast<double>(dim.factor);
+    double numbers = numbers_of(graph.type(node.inputs[1]));
     if (experts) {
       numbers *= static_cast<double>(node.attributes.integer("n_used")) /
                  static_cast<double>(graph.type(node.inputs[1]).shape[0].factor);

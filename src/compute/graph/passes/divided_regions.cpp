@@ -1,13 +1,10 @@
 #include "compute/graph/passes/divided_regions.h"
 
+#include "compute/graph/matmul_nodes.h"
 #include "compute/graph/op.h"
 
 namespace strata {
 namespace {
-
-bool is_matmul(const Node& node) {
-  return node.kind == NodeKind::kOp && (node.op->name == "matmul" || node.op->name == "expert_matmul");
-}
 
 // Ops that treat heads (values of three dimensions) or columns independently.
 bool passes_division(const Graph& graph, int32_t index) {

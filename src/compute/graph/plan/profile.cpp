@@ -6,6 +6,8 @@
 #include <map>
 #include <numeric>
 
+#include "compute/graph/matmul_nodes.h"
+
 namespace strata {
 namespace {
 
@@ -42,8 +44,7 @@ void count_products(const Plan& plan, const PlanTask& task, const SymbolValues& 
     const PlanStep& step = plan.steps()[index];
     if (!is_product(step)) continue;
     const TensorType& matrix = matrix_of(step);
-    double numbers = 1;
-    for (const Dim& dim : matrix.shape) numbers *= static_cast<double>(dim.factor);
+    const double numbers = numbers_of(matrix);
     double rows = 1;
     const Shape& shape = step.op == "matmul_dw" ? step.in[0].type.shape : step.out[0].type.shape;
     for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= static_cast<double>(shape[i].at(sizes));

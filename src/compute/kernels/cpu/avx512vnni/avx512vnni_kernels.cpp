@@ -1,4 +1,3 @@
-#include "compute/kernels/cpu/avx512/matmul.h"
 #include "compute/kernels/cpu/avx512/ops.h"
 #include "compute/kernels/cpu/avx512vnni/matmul.h"
 #include "compute/kernels/cpu/avx512vnni/ops.h"
@@ -12,7 +11,7 @@ namespace ops = avx512;
 constexpr CpuKernels without_bfloat() {
   CpuKernels table = {
       .name = "avx512vnni",
-      .matmul = kAvx512VnniMatmul,
+      .matmul = kAvx512VnniFamilies.of,
       .to_activation = avx512::to_activation,
       .matmul_dw = avx512::matmul_dw,
       .matmul_dx = avx512::matmul_dx,

@@ -20,10 +20,6 @@ struct Factors<BFloatPair> {
   static constexpr int kSpan = 2;
 };
 
-template <class Word>
-constexpr int span_of() {
-  return Factors<Word>::kSpan;
-}
 // What quantized numbers are brought to.
 template <bool pairs>
 struct WordsOf {

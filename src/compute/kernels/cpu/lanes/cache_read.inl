@@ -130,7 +130,7 @@ STRATA_INLINE void store_rows_of(Word* to, int64_t at, int64_t dim, const Lanes 
 // K of one block and kv head: its tokens are the lanes of codes and scales alike. Beyond dim codes are zero.
 template <bool four_bits, class Word>
 STRATA_INLINE void dequantize_keys(const int8_t* from, int64_t dim, Word* to) {
-  constexpr int kSpan = span_of<Word>();
+  constexpr int kSpan = Factors<Word>::kSpan;
   const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, bytes = four_bits ? kCacheGroup / 2 : kCacheGroup;
   const auto* scales = reinterpret_cast<const uint16_t*>(from + groups * bytes * kBlockTokens);
   for (int64_t g = 0; g < groups; ++g) {
@@ -158,7 +158,7 @@ STRATA_INLINE void dequantize_keys(const int8_t* from, int64_t dim, Word* to) {
 // V of one block and kv head: token after token.
 template <bool four_bits, class Word>
 STRATA_INLINE void dequantize_values(const int8_t* from, int64_t dim, Word* to) {
-  constexpr int kSpan = span_of<Word>();
+  constexpr int kSpan = Factors<Word>::kSpan;
   const int64_t groups = (dim + kCacheGroup - 1) / kCacheGroup, bytes = four_bits ? kCacheGroup / 2 : kCacheGroup;
   const auto* scales = reinterpret_cast<const uint16_t*>(from + groups * bytes * kBlockTokens);
   for (int64_t t = 0; t < kBlockTokens; t += kSpan) {
